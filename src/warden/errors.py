@@ -1,0 +1,180 @@
+"""The one tree of errors.
+
+    WardenError
+    ├── BadInput            the caller asked for something that cannot be right; nothing was changed
+    │   └── ConfigError     a file is wrong: names the file, the line and the column
+    ├── UnknownHandle       no container of that name
+    ├── UnknownJob          no job of that number in the container
+    ├── HandleTaken         a container of that name exists
+    ├── WrongState          the container is not in a state that allows the request
+    ├── PoolExhausted       no network, port or uid is left
+    ├── NotBuilt            a request of the protocol that this version does not answer
+    ├── ImageError          an image is missing or cannot be built
+    ├── KernelRefused       a step was refused by the kernel: names the step, the object, the errno and the remedy
+    ├── JobFailed           a job could not be started
+    ├── EngineFault         the engine itself failed; a bug or a broken machine
+    ├── Unreachable         nobody listens on the socket, or the connection broke
+    └── NotPermitted        the caller is not allowed to do this (root is needed)
+
+Every class has a *code* (it crosses the wire, so that a client raises the same class again) and an *exit_code* (what
+the command line ends with). A test proves that codes are unique. Texts that Warden's clients match stay as they were.
+"""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+from typing import ClassVar
+
+
+class WardenError(Exception):
+    """Base of every error that warden raises on purpose.
+
+    *message* is one sentence without a full stop: what was attempted, on what, and why it failed. *hint* says what to
+    do about it, where there is something to do.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class BadInput(WardenError):
+    """Refused before anything was changed."""
+
+    code = "bad_input"
+    exit_code = 2
+
+
+class ConfigError(BadInput):
+    """A configuration file is wrong; *line* and *column* count from 1, 0 where unknown."""
+
+    code = "config"
+    exit_code = 78  # EX_CONFIG of sysexits.h
+
+    def __init__(self, message: str, *, path: str = "", line: int = 0, column: int = 0, hint: str = "") -> None:
+        place = ":".join(str(part) for part in (path, line, column) if part)
+        super().__init__(f"{place}: {message}" if place else message, hint=hint)
+        self.path, self.line, self.column = path, line, column
+
+
+class UnknownHandle(WardenError):
+    """No container has this handle."""
+
+    code = "unknown_handle"
+    exit_code = 3
+
+    def __init__(self, message: str = "unknown handle", *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+
+
+class UnknownJob(WardenError):
+    """The container has no such job, or its result was collected already."""
+
+    code = "unknown_job"
+    exit_code = 4
+
+    def __init__(self, message: str = "no such job", *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+
+
+class HandleTaken(WardenError):
+    """A container with this handle exists."""
+
+    code = "handle_taken"
+    exit_code = 5
+
+
+class WrongState(WardenError):
+    """The request is not allowed in the container's present state."""
+
+    code = "wrong_state"
+    exit_code = 6
+
+
+class PoolExhausted(WardenError):
+    """No network, port or uid is left in its pool."""
+
+    code = "pool_exhausted"
+    exit_code = 7
+
+
+class NotBuilt(WardenError):
+    """A request that this version of warden does not answer."""
+
+    code = "not_built"
+    exit_code = 8
+
+
+class ImageError(WardenError):
+    """An image is missing, broken, or could not be built."""
+
+    code = "image"
+    exit_code = 9
+
+
+class KernelRefused(WardenError):
+    """The kernel refused a step.
+
+    *operation* and *target* in man-page terms, *errno* as the kernel gave it.
+    """
+
+    code = "kernel"
+    exit_code = 71  # EX_OSERR of sysexits.h
+
+    def __init__(self, operation: str, target: str = "", errno: int = 0, *, hint: str = "") -> None:
+        subject = f"{operation} {target}".strip()
+        reason = f"{os.strerror(errno)} [{errno_names.errorcode.get(errno, errno)}]" if errno else "failed"
+        super().__init__(f"{subject}: {reason}", hint=hint)
+        self.operation, self.target, self.errno = operation, target, errno
+
+
+class JobFailed(WardenError):
+    """A job could not be started: its program, directory, user or a step before exec failed."""
+
+    code = "job_failed"
+    exit_code = 126
+
+
+class EngineFault(WardenError):
+    """The engine failed; a bug, or a machine that does not do what it must."""
+
+    code = "engine_fault"
+    exit_code = 70  # EX_SOFTWARE
+
+
+class Unreachable(WardenError):
+    """Nobody answers on the socket, or the connection was lost."""
+
+    code = "unreachable"
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class NotPermitted(WardenError):
+    """The caller may not do this."""
+
+    code = "not_permitted"
+    exit_code = 77  # EX_NOPERM
+
+
+def _tree(cls: type[WardenError]) -> list[type[WardenError]]:
+    return [cls, *(found for sub in cls.__subclasses__() for found in _tree(sub))]
+
+
+ALL: tuple[type[WardenError], ...] = tuple(_tree(WardenError))
+_BY_CODE = {cls.code: cls for cls in ALL}
+
+
+def from_code(code: str, message: str) -> WardenError:
+    """The error that crossed the wire as *code* and *message*; an unknown code gives a plain WardenError."""
+    cls = _BY_CODE.get(code, WardenError)
+    error = cls.__new__(cls)
+    WardenError.__init__(error, message)
+    return error

@@ -1,0 +1,72 @@
+"""What can be known of a container: state, statistics, jobs."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from warden.model.spec import ContainerSpec
+
+
+class State(enum.Enum):
+    """Life of a container; the values cross the wire (spec/warden.md §3)."""
+
+    BORN = "born"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuStat:
+    """Processor time. *usage_ns* in nanoseconds; *user* and *system* in USER_HZ ticks (1/100 s), as cpuacct.stat."""
+
+    usage_ns: int = 0
+    user: int = 0
+    system: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Memory now, at most, and allowed, in bytes; *oom_kills* counts processes the kernel killed for it.
+
+    *stat*: the 28 fields of the protocol's MemoryStat by name (spec/warden.md §2), as far as the kernel has them.
+    """
+
+    current: int = 0
+    peak: int | None = None
+    limit: int | None = None
+    oom_kills: int = 0
+    stat: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """One job as `ps` and `info` show it. *command* is a short text for people."""
+
+    id: int
+    command: str
+    running: bool
+    started: float
+    exit_status: int | None = None
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone."""
+
+    handle: str
+    id: str
+    state: State
+    spec: ContainerSpec
+    created: float
+    path: str
+    events: tuple[str, ...] = ()
+    host_ip: str = ""
+    container_ip: str = ""
+    pid: int = 0
+    memory: MemoryUse = field(default_factory=MemoryUse)
+    cpu: CpuStat = field(default_factory=CpuStat)
+    jobs: tuple[JobInfo, ...] = ()

@@ -1,0 +1,127 @@
+"""JobSpec, and what becomes of a job: verdict, usage, result."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from warden.errors import BadInput
+
+RLIMIT_INFINITY = 2**64 - 1
+
+#: Warden's defaults, soft and hard alike (spec/warden.md §4). Units as in getrlimit(2).
+DEFAULT_RLIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "as": RLIMIT_INFINITY,
+        "core": 0,
+        "cpu": RLIMIT_INFINITY,
+        "data": RLIMIT_INFINITY,
+        "fsize": RLIMIT_INFINITY,
+        "locks": RLIMIT_INFINITY,
+        "memlock": 65536,
+        "msgqueue": 819200,
+        "nice": 0,
+        "nofile": 1024,
+        "nproc": 1024,
+        "rss": RLIMIT_INFINITY,
+        "rtprio": 0,
+        "sigpending": 1024,
+        "stack": 8388608,
+    }
+)
+
+
+class Verdict(enum.Enum):
+    """Why a job ended. Exactly one of these for every job."""
+
+    EXITED = "exited"
+    SIGNALED = "signaled"
+    OUT_OF_MEMORY = "out_of_memory"
+    WALL_TIMEOUT = "wall_timeout"
+    CPU_TIMEOUT = "cpu_timeout"
+    OUTPUT_LIMIT = "output_limit"
+    DISK_FULL = "disk_full"
+    STOPPED = "stopped"  # the container was stopped or destroyed under it, or its caller killed it
+    ENGINE_ERROR = "engine_error"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A command or a script to run in a container. Exactly one of *argv* and *script* is given.
+
+    *script* is given to the container's bash on standard input, as Warden does. Text that is not UTF-8 travels in
+    str by surrogateescape. *env* is added to HOME, USER, PATH and LANG. *user*: a name or a number in the container's
+    passwd; None: vcap, or root when *privileged*. *stdin*: the bytes the job reads, then end of file; None with
+    *interactive*: a pipe that the caller writes to; None without: empty.
+    *wall_limit_s*: seconds after which the job's whole tree is killed. *output_limit*: bytes of stdout and stderr
+    together; None: the engine's. *rlimits*: names of DEFAULT_RLIMITS, soft and hard alike.
+    """
+
+    argv: tuple[str, ...] = ()
+    script: bytes | None = None
+    privileged: bool = False
+    user: str | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str | None = None
+    stdin: bytes | None = None
+    interactive: bool = False
+    tty: bool = False
+    rows: int = 24
+    columns: int = 80
+    rlimits: Mapping[str, int] = field(default_factory=dict)
+    wall_limit_s: float | None = None
+    output_limit: int | None = None
+    discard_output: bool = False
+    log_tag: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.argv) == (self.script is not None):
+            raise BadInput("job: give either a command or a script", hint="one of argv and script")
+        if any("\0" in word for word in self.argv):
+            raise BadInput("job: a word of the command contains a NUL byte")
+        for name, value in self.env:
+            if not name or "=" in name or "\0" in name + value:
+                raise BadInput(f"env: {name!r} is not a name for an environment variable")
+        if self.cwd is not None and (not self.cwd.startswith("/") or "\0" in self.cwd):
+            raise BadInput(f"cwd: {self.cwd!r} is not an absolute path")
+        for name, value in self.rlimits.items():
+            if name not in DEFAULT_RLIMITS or not 0 <= value <= RLIMIT_INFINITY:
+                raise BadInput(f"rlimits: {name}={value} is not a limit", hint="one of " + ", ".join(DEFAULT_RLIMITS))
+        if self.wall_limit_s is not None and self.wall_limit_s <= 0:
+            raise BadInput(f"timeout: {self.wall_limit_s} is not a positive number of seconds")
+        if self.stdin is not None and self.interactive:
+            raise BadInput("job: give either the bytes of stdin or an interactive one")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a job used. Seconds and bytes. Peak memory None: the kernel keeps no such figure here."""
+
+    cpu_user_s: float = 0.0
+    cpu_system_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job ended. *exit_status*: its exit code, 255 when a signal ended it (Warden's rule, spec §4);
+    *signal*: that signal's number, else 0. *truncated*: output was cut at the limit. *detail*: one sentence more."""
+
+    exit_status: int
+    verdict: Verdict
+    signal: int = 0
+    truncated: bool = False
+    usage: Usage = field(default_factory=Usage)
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a job's output. *stream* is "stdout" or "stderr"; *time* is seconds since the epoch."""
+
+    stream: str
+    data: bytes
+    time: float = 0.0

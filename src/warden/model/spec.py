@@ -1,0 +1,77 @@
+"""ContainerSpec and its parts: what every door translates its input into."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+
+from warden.errors import BadInput
+
+
+class OomPolicy(enum.Enum):
+    """What happens when a container hits its memory limit."""
+
+    KILL_JOB = "kill_job"  # the whole job that the kernel's victim belonged to is killed, the container goes on
+    STOP = "stop"  # Warden's rule: the container is stopped and its events say "out of memory"
+
+
+class NetworkMode(enum.Enum):
+    """How a container is connected."""
+
+    WARDEN = "warden"  # a veth pair and a /30 of its own from the pool
+    NONE = "none"  # a network namespace with lo only
+    HOST = "host"  # the host's own network namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory or file of the host that the container sees. *target* is absolute, inside the container."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+    def __post_init__(self) -> None:
+        for name, path in (("source", self.source), ("target", self.target)):
+            if not path.startswith("/") or "\0" in path:
+                raise BadInput(f"mount {name}: {path!r} is not an absolute path")
+        if ".." in self.target.split("/"):
+            raise BadInput(f"mount target: {self.target!r} must not contain '..'")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Resource limits of a container, in cgroup v2's terms. None means unlimited."""
+
+    memory_bytes: int | None = None
+    oom_policy: OomPolicy = OomPolicy.KILL_JOB
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """Everything a door can ask of a new container. Values are checked here, against the machine by the engine.
+
+    *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
+    *grace_time*: seconds without a connection after which the container is destroyed, None never.
+    *network_address*: ask for this /30 of the pool.
+    """
+
+    handle: str | None = None
+    image: str = "host"
+    rootfs: str | None = None
+    hostname: str | None = None
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    network: NetworkMode = NetworkMode.WARDEN
+    network_address: str | None = None
+    grace_time: float | None = None
+    user_namespace: bool = True
+
+    def __post_init__(self) -> None:
+        if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
+            raise BadInput(f"handle: {self.handle!r} is not usable", hint="1 to 1024 characters without NUL")
+        if self.hostname is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.hostname):
+            raise BadInput(f"hostname: {self.hostname!r} is not usable", hint="1 to 64 letters, digits, dots and dashes")
+        if self.rootfs is not None and not self.rootfs.startswith("/"):
+            raise BadInput(f"rootfs: {self.rootfs!r} is not an absolute path")
