@@ -1,0 +1,1 @@
+"""The wire protocol: messages, framing, translation to and from the model."""

@@ -1,0 +1,1 @@
+"""The daemon: one asyncio protocol object per connection, requests in, replies out."""

@@ -1,0 +1,92 @@
+"""What the server needs from an engine. Declared here, where it is used; `warden.engine` satisfies it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from warden.model.info import Info
+from warden.model.job import Chunk, JobResult, JobSpec
+from warden.model.spec import ContainerSpec
+
+
+class Job(Protocol):
+    """A job, running or ended. Its output is kept until `forget`, and read any number of times."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def result(self) -> JobResult | None:
+        """None while it runs."""
+        ...
+
+    async def wait(self) -> JobResult:
+        """Waits for the end. Cancelling the wait leaves the job alone."""
+        ...
+
+    def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
+        """Output from the first byte, in the order it came, to the end of the job (or, not *follow*, as far as it is)."""
+        ...
+
+    async def output(self) -> tuple[bytes, bytes]:
+        """All of stdout and stderr so far."""
+        ...
+
+    async def write_stdin(self, data: bytes) -> None: ...
+
+    async def close_stdin(self) -> None: ...
+
+    async def resize(self, rows: int, columns: int) -> None: ...
+
+    async def signal(self, number: int, *, tree: bool = True) -> None: ...
+
+    async def forget(self) -> None:
+        """Drops an ended job and its output (Warden's link does so); twice is fine."""
+        ...
+
+
+class Container(Protocol):
+    @property
+    def handle(self) -> str: ...
+
+    @property
+    def grace_time(self) -> float | None: ...
+
+    async def spawn(self, spec: JobSpec) -> Job: ...
+
+    def job(self, job_id: int) -> Job:
+        """Raises UnknownJob."""
+        ...
+
+    def jobs(self) -> list[Job]: ...
+
+    async def info(self) -> Info: ...
+
+    async def stop(self, *, kill: bool = False) -> None: ...
+
+    async def destroy(self) -> None:
+        """Twice is fine. Jobs still running end with Verdict.STOPPED."""
+        ...
+
+    async def limit_memory(self, limit_bytes: int | None) -> int | None:
+        """Sets the limit when one is given; answers the limit in force as the kernel rounded it, None unlimited."""
+        ...
+
+
+class Engine(Protocol):
+    async def start(self) -> None:
+        """Locks the depot and takes up what runs. Raises when another engine holds the depot."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of everything and leaves all containers and jobs running."""
+        ...
+
+    async def create(self, spec: ContainerSpec) -> Container: ...
+
+    def get(self, handle: str) -> Container:
+        """Raises UnknownHandle."""
+        ...
+
+    def handles(self) -> list[str]: ...
