@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 PLAN_MAGIC = b"WARDPLN1"
@@ -68,6 +68,7 @@ class Op(enum.IntEnum):
 
 BIND_RECURSIVE = 1
 BIND_IDMAP = 2
+BIND_TRY_IDMAP = 4  # id-mapped where the file system can be; as it is where it cannot
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,178 @@
+"""The depot: a directory per container, its snapshot and its jobs' records, and the lock that one engine holds.
+
+Owns paths and files below the depot; knows nothing of processes or cgroups. Writing is atomic by rename; removing
+moves a directory out of sight first, so that a half-removed container is never taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from warden.depot.snapshot import Snapshot
+from warden.errors import EngineFault, KernelRefused
+from warden.kernel.paths import remove_tree
+
+TRASH = ".trash"
+LOCK = ".lock"
+#: upper and work are overlay's; mnt holds its mount points, jobs the output of jobs, run the socket of PID 1.
+SUBDIRECTORIES = ("upper", "work", "mnt", "mnt/lower", "mnt/root", "jobs", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What is on disk of a job: what was asked (*spec*), and, when it ended, its *result*."""
+
+    id: int
+    spec: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+
+
+class ContainerDirectory:
+    """One container's directory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)
+
+    def __truediv__(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+    def make(self, owner: int | None) -> None:
+        """Creates it and what lies in it; the overlay's directories belong to *owner*, the mapped root."""
+        os.mkdir(self.path, 0o711)
+        for name in SUBDIRECTORIES:
+            os.mkdir(self / name, 0o755 if name != "run" else 0o700)
+        for name in ("upper", "work"):
+            if owner is not None:
+                os.chown(self / name, owner, owner)
+
+    def write_snapshot(self, snapshot: Snapshot) -> None:
+        """Replaces snapshot.json as a whole."""
+        _replace_file(self / "snapshot.json", snapshot.to_json())
+
+    def read_snapshot(self) -> Snapshot | None:
+        """None when there is none: the container was never finished, or is being destroyed."""
+        try:
+            with open(self / "snapshot.json", encoding="utf-8", errors="surrogateescape") as file:
+                return Snapshot.from_json(file.read())
+        except FileNotFoundError:
+            return None
+
+    def drop_snapshot(self) -> None:
+        """From here on a crash means that the container is destroyed at the next start."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self / "snapshot.json")
+
+    def job_path(self, job_id: int) -> str:
+        return f"{self.path}/jobs/{job_id}"
+
+    def add_job(self, job_id: int, spec: Mapping[str, Any]) -> str:
+        """Makes the job's directory and records what was asked, before it is started."""
+        path = self.job_path(job_id)
+        os.mkdir(path, 0o700)
+        with open(f"{path}/job.json", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(json.dumps(spec))
+        return path
+
+    def end_job(self, job_id: int, result: Mapping[str, Any]) -> None:
+        """Records how it ended."""
+        _replace_file(f"{self.job_path(job_id)}/result.json", json.dumps(result))
+
+    def drop_job(self, job_id: int) -> None:
+        """Forgets it and its output; absent is fine."""
+        path = self.job_path(job_id)
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(path):
+                os.unlink(f"{path}/{name}")
+            os.rmdir(path)
+
+    def jobs(self) -> list[JobRecord]:
+        """Every job on disk, unreadable ones left out."""
+        found = []
+        for name in os.listdir(self / "jobs"):
+            path = f"{self.path}/jobs/{name}"
+            spec, result = _read_json(f"{path}/job.json"), _read_json(f"{path}/result.json")
+            if name.isdecimal() and spec is not None:
+                found.append(JobRecord(int(name), spec, result))
+        return sorted(found, key=lambda record: record.id)
+
+
+class Depot:
+    """The directory of all containers; `lock` it before changing anything."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock_fd = -1
+
+    def lock(self) -> None:
+        """Creates the depot and takes its lock; raises EngineFault when another engine holds it."""
+        try:
+            os.makedirs(f"{self.path}/{TRASH}", mode=0o700, exist_ok=True)
+            os.chmod(self.path, 0o711)
+            self._lock_fd = os.open(f"{self.path}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise KernelRefused("open", self.path, error.errno or 0, hint="the depot must be a directory of root") from error
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.unlock()
+            hint = "stop the other wardend, or give this one a depot of its own"
+            raise EngineFault(f"depot {self.path}: another engine holds it", hint=hint) from error
+
+    def unlock(self) -> None:
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def directory(self, container_id: str) -> ContainerDirectory:
+        return ContainerDirectory(f"{self.path}/{container_id}")
+
+    def directories(self) -> list[ContainerDirectory]:
+        """Everything that looks like a container."""
+        with os.scandir(self.path) as entries:
+            names = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False))
+        return [self.directory(name) for name in names]
+
+    def discard(self, directory: ContainerDirectory) -> None:
+        """Takes a container's directory away: out of sight at once, then for good. Absent is fine."""
+        hidden = f"{self.path}/{TRASH}/{directory.name}"
+        try:
+            os.rename(directory.path, hidden)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise KernelRefused("rename", directory.path, error.errno or 0) from error
+            remove_tree(hidden)
+            os.rename(directory.path, hidden)
+        remove_tree(hidden)
+
+    def empty_trash(self) -> None:
+        """Removes what an earlier engine had no time to."""
+        for name in os.listdir(f"{self.path}/{TRASH}"):
+            remove_tree(f"{self.path}/{TRASH}/{name}")
+
+
+def _replace_file(path: str, text: str) -> None:
+    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.rename(f"{path}.new", path)
+
+
+def _read_json(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            data = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None

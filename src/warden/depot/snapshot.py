@@ -1,0 +1,109 @@
+"""A container's snapshot: Warden's JSON (spec/warden.md §8) with our own additions under "warden". Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from warden.errors import EngineFault
+from warden.model.info import State
+from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What must be known to take a container up again. *network*: the address of its /30, "" without one.
+    *memory_limit*: bytes as last requested."""
+
+    container_id: str
+    handle: str
+    state: State
+    spec: ContainerSpec
+    created: float
+    uid: int
+    id_base: int | None
+    hostname: str
+    shell: str
+    network: str = ""
+    events: tuple[str, ...] = ()
+    memory_limit: int | None = None
+    grace_time: float | None = None
+
+    def with_state(self, state: State) -> Snapshot:
+        return replace(self, state=state)
+
+    def to_json(self) -> str:
+        """The text of snapshot.json."""
+        resources: dict[str, object] = {
+            "ports": [],
+            "container_id": self.container_id,
+            "handle": self.handle,
+            "network": self.network,
+            "uid": self.uid,
+            "net_in": [],
+            "net_out": [],
+        }
+        if self.memory_limit is not None:
+            resources["limit_memory"] = self.memory_limit
+        ours = {
+            "version": VERSION,
+            "created": self.created,
+            "id_base": self.id_base,
+            "hostname": self.hostname,
+            "shell": self.shell,
+            "spec": _spec_to_data(self.spec),
+        }
+        return json.dumps(
+            {
+                "events": list(self.events),
+                "jobs": {},
+                "limits": {},
+                "grace_time": self.grace_time,
+                "resources": resources,
+                "state": self.state.value,
+                "warden": ours,
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Snapshot:
+        """Raises EngineFault when the text is not a snapshot that this version understands."""
+        try:
+            data: dict[str, Any] = json.loads(text)
+            resources, ours = data["resources"], data["warden"]
+            if ours["version"] > VERSION:
+                raise EngineFault(f"snapshot: version {ours['version']} is from a newer warden")
+            return cls(
+                container_id=resources["container_id"],
+                handle=resources["handle"],
+                state=State(data["state"]),
+                spec=_spec_from_data(ours["spec"]),
+                created=ours["created"],
+                uid=resources["uid"],
+                id_base=ours["id_base"],
+                hostname=ours["hostname"],
+                shell=ours["shell"],
+                network=resources["network"],
+                events=tuple(data["events"]),
+                memory_limit=resources.get("limit_memory"),
+                grace_time=data["grace_time"],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineFault(f"snapshot: not readable: {error!r}") from error
+
+
+def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
+    data = asdict(spec)
+    data["network"] = spec.network.value
+    data["limits"]["oom_policy"] = spec.limits.oom_policy.value
+    return data
+
+
+def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
+    limits = {**data["limits"], "oom_policy": OomPolicy(data["limits"]["oom_policy"])}
+    mounts = tuple(Mount(**mount) for mount in data["mounts"])
+    return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": Limits(**limits), "mounts": mounts})

@@ -1,0 +1,147 @@
+"""Making one container: everything blocking between the decision and a serving PID 1. Runs in a worker thread.
+
+Every acquisition registers its undo; a failure leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from warden.cgroup.groups import ContainerGroup
+from warden.depot.depot import ContainerDirectory
+from warden.depot.snapshot import Snapshot
+from warden.engine.refusals import refusal
+from warden.engine.site import Site
+from warden.errors import BadInput, KernelRefused
+from warden.model.spec import ContainerSpec, NetworkMode
+from warden.network import links
+from warden.plan.container import Batch, Bind, Placement, container_plan
+from warden.plan.steps import Plan
+from warden.process.launch import Launched, StepFailed, launch, listen_at
+from warden.rootfs import etc
+from warden.rootfs.images import Image
+from warden.undo import Undo
+
+HOME = "/home/vcap"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made: the snapshot it will have, its image, its place in the depot and in the cgroups."""
+
+    snapshot: Snapshot
+    image: Image
+    directory: ContainerDirectory
+    group: ContainerGroup
+    attachment: links.Attachment | None
+
+
+def attachment(snapshot: Snapshot, mtu: int) -> links.Attachment | None:
+    """The link of a container, None when it has none of its own."""
+    if not snapshot.network:
+        return None
+    return links.Attachment(snapshot.container_id, IPv4Network((snapshot.network, 30)), mtu)
+
+
+def find_image(site: Site, spec: ContainerSpec) -> Image:
+    """Raises ImageError or BadInput."""
+    return site.images.from_directory(spec.rootfs) if spec.rootfs is not None else site.images.find(spec.image)
+
+
+def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
+    """The bind mounts of *spec*; raises BadInput with Warden's text when a source does not exist."""
+    binds = []
+    for mount in spec.mounts:
+        try:
+            kind = os.stat(mount.source).st_mode
+        except OSError as error:
+            raise BadInput(f"Source path for bind mount does not exist: {mount.source}") from error
+        binds.append(Bind(mount.source, mount.target, mount.read_only, stat.S_ISDIR(kind), required_map=not mount.read_only))
+    return tuple(binds)
+
+
+def placement(site: Site, order: Order, binds: tuple[Bind, ...]) -> Placement:
+    """Where the container goes, as its plan needs it."""
+    snapshot, link = order.snapshot, order.attachment
+    image_binds = tuple(Bind(m.source, m.target, m.read_only, required_map=False) for m in order.image.binds)
+    if link is not None:
+        host, inside = link.host_batch(), link.container_batch()
+    else:
+        host, inside = None, links.loopback_batch()
+    return Placement(
+        directory=order.directory.path,
+        lower=order.image.lower,
+        hostname=snapshot.hostname,
+        id_base=snapshot.id_base,
+        binds=image_binds + binds,
+        joins=tuple(site.cgroups.supervisor_joins()),
+        into=site.cgroups.supervisor_into(),
+        host_network=None if host is None else Batch(host.messages, host.text),
+        container_network=Batch(inside.messages, inside.text),
+    )
+
+
+def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
+    """Makes the container's directory, cgroups and PID 1. Raises WardenError; then nothing is left."""
+    base = order.snapshot.id_base
+    plan = container_plan(order.snapshot.spec, placement(site, order, binds))
+    with Undo() as undo:
+        undo.add("container directory", site.depot.discard, order.directory)
+        try:
+            order.directory.make(base)
+            _write_etc(site, order, base or 0)
+        except OSError as error:
+            raise KernelRefused(f"create: write {error.filename or order.directory.path}", "", error.errno or 0) from error
+        order.group.create()
+        undo.add("cgroups", order.group.remove)
+        order.group.set_limits(order.snapshot.spec.limits)
+        launched = _launch(site, order.directory, plan)
+        undo.add("PID 1", end_init, launched.pidfd)
+        order.directory.write_snapshot(order.snapshot)
+        undo.release()
+    return launched
+
+
+def _write_etc(site: Site, order: Order, base: int) -> None:
+    snapshot, link = order.snapshot, order.attachment
+    host_ip, container_ip = ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
+    host_text = b""
+    with contextlib.suppress(OSError), open("/etc/resolv.conf", "rb") as file:
+        host_text = file.read()
+    files = etc.container_files(
+        order.image.lower,
+        hostname=snapshot.hostname,
+        container_ip=container_ip,
+        resolv_conf=etc.resolv_conf(site.settings.dns_servers, host_text, host_ip),
+        vcap_uid=snapshot.uid,
+        shell=order.image.shell,
+    )
+    etc.write_upper(order.directory / "upper", files, HOME, base, snapshot.uid)
+
+
+def _launch(site: Site, directory: ContainerDirectory, plan: Plan) -> Launched:
+    with listen_at(directory / "run") as listener:
+        try:
+            return launch(site.binary, plan.encode(), listener)
+        except StepFailed as failed:
+            raise refusal(plan, failed.step, failed.errno, doing="create") from failed
+
+
+def end_init(pidfd: int) -> None:
+    """Kills a PID 1, and with it everything in its pid namespace; closes the descriptor."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+
+
+def hostname_of(spec: ContainerSpec, container_id: str) -> str:
+    return spec.hostname or container_id
+
+
+def wants_network(spec: ContainerSpec) -> bool:
+    return spec.network is NetworkMode.WARDEN

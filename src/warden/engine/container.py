@@ -1,0 +1,396 @@
+"""One container from its first to its last moment: state, jobs, limits, events, stop, destroy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+
+from warden.cgroup.groups import ContainerGroup
+from warden.cgroup.watch import OomWatch
+from warden.depot.depot import ContainerDirectory
+from warden.depot.snapshot import Snapshot
+from warden.engine import jobfiles, spawn
+from warden.engine.build import attachment
+from warden.engine.job import Job
+from warden.engine.site import Site
+from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
+from warden.model.info import Info, State
+from warden.model.job import JobSpec, Verdict
+from warden.model.spec import Limits, OomPolicy
+from warden.process import channel
+from warden.process.channel import Channel, Record
+
+log = logging.getLogger("warden.container")
+
+OUT_OF_MEMORY = "out of memory"
+STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
+INIT_EXIT_S = 10.0
+#: A killed job is reaped within moments; PID 1 keeps its record until then.
+RELEASE_TRIES_S = (0.001, 0.01, 0.05, 0.2)
+#: v1 tells of an OOM just before it kills: the counts follow within these seconds.
+OOM_LOOKS_S = (0.0, 0.002, 0.01, 0.05, 0.2)
+
+
+class Container:
+    """A container. *on_gone* is called once when it is destroyed, so that its resources are given back."""
+
+    def __init__(
+        self,
+        site: Site,
+        snapshot: Snapshot,
+        directory: ContainerDirectory,
+        group: ContainerGroup,
+        pidfd: int,
+        on_gone: Callable[[Container], None],
+    ) -> None:
+        self._site = site
+        self._snapshot = snapshot
+        self._directory = directory
+        self._group = group
+        self._pidfd = pidfd
+        self._pid = pid_of(pidfd)
+        self._on_gone = on_gone
+        self._jobs: dict[int, Job] = {}
+        self._starting: dict[int, tuple[Job, asyncio.Future[Record]]] = {}
+        self._changing = asyncio.Lock()
+        self._watch: OomWatch | None = None
+        self._gone = False
+        self._destroying = False
+        self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
+        if snapshot.memory_limit is not None:
+            self._watch_memory()
+
+    # ---- what it is
+
+    @property
+    def id(self) -> str:
+        return self._snapshot.container_id
+
+    @property
+    def handle(self) -> str:
+        return self._snapshot.handle
+
+    @property
+    def grace_time(self) -> float | None:
+        return self._snapshot.grace_time
+
+    @property
+    def state(self) -> State:
+        return self._snapshot.state
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    @property
+    def site(self) -> Site:
+        return self._site
+
+    @property
+    def directory(self) -> ContainerDirectory:
+        return self._directory
+
+    @property
+    def group(self) -> ContainerGroup:
+        return self._group
+
+    @property
+    def pid(self) -> int:
+        """PID 1 as the host numbers it; 0 when it is gone."""
+        return 0 if self._gone else self._pid
+
+    def connection(self) -> Channel:
+        """To its PID 1; raises EngineFault when that is gone."""
+        if self._channel is None:
+            raise EngineFault(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
+        return self._channel
+
+    def require(self, *allowed: State) -> None:
+        """Raises WrongState, with Warden's text, unless the state is one of *allowed*."""
+        if self.state not in allowed:
+            names = ", ".join(state.value for state in allowed)
+            raise WrongState(f"Container state must be one of '{names}', current state is '{self.state.value}'")
+
+    # ---- jobs
+
+    async def spawn(self, spec: JobSpec) -> Job:
+        """Starts a job. Raises WrongState, JobFailed when it cannot start (then nothing is left of it)."""
+        self.require(State.ACTIVE)
+        return await spawn.spawn(self, spec)
+
+    def job(self, job_id: int) -> Job:
+        if job_id not in self._jobs:
+            raise UnknownJob()
+        return self._jobs[job_id]
+
+    def jobs(self) -> list[Job]:
+        return list(self._jobs.values())
+
+    def adopt(self, job: Job) -> None:
+        self._jobs[job.id] = job
+
+    def expect_start(self, job: Job) -> asyncio.Future[Record]:
+        """The record that says whether a job just asked for has started; then it is one of the container's."""
+        future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        self._starting[job.id] = job, future
+        return future
+
+    def _on_record(self, kind: int, record: Record) -> None:
+        job, future = self._starting.pop(record.job, (None, None))
+        if job is not None and record.state != channel.STATE_FAILED:
+            # At once, not when the spawner runs again: the end may be the very next packet.
+            self.adopt(job)
+            job.arm(record.started_ns)
+        if future is not None and not future.done():
+            future.set_result(record)
+        job = self._jobs.get(record.job)
+        if job is not None and kind == channel.ENDED and job.result is None and record.state == channel.STATE_ENDED:
+            job.end(record)
+
+    async def abandon(self, job: Job) -> None:
+        """A job whose start failed or was cancelled: nothing of it stays."""
+        self._starting.pop(job.id, None)
+        self._jobs.pop(job.id, None)
+        job.close()
+        await self._site.blocking(spawn.remove_traces, self, job.id, job.group)
+        for pause in RELEASE_TRIES_S:
+            with contextlib.suppress(EngineFault):
+                reply = await self.connection().request(channel.RELEASE, job.id)
+                if reply.error != errno.EBUSY:
+                    return
+            await asyncio.sleep(pause)
+
+    def job_ended(self, job: Job) -> None:
+        """Keeps the result on disk: it must outlive this engine."""
+        assert job.result is not None
+        try:
+            self._directory.end_job(job.id, jobfiles.result_to_data(job.result))
+        except OSError as error:
+            log.error("job %d: its result is kept in memory only: %s", job.id, error)
+
+    def drop_job(self, job: Job) -> None:
+        if self._jobs.pop(job.id, None) is not None:
+            self._directory.drop_job(job.id)
+
+    # ---- limits and statistics
+
+    async def limit_memory(self, limit_bytes: int | None) -> int | None:
+        """Sets the limit when one is given; answers the one in force as the kernel rounded it, None unlimited."""
+        self.require(State.ACTIVE, State.STOPPED)
+        if limit_bytes is None:
+            return self._group.memory_limit()
+        async with self._changing:
+            limits = replace(self._snapshot.spec.limits, memory_bytes=limit_bytes)
+            await self._site.blocking(self._group.set_limits, limits)
+            self._remember(memory_limit=limit_bytes, limits=limits)
+            self._watch_memory()
+            return self._group.memory_limit()
+
+    def _remember(self, *, memory_limit: int, limits: Limits) -> None:
+        spec = replace(self._snapshot.spec, limits=limits)
+        self._save(replace(self._snapshot, memory_limit=memory_limit, spec=spec))
+
+    def _save(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._directory.write_snapshot(snapshot)
+
+    async def info(self) -> Info:
+        """State, addresses, statistics and jobs at this moment."""
+        self.require(State.ACTIVE, State.STOPPED)
+        snapshot = self._snapshot
+        link = attachment(snapshot, self._site.settings.mtu)
+        return Info(
+            handle=snapshot.handle,
+            id=snapshot.container_id,
+            state=snapshot.state,
+            spec=snapshot.spec,
+            created=snapshot.created,
+            path=self._directory.path,
+            events=snapshot.events,
+            host_ip="" if link is None else str(link.host_ip),
+            container_ip="" if link is None else str(link.container_ip),
+            pid=self.pid,
+            memory=self._group.memory_use(),
+            cpu=self._group.cpu(),
+            jobs=tuple(job.info() for job in self._jobs.values()),
+        )
+
+    # ---- out of memory
+
+    def _watch_memory(self) -> None:
+        if self._watch is None:
+            self._watch = self._group.watch_oom()
+            asyncio.get_running_loop().add_reader(self._watch.fileno(), self._on_oom)
+
+    def _unwatch_memory(self) -> None:
+        if self._watch is not None:
+            asyncio.get_running_loop().remove_reader(self._watch.fileno())
+            self._watch.close()
+            self._watch = None
+
+    def _on_oom(self) -> None:
+        if self._watch is not None:
+            self._watch.drain()
+            self._site.in_background(asyncio.ensure_future(self._after_oom()))
+
+    async def _after_oom(self) -> None:
+        for delay in OOM_LOOKS_S:
+            await asyncio.sleep(delay)
+            if self._gone or self._group.oom_kills() == 0:
+                continue
+            self._add_event(OUT_OF_MEMORY)
+            if self._snapshot.spec.limits.oom_policy is OomPolicy.STOP:
+                if self.state is State.ACTIVE:
+                    await self.stop()
+                return
+            victims = [job for job in self._jobs.values() if job.result is None and job.group.oom_kills()]
+            for job in victims:
+                await job.kill(Verdict.OUT_OF_MEMORY)
+            if victims:
+                return
+
+    def _add_event(self, text: str) -> None:
+        if text not in self._snapshot.events and not self._gone:
+            self._save(replace(self._snapshot, events=(*self._snapshot.events, text)))
+
+    # ---- the end
+
+    async def stop(self, *, kill: bool = False) -> None:
+        """Ends every process but PID 1: TERM, after ten seconds KILL, or KILL at once. A second stop does nothing."""
+        self.require(State.ACTIVE, State.STOPPED)
+        if self.state is State.STOPPED:
+            return
+        self._save(self._snapshot.with_state(State.STOPPED))
+        async with self._changing:
+            if not kill:
+                await self._signal_everything(signal.SIGTERM)
+                kill = not await self._empty_within(STOP_TERM_S)
+            if kill:
+                await self._signal_everything(signal.SIGKILL)
+                await self._site.blocking(self._group.kill)
+            await asyncio.gather(*(job.wait() for job in list(self._jobs.values())))
+
+    async def _signal_everything(self, number: int) -> None:
+        with contextlib.suppress(EngineFault):  # without a PID 1 there is nobody left to signal
+            await self.connection().request(channel.SIGNAL, 0, a=number)
+
+    async def _empty_within(self, seconds: float) -> bool:
+        """Whether all processes ended in time. Asked again in growing intervals, of 100 ms at most."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + seconds, 0.002
+        while self._group.pids():
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+        return True
+
+    async def destroy(self) -> None:
+        """Kills and removes everything. Goes on after errors and raises the first; can be called again, also after success."""
+        self._destroying = True
+        self._kill_init()  # before the lock: a stop that waits for its processes ends with them
+        async with self._changing:
+            if self.state is State.DESTROYED:
+                return
+            failures: list[Exception] = []
+            for step in (self._end_processes, self._remove_groups, self._remove_directory):
+                try:
+                    await step()
+                except (WardenError, OSError) as error:
+                    log.error("container %s: %s: %s", self.handle, step.__name__.strip("_"), error)
+                    failures.append(error)
+            if failures:
+                raise failures[0]
+            self._snapshot = self._snapshot.with_state(State.DESTROYED)
+            self._on_gone(self)
+
+    async def _end_processes(self) -> None:
+        self._unwatch_memory()
+        self._directory.drop_snapshot()  # from here on a crash means: destroy at the next start
+        if self._pidfd >= 0:
+            self._kill_init()
+            await readable(self._pidfd, INIT_EXIT_S, f"container {self.handle}: PID 1 does not end")
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._init_gone(Verdict.STOPPED)
+
+    def _kill_init(self) -> None:
+        """With PID 1 the kernel kills everything in its pid namespace (pid_namespaces(7))."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def _remove_groups(self) -> None:
+        await self._site.blocking(self._kill_and_remove_groups)
+
+    def _kill_and_remove_groups(self) -> None:
+        self._group.kill()
+        self._group.remove()
+
+    async def _remove_directory(self) -> None:
+        for job in self._jobs.values():
+            job.close()
+        await self._site.blocking(self._site.depot.discard, self._directory)
+
+    def _on_lost(self) -> None:
+        """PID 1 ended without being asked to: the container is over, its jobs with it."""
+        if self._gone:
+            return
+        if self._destroying:
+            self._init_gone(Verdict.STOPPED)
+        else:
+            log.error("container %s: its PID 1 is gone", self.handle)
+            self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
+            with contextlib.suppress(OSError):
+                self._save(self._snapshot.with_state(State.STOPPED))
+
+    def _init_gone(self, cause: Verdict, detail: str = "") -> None:
+        self._gone = True
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        for _, future in self._starting.values():
+            if not future.done():
+                future.set_exception(EngineFault(f"container {self.handle}: its PID 1 is gone"))
+        self._starting.clear()
+        for job in list(self._jobs.values()):
+            job.lose(cause, detail)
+
+    def close(self) -> None:
+        """Lets go of everything; container and jobs go on."""
+        self._unwatch_memory()
+        for job in self._jobs.values():
+            job.close()
+        if self._channel is not None:
+            self._channel.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def pid_of(pidfd: int) -> int:
+    """The process behind a pidfd, as this pid namespace numbers it: "Pid:" in its fdinfo (since 5.2)."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                return max(int(line.split()[1]), 0)
+    return 0
+
+
+async def readable(fd: int, seconds: float, complaint: str) -> None:
+    """Waits until *fd* can be read (a pidfd: its process has ended); raises EngineFault after *seconds*."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    loop.add_reader(fd, event.set)
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        raise EngineFault(complaint, hint="a process may hang in the kernel; see dmesg") from None
+    finally:
+        loop.remove_reader(fd)

@@ -1,0 +1,240 @@
+"""The engine: a registry of containers over one depot. Usable with or without a daemon; satisfies server.ports.Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from warden.cgroup.driver import Manager
+from warden.depot.depot import Depot
+from warden.depot.snapshot import Snapshot
+from warden.engine import build, recovery
+from warden.engine.container import Container
+from warden.engine.ids import IdSource
+from warden.engine.site import WORKERS, Site, make_pools, system_lang
+from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
+from warden.model.info import State
+from warden.model.settings import EngineSettings
+from warden.model.spec import ContainerSpec
+from warden.network.pool import SLOT_PREFIX
+from warden.plan.container import ID_COUNT
+from warden.plan.seccomp import job_filter
+from warden.process.launch import Binary
+from warden.rootfs.images import ImageStore
+from warden.undo import AsyncUndo
+
+log = logging.getLogger("warden.engine")
+
+
+class Engine:
+    """Containers of one depot. `start` before anything else; `close` leaves everything running."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._containers: dict[str, Container] = {}
+        self._reserved: set[str] = set()
+        self._ids = IdSource()
+        self._site: Site | None = None
+        self._creating = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def site(self) -> Site:
+        if self._site is None:
+            raise EngineFault("engine: not started")
+        return self._site
+
+    # ---- start and close
+
+    async def start(self) -> None:
+        """Locks the depot and takes up what runs. Raises NotPermitted without root, EngineFault when another engine
+        holds the depot, BadInput when a setting is wrong."""
+        if os.geteuid() != 0:
+            raise NotPermitted("engine: containers need root", hint="run it with sudo")
+        _raise_open_files()
+        depot = Depot(self.settings.depot)
+        depot.lock()
+        try:
+            self._site = self._make_site(depot)
+            await self._recover()
+        except BaseException:
+            await self.close()
+            depot.unlock()
+            raise
+
+    def _make_site(self, depot: Depot) -> Site:
+        pools = make_pools(self.settings)
+        cgroups = Manager(self.settings.cgroup_parent)
+        cgroups.prepare()
+        return Site(
+            settings=self.settings,
+            depot=depot,
+            images=ImageStore(self.settings.images),
+            cgroups=cgroups,
+            binary=Binary(self.settings.wshd),
+            pools=pools,
+            workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
+            lang=system_lang(),
+            seccomp=job_filter(),
+        )
+
+    async def _recover(self) -> None:
+        site = self.site
+        for found in await site.blocking(recovery.survey, site):
+            try:
+                container = recovery.resume(site, found, self._gone)
+            except OSError as error:
+                log.error("container %s: %s; it is removed", found.snapshot.handle, error)
+                await site.blocking(recovery.remove, site, found.directory, found.pidfd)
+                continue
+            self._take_resources(found.snapshot)
+            self._containers[container.handle] = container
+            try:
+                await recovery.recall_jobs(container)
+            except WardenError as error:
+                log.error("container %s: %s; it is destroyed", container.handle, error)
+                with contextlib.suppress(WardenError):
+                    await container.destroy()
+
+    def _take_resources(self, snapshot: Snapshot) -> None:
+        pools, now = self.site.pools, time.monotonic()
+        pools.uids.take(snapshot.uid - pools.first_uid, now)
+        if snapshot.id_base is not None:
+            pools.ranges.take((snapshot.id_base - pools.first_id) // ID_COUNT, now)
+        if snapshot.network:
+            with contextlib.suppress(WardenError):  # the pool may have been configured anew
+                pools.networks.acquire_address(snapshot.network, now)
+
+    async def close(self) -> None:
+        """Finishes what is being created, then lets go of everything; containers and jobs go on."""
+        if self._site is None:
+            return
+        await self._idle.wait()
+        for container in self._containers.values():
+            container.close()
+        if self._site.background:
+            await asyncio.wait(self._site.background, timeout=5)
+        self._site.workers.shutdown(wait=True)
+        self._site.binary.close()
+        self._site.depot.unlock()
+        self._containers.clear()
+        self._site = None
+
+    # ---- containers
+
+    def get(self, handle: str) -> Container:
+        if handle not in self._containers:
+            raise UnknownHandle()
+        return self._containers[handle]
+
+    def handles(self) -> list[str]:
+        return list(self._containers)
+
+    async def create(self, spec: ContainerSpec) -> Container:
+        """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
+        left."""
+        container_id = self._ids.next()
+        handle = spec.handle or container_id
+        if handle in self._containers or handle in self._reserved:
+            raise HandleTaken(f"container with handle: {handle} already exists.")
+        self._reserved.add(handle)
+        self._creating += 1
+        self._idle.clear()
+        # Shielded: a caller that goes away leaves a whole container or none, never a half.
+        return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id)))
+
+    async def _create(self, spec: ContainerSpec, handle: str, container_id: str) -> Container:
+        try:
+            async with AsyncUndo() as undo:
+                container = await self._make(spec, handle, container_id, undo)
+                self._containers[handle] = container
+                undo.release()
+                return container
+        finally:
+            self._reserved.discard(handle)
+            self._creating -= 1
+            if not self._creating:
+                self._idle.set()
+
+    async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
+        site = self.site
+        image = await site.blocking(build.find_image, site, spec)
+        binds = await site.blocking(build.check_mounts, spec)
+        snapshot = self._acquire(spec, handle, container_id, image.shell)
+        undo.add("resources", self._release, snapshot)
+        order = build.Order(
+            snapshot,
+            image,
+            site.depot.directory(container_id),
+            site.cgroups.container(container_id),
+            build.attachment(snapshot, site.settings.mtu),
+        )
+        launched = await site.blocking(build.build, site, order, binds)
+        try:
+            return Container(site, snapshot, order.directory, order.group, launched.pidfd, self._gone)
+        except BaseException as error:
+            await site.blocking(recovery.remove, site, order.directory, launched.pidfd)
+            if isinstance(error, OSError):
+                raise EngineFault(f"create: connect to PID 1: {error.strerror}") from error
+            raise
+
+    def _acquire(self, spec: ContainerSpec, handle: str, container_id: str, shell: str) -> Snapshot:
+        """Takes what the container needs from the pools; all or nothing."""
+        pools, now = self.site.pools, time.monotonic()
+        network = ""
+        if build.wants_network(spec):
+            address = spec.network_address
+            slot = pools.networks.acquire(now) if address is None else pools.networks.acquire_address(address, now)
+            network = str(slot.network_address)
+        draft = Snapshot(
+            container_id=container_id,
+            handle=handle,
+            state=State.ACTIVE,
+            spec=spec,
+            created=time.time(),
+            uid=-1,
+            id_base=None,
+            hostname=build.hostname_of(spec, container_id),
+            shell=shell,
+            network=network,
+            memory_limit=spec.limits.memory_bytes,
+            grace_time=spec.grace_time,
+        )
+        return self._with_ids(draft)
+
+    def _with_ids(self, draft: Snapshot) -> Snapshot:
+        pools = self.site.pools
+        try:
+            draft = replace(draft, uid=pools.take_uid())
+            if draft.spec.user_namespace and self.settings.user_namespace:
+                draft = replace(draft, id_base=pools.take_range())
+        except WardenError:
+            self._release(draft)
+            raise
+        return draft
+
+    def _release(self, snapshot: Snapshot) -> None:
+        pools, now = self.site.pools, time.monotonic()
+        pools.give_uid(snapshot.uid)
+        if snapshot.id_base is not None:
+            pools.give_range(snapshot.id_base)
+        if snapshot.network:
+            pools.networks.release(IPv4Network((snapshot.network, SLOT_PREFIX)), now)
+
+    def _gone(self, container: Container) -> None:
+        self._containers.pop(container.handle, None)
+        self._release(container.snapshot)
+
+
+def _raise_open_files() -> None:
+    """Each container costs a handful of descriptors; the soft limit is for programs that select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

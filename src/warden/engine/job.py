@@ -1,0 +1,312 @@
+"""One job: from its descriptors to its result. Moves output into the log, watches deadlines, judges the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import struct
+import termios
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from warden.cgroup.groups import JobGroup, JobUse
+from warden.engine import jobfiles
+from warden.engine.site import Site
+from warden.engine.verdict import Evidence, judge
+from warden.errors import BadInput, KernelRefused, UnknownJob, WardenError
+from warden.model.info import JobInfo
+from warden.model.job import Chunk, JobResult, Usage, Verdict
+from warden.process import channel
+from warden.process.channel import Channel, Record
+from warden.process.joblog import JobLog
+
+log = logging.getLogger("warden.job")
+
+STDOUT, STDERR = 0, 1
+
+
+class Owner(Protocol):
+    """The container, as its jobs see it."""
+
+    @property
+    def site(self) -> Site: ...
+
+    def connection(self) -> Channel: ...
+
+    def job_ended(self, job: Job) -> None: ...
+
+    def drop_job(self, job: Job) -> None: ...
+
+
+class Job:
+    """A job, running or ended. Its output is kept until `forget`. Made by the container, which also hands it the
+    records of PID 1."""
+
+    def __init__(self, owner: Owner, job_id: int, directory: str, about: jobfiles.About, group: JobGroup) -> None:
+        self.id = job_id
+        self.about = about
+        self.group = group
+        self.started_at = time.time()
+        self._owner = owner
+        self._log = JobLog(directory, limit=about.output_limit, discard=about.discard_output)
+        self._readers: dict[int, int] = {}  # descriptor → stream
+        self._stdin = -1
+        self._terminal = -1
+        self._cause: Verdict | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._result: JobResult | None = None
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    # ---- what callers ask
+
+    @property
+    def result(self) -> JobResult | None:
+        return self._result
+
+    async def wait(self) -> JobResult:
+        await self._ended.wait()
+        assert self._result is not None
+        return self._result
+
+    def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
+        return self._log.follow(follow=follow)
+
+    async def output(self) -> tuple[bytes, bytes]:
+        return self._log.read_all()
+
+    async def forget(self) -> None:
+        if self._result is None:
+            raise BadInput(f"job {self.id}: still runs")
+        self._owner.drop_job(self)
+
+    async def write_stdin(self, data: bytes) -> None:
+        """Waits while the job does not read; raises BadInput when it has no stdin to write to."""
+        target = self._terminal if self._terminal >= 0 else self._stdin
+        if target < 0:
+            raise BadInput(f"job {self.id}: its stdin is closed or was not asked for", hint="spawn it as interactive")
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(target, view) :]
+            except BlockingIOError:
+                await self._writable(target)
+            except BrokenPipeError:
+                return
+
+    async def _writable(self, fd: int) -> None:
+        ready = asyncio.Event()
+        self._loop.add_writer(fd, ready.set)
+        ended = asyncio.ensure_future(self._ended.wait())
+        waiting = asyncio.ensure_future(ready.wait())
+        try:
+            await asyncio.wait((waiting, ended), return_when=asyncio.FIRST_COMPLETED)
+            if self._result is not None:
+                raise UnknownJob(f"job {self.id}: ended")
+        finally:
+            self._loop.remove_writer(fd)
+            waiting.cancel()
+            ended.cancel()
+
+    async def close_stdin(self) -> None:
+        if self._terminal >= 0:
+            await self.write_stdin(b"\x04")  # ^D, what a terminal calls the end of input
+        elif self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+            await self._owner.connection().request(channel.CLOSE_STDIN, self.id)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        if self._terminal >= 0:
+            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
+
+    async def signal(self, number: int, *, tree: bool = True) -> None:
+        """Sends a signal to every process of the job, or to its first alone; an ended job takes none."""
+        if not 0 < number < 65:
+            raise BadInput(f"signal: {number} is not a signal", hint="1 to 64")
+        if self._result is not None:
+            return
+        if not tree:
+            await self._owner.connection().request(channel.SIGNAL, self.id, a=number)
+        elif number == 9:
+            await self._owner.site.blocking(self.group.kill)
+        else:
+            await self._owner.site.blocking(self.group.signal, number)
+
+    async def kill(self, cause: Verdict) -> None:
+        """Kills the whole tree; *cause* becomes the verdict. Does nothing to an ended job."""
+        if self._result is not None:
+            return
+        self._cause = self._cause or cause
+        try:
+            await self._owner.site.blocking(self.group.kill)
+        except WardenError as error:
+            log.error("job %d: kill failed: %s", self.id, error)
+
+    def info(self) -> JobInfo:
+        result = self._result
+        return JobInfo(
+            id=self.id,
+            command=self.about.command,
+            running=result is None,
+            started=self.started_at,
+            exit_status=None if result is None else result.exit_status,
+            verdict="" if result is None else result.verdict.value,
+        )
+
+    # ---- what the container tells
+
+    def take_descriptors(self, descriptors: dict[int, int]) -> None:
+        """Owns them from here on; starts to move output."""
+        self._stdin = descriptors.get(channel.WANT_STDIN, -1)
+        self._terminal = descriptors.get(channel.WANT_TTY, -1)
+        for flag, stream in ((channel.WANT_STDOUT, STDOUT), (channel.WANT_STDERR, STDERR), (channel.WANT_TTY, STDOUT)):
+            if flag in descriptors:
+                self._readers[descriptors[flag]] = stream
+        for fd in descriptors.values():
+            os.set_blocking(fd, False)
+        for fd, stream in self._readers.items():
+            self._loop.add_reader(fd, self._move, fd, stream)
+
+    def arm(self, started_ns: int | None = None) -> None:
+        """Starts the wall clock limit, from *started_ns* of CLOCK_BOOTTIME for a job found running."""
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        elapsed = 0.0 if started_ns is None else (now - started_ns) / 1e9
+        self.started_at = time.time() - elapsed
+        if self.about.wall_limit_s is not None:
+            left = max(self.about.wall_limit_s - elapsed, 0)
+            self._deadline = self._loop.call_later(left, self._expire)
+
+    def _expire(self) -> None:
+        self._owner.site.in_background(asyncio.ensure_future(self.kill(Verdict.WALL_TIMEOUT)))
+
+    def _move(self, fd: int, stream: int) -> None:
+        was_cut = self._log.truncated
+        moved = self._read_terminal(fd) if fd == self._terminal else self._log.move(stream, fd)
+        if self._log.truncated and not was_cut and self._result is None:
+            self._owner.site.in_background(asyncio.ensure_future(self.kill(Verdict.OUTPUT_LIMIT)))
+        if moved == 0:
+            self._end_of(fd)
+
+    def _read_terminal(self, fd: int) -> int | None:
+        try:
+            data = os.read(fd, 65536)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno == errno.EIO:  # the last process let go of the terminal
+                return 0
+            raise
+        self._log.append(STDOUT, data)
+        return len(data)
+
+    def _end_of(self, fd: int) -> None:
+        self._loop.remove_reader(fd)
+        del self._readers[fd]
+        if fd == self._terminal:
+            self._terminal = -1
+        os.close(fd)
+        if self._result is not None and not self._readers:
+            self._release()
+
+    def end(self, record: Record) -> None:
+        """PID 1 reaped its first process. What that wrote is in the pipes and is taken; later output of processes
+        it left behind is read and dropped, so that they are not blocked."""
+        usage, oom_kills = self._usage(record)
+        self._conclude(record.status, usage, oom_kills)
+
+    def lose(self, cause: Verdict, detail: str = "") -> None:
+        """Its PID 1 is gone, and with it every process."""
+        if self._result is None:
+            self._cause = self._cause or cause
+            usage = self._cgroup_usage()
+            wall = time.time() - self.started_at
+            self._conclude(None, Usage(usage.cpu_user_s, usage.cpu_system_s, wall, usage.peak_memory_bytes), usage.oom_kills, detail)
+
+    def _conclude(self, status: int | None, usage: Usage, oom_kills: int, detail: str = "") -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._drain()
+        self._result = judge(Evidence(status, usage, oom_kills, self._cause, self._log.truncated, detail))
+        self._log.finish()
+        self._owner.job_ended(self)
+        self._ended.set()
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+        if not self._readers:
+            self._release()
+
+    def _drain(self) -> None:
+        for fd, stream in list(self._readers.items()):
+            left = 1 << 20  # the most a pipe holds by default settings: what the first process wrote lies within
+            while left > 0:
+                moved = self._read_terminal(fd) if fd == self._terminal else self._log.move(stream, fd, left)
+                if moved is None:
+                    break
+                if moved == 0:
+                    self._end_of(fd)
+                    break
+                left -= moved
+        if self._log.truncated and self._cause is None:
+            self._cause = Verdict.OUTPUT_LIMIT
+
+    def _usage(self, record: Record) -> tuple[Usage, int]:
+        use = self._cgroup_usage()
+        wall = (record.ended_ns - record.started_ns) / 1e9
+        user = use.cpu_user_s or record.user_us / 1e6
+        system = use.cpu_system_s or record.system_us / 1e6
+        return Usage(user, system, wall, use.peak_memory_bytes), use.oom_kills
+
+    def _cgroup_usage(self) -> JobUse:
+        try:
+            return self.group.usage()
+        except KernelRefused as error:
+            log.warning("job %d: no usage: %s", self.id, error)
+            return JobUse(0.0, 0.0)
+
+    def _release(self) -> None:
+        """Nothing is left to read: PID 1 may forget it, its cgroup may go."""
+        self._owner.site.in_background(asyncio.ensure_future(self._tidy()))
+
+    async def _tidy(self) -> None:
+        with contextlib.suppress(WardenError):  # a container that is gone has nothing to be told
+            await self._owner.connection().request(channel.RELEASE, self.id)
+        try:
+            await self._owner.site.blocking(self._remove_group)
+        except WardenError as error:
+            log.warning("job %d: its cgroup stays until the container goes: %s", self.id, error)
+
+    def _remove_group(self) -> None:
+        if not self.group.populated():
+            self.group.remove()
+
+    def recall(self, result: JobResult) -> None:
+        """An earlier engine judged it already."""
+        self._result = result
+        self._log.truncated = result.truncated
+        self._log.finish()
+        self._ended.set()
+
+    def release_if_read(self) -> None:
+        """An ended job whose pipes nobody holds any more need not be kept by PID 1."""
+        if not self._readers:
+            self._release()
+
+    def close(self) -> None:
+        """Lets go of everything; the job goes on, and PID 1 keeps its ends of the pipes."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for fd in self._readers:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+        self._readers.clear()
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
+        self._log.close()

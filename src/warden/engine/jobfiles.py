@@ -1,0 +1,60 @@
+"""What is kept of a job beside its output, as JSON: what was asked (About) and how it ended (JobResult). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from warden.model.job import JobResult, JobSpec, Usage, Verdict
+
+
+def command_text(spec: JobSpec) -> str:
+    """A short text of what runs, for people."""
+    if spec.argv:
+        text = " ".join(spec.argv)
+    else:
+        text = (spec.script or b"").decode(errors="replace").strip().split("\n", 1)[0]
+    return text[:80].encode(errors="replace").decode(errors="replace")
+
+
+def result_to_data(result: JobResult) -> dict[str, Any]:
+    return {**asdict(result), "verdict": result.verdict.value}
+
+
+def result_from_data(data: Mapping[str, Any]) -> JobResult:
+    return JobResult(**{**data, "verdict": Verdict(data["verdict"]), "usage": Usage(**data["usage"])})
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an engine must know of a job beyond its processes; survives a restart in job.json."""
+
+    command: str
+    discard_output: bool
+    log_tag: str | None
+    tty: bool
+    interactive: bool
+    wall_limit_s: float | None
+    output_limit: int
+
+    @classmethod
+    def of(cls, spec: JobSpec, output_limit: int) -> About:
+        """*output_limit*: the engine's, used where *spec* has none."""
+        return cls(
+            command=command_text(spec),
+            discard_output=spec.discard_output,
+            log_tag=spec.log_tag,
+            tty=spec.tty,
+            interactive=spec.interactive,
+            wall_limit_s=spec.wall_limit_s,
+            output_limit=output_limit if spec.output_limit is None else spec.output_limit,
+        )
+
+
+def about_to_data(about: About) -> dict[str, Any]:
+    return asdict(about)
+
+
+def about_from_data(data: Mapping[str, Any]) -> About:
+    return About(**data)

@@ -1,0 +1,193 @@
+"""Taking up what an earlier engine left: containers that live, jobs that run or ended; the rest is removed.
+
+A directory without a snapshot was never finished or is half destroyed: it goes. A container whose PID 1 does not answer
+goes too (spec/warden.md §8). Jobs: PID 1's list is the truth about processes, the depot's about what was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import select
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warden.depot.depot import ContainerDirectory, JobRecord
+from warden.depot.snapshot import Snapshot
+from warden.engine import jobfiles
+from warden.engine.container import Container
+from warden.engine.job import Job
+from warden.engine.site import Site
+from warden.errors import EngineFault, WardenError
+from warden.process import channel
+from warden.process.channel import Record, connect_socket
+
+log = logging.getLogger("warden.recovery")
+
+ANSWER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container that lives: its snapshot, where it is, and a pidfd of its PID 1."""
+
+    snapshot: Snapshot
+    directory: ContainerDirectory
+    pidfd: int
+
+
+def survey(site: Site) -> list[Found]:
+    """Blocking: looks at every directory of the depot; removes what cannot be taken up, and cgroups nobody has."""
+    site.depot.empty_trash()
+    found = []
+    for directory in site.depot.directories():
+        alive = _look(site, directory)
+        if alive is not None:
+            found.append(alive)
+    known = {item.snapshot.container_id for item in found}
+    for container_id in site.cgroups.leftovers():
+        if container_id not in known:
+            _remove_groups(site, container_id)
+    return found
+
+
+def _look(site: Site, directory: ContainerDirectory) -> Found | None:
+    snapshot = None
+    try:
+        snapshot = directory.read_snapshot()
+    except WardenError as error:
+        log.error("container directory %s: %s; it is removed", directory.path, error)
+    pidfd = init_of(directory)
+    if snapshot is not None and pidfd is not None:
+        return Found(snapshot, directory, pidfd)
+    log.warning("container directory %s: %s; it is removed", directory.path, "half made" if snapshot is None else "PID 1 is gone")
+    remove(site, directory, pidfd)
+    return None
+
+
+def init_of(directory: ContainerDirectory) -> int | None:
+    """A pidfd of the PID 1 that serves *directory*, asked over its socket; None when nobody answers."""
+    try:
+        with connect_socket(directory / "run") as sock:
+            sock.setblocking(True)
+            sock.settimeout(ANSWER_S)
+            sock.send(channel.REQUEST.pack(channel.REQUEST_MAGIC, channel.PING, 0, 0, 0, 0, 0))
+            return _pidfd_in_reply(sock)
+    except OSError:
+        return None
+
+
+def _pidfd_in_reply(sock: channel.socket.socket) -> int | None:
+    while True:
+        packet, descriptors, _, _ = channel.socket.recv_fds(sock, 65536, 4)
+        if not packet:
+            return None
+        if channel.REPLY.unpack_from(packet)[1] == channel.PING:  # anything else is an event of a job
+            return descriptors[0] if descriptors else None
+
+
+def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None:
+    """Blocking: ends what runs in it and takes everything of it away; errors are logged, the rest goes on."""
+    with contextlib.suppress(OSError):
+        directory.drop_snapshot()
+    if pidfd is not None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.poll(int(ANSWER_S * 1000))
+        os.close(pidfd)
+    _remove_groups(site, directory.name)
+    try:
+        site.depot.discard(directory)
+    except WardenError as error:
+        log.error("container directory %s: %s", directory.path, error)
+
+
+def _remove_groups(site: Site, container_id: str) -> None:
+    group = site.cgroups.container(container_id)
+    for step in (group.kill, group.remove):
+        try:
+            step()
+        except WardenError as error:
+            log.error("cgroups of %s: %s", container_id, error)
+
+
+def resume(site: Site, found: Found, on_gone: Callable[[Container], None]) -> Container:
+    """The container as it was; `recall_jobs` follows."""
+    group = site.cgroups.container(found.snapshot.container_id)
+    return Container(site, found.snapshot, found.directory, group, found.pidfd, on_gone)
+
+
+async def recall_jobs(container: Container) -> None:
+    """Running jobs are taken up, ended ones kept with their output and status until somebody collects them."""
+    records = {record.job: record for record in await _listed(container)}
+    kept = {item.id: item for item in container.directory.jobs()}
+    for item in kept.values():
+        container.site.last_job = max(container.site.last_job, item.id)
+        await _recall(container, item, records.get(item.id))
+    for job_id in records.keys() - kept.keys():
+        await _release(container, job_id)
+    for job_id in set(container.group.existing_jobs()) - kept.keys():
+        with contextlib.suppress(WardenError):
+            await container.site.blocking(_drop_group, container, job_id)
+
+
+async def _listed(container: Container) -> list[Record]:
+    records: list[Record] = []
+    slot = 0
+    while True:
+        reply = await container.connection().request(channel.LIST, a=slot)
+        records += reply.records
+        slot = reply.b
+        if slot == 0:
+            return records
+
+
+async def _recall(container: Container, item: JobRecord, record: Record | None) -> None:
+    if record is None and item.result is None:
+        container.directory.drop_job(item.id)  # asked for, never started
+        return
+    about = jobfiles.about_from_data(item.spec)
+    job = Job(container, item.id, container.directory.job_path(item.id), about, container.group.job(item.id))
+    if record is not None and record.state == channel.STATE_FAILED:
+        await _release(container, item.id)
+        container.directory.drop_job(item.id)
+        return
+    container.adopt(job)
+    if item.result is not None:
+        job.recall(jobfiles.result_from_data(item.result))
+    if record is not None:
+        await _attach(container, job)
+
+
+async def _attach(container: Container, job: Job) -> None:
+    reply = await container.connection().request(channel.ATTACH, job.id)
+    if reply.error:
+        raise EngineFault(f"job {job.id}: attach: {os.strerror(reply.error)}")
+    record = reply.records[0]
+    job.take_descriptors(reply.descriptors)
+    if job.result is not None:
+        job.release_if_read()
+        return
+    job.arm(record.started_ns)
+    if record.state == channel.STATE_ENDED:
+        job.end(record)
+
+
+async def _release(container: Container, job_id: int) -> None:
+    reply = await container.connection().request(channel.RELEASE, job_id)
+    if reply.error == errno.EBUSY:
+        await container.site.blocking(container.group.job(job_id).kill)
+        await asyncio.sleep(0.01)
+        await container.connection().request(channel.RELEASE, job_id)
+
+
+def _drop_group(container: Container, job_id: int) -> None:
+    group = container.group.job(job_id)
+    if not group.populated():
+        group.remove()

@@ -1,0 +1,105 @@
+"""What every part of one engine shares: settings, the layers' drivers, worker threads, pools."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from typing import TypeVar
+
+from warden.cgroup.driver import Manager
+from warden.depot.depot import Depot
+from warden.errors import BadInput, PoolExhausted
+from warden.model.settings import EngineSettings
+from warden.network.pool import NetworkPool
+from warden.network.slots import Slots
+from warden.plan.container import ID_COUNT
+from warden.process.launch import Binary
+from warden.rootfs.images import ImageStore
+
+T = TypeVar("T")
+WORKERS = 8
+
+
+@dataclass(slots=True)
+class Pools:
+    """What containers take and give back: networks, uids of vcap, ranges of host ids."""
+
+    networks: NetworkPool
+    uids: Slots
+    ranges: Slots
+    first_uid: int
+    first_id: int
+
+    def take_uid(self) -> int:
+        slot = self.uids.acquire(time.monotonic())
+        if slot is None:
+            raise PoolExhausted("no uid available", hint="raise user.pool_size, or destroy containers")
+        return self.first_uid + slot
+
+    def give_uid(self, uid: int) -> None:
+        self.uids.release(uid - self.first_uid, time.monotonic())
+
+    def take_range(self) -> int:
+        slot = self.ranges.acquire(time.monotonic())
+        if slot is None:
+            raise PoolExhausted("no range of host ids available", hint="raise user.id_range_count, or destroy containers")
+        return self.first_id + slot * ID_COUNT
+
+    def give_range(self, base: int) -> None:
+        self.ranges.release((base - self.first_id) // ID_COUNT, time.monotonic())
+
+
+@dataclass(slots=True)
+class Site:
+    """One engine's world. Blocking work goes through `blocking`, so that the event loop never waits for the kernel."""
+
+    settings: EngineSettings
+    depot: Depot
+    images: ImageStore
+    cgroups: Manager
+    binary: Binary
+    pools: Pools
+    workers: ThreadPoolExecutor
+    lang: str
+    seccomp: bytes
+    last_job: int = 0
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def blocking(self, function: Callable[..., T], *args: object) -> T:
+        """Runs *function* in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, function, *args)
+
+    def next_job(self) -> int:
+        """Numbers of jobs count up over the whole engine (spec/warden.md §4)."""
+        self.last_job += 1
+        return self.last_job
+
+    def in_background(self, task: asyncio.Task[None]) -> None:
+        """Keeps a task alive until it is done; `Engine.close` waits for it."""
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+
+def make_pools(settings: EngineSettings) -> Pools:
+    """Raises BadInput when the pool of networks is not one."""
+    try:
+        network = IPv4Network(settings.pool_network, strict=False)
+    except (AddressValueError, NetmaskValueError, ValueError) as error:
+        raise BadInput(f"network.pool_network: {settings.pool_network!r} is not an IPv4 network: {error}") from error
+    return Pools(
+        networks=NetworkPool(network, release_delay=settings.release_delay),
+        uids=Slots(settings.pool_uid_count),
+        ranges=Slots(settings.id_range_count),
+        first_uid=settings.pool_start_uid,
+        first_id=settings.id_range_start,
+    )
+
+
+def system_lang() -> str:
+    """LANG of jobs: the engine's own, else Warden's default."""
+    return os.environ.get("LANG") or "en_US.UTF-8"

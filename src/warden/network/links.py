@@ -1,0 +1,91 @@
+"""What a container's network is made of, as netlink batches for its plan. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from warden.network import netlink
+
+CONTAINER_INDEX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages for one `netlink` step, and how a shell would write them."""
+
+    messages: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One container's veth pair: names as Warden gives them, its /30, and the index of the host's end."""
+
+    container_id: str
+    network: IPv4Network
+    mtu: int
+
+    @property
+    def host_name(self) -> str:
+        return f"w-{self.container_id}-0"
+
+    @property
+    def container_name(self) -> str:
+        return f"w-{self.container_id}-1"
+
+    @property
+    def host_ip(self) -> IPv4Address:
+        return self.network.network_address + 1
+
+    @property
+    def container_ip(self) -> IPv4Address:
+        return self.network.network_address + 2
+
+    @property
+    def host_index(self) -> int:
+        # The kernel numbers links from 1 up; ours lie where it never comes, and follow the id, which is unique.
+        return 0x1000_0000 | (int(self.container_id, 32) & 0x0FFF_FFFF)
+
+    def host_batch(self) -> Batch:
+        """Run in the host's namespace, between clone and release."""
+        address = IPv4Interface(f"{self.host_ip}/{self.network.prefixlen}")
+        messages = netlink.batch(
+            [
+                netlink.add_veth(
+                    self.host_name,
+                    self.host_index,
+                    self.container_name,
+                    CONTAINER_INDEX,
+                    netns_fd=netlink.CHILD_NETNS_FD,
+                    mtu=self.mtu,
+                ),
+                netlink.add_address(self.host_index, address),
+                netlink.set_up(self.host_index),
+            ]
+        )
+        pair = f"ip link add {self.host_name} type veth peer name {self.container_name} netns CHILD"
+        return Batch(messages, f"{pair}; ip address add {address} dev {self.host_name}; ip link set {self.host_name} up")
+
+    def container_batch(self) -> Batch:
+        """Run by the child in its own namespace."""
+        address = IPv4Interface(f"{self.container_ip}/{self.network.prefixlen}")
+        messages = netlink.batch(
+            [
+                netlink.set_up(netlink.LOOPBACK_INDEX),
+                netlink.add_address(CONTAINER_INDEX, address),
+                netlink.set_up(CONTAINER_INDEX),
+                netlink.add_default_route(CONTAINER_INDEX, self.host_ip),
+            ]
+        )
+        name = self.container_name
+        return Batch(
+            messages,
+            f"ip link set lo up; ip address add {address} dev {name}; ip link set {name} up; "
+            f"ip route add default via {self.host_ip}",
+        )
+
+
+def loopback_batch() -> Batch:
+    """For a container without a network: lo alone."""
+    return Batch(netlink.batch([netlink.set_up(netlink.LOOPBACK_INDEX)]), "ip link set lo up")

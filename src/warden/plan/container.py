@@ -1,0 +1,189 @@
+"""ContainerSpec and Placement → Plan: how one container is made, step by step. Pure; needs no root and touches nothing.
+
+The order is the design. The launcher builds the file system with the host's rights in a private mount namespace; only
+then does the child copy it into a mount namespace of its own user namespace, where the kernel locks what was mounted
+before (mount_namespaces(7)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warden.model.spec import ContainerSpec, NetworkMode
+from warden.plan import flags, words
+from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
+
+ID_COUNT = 65536
+
+#: name, major, minor, mode: Warden's /dev (spec/warden.md §7).
+DEVICES = (
+    ("null", 1, 3, 0o666),
+    ("zero", 1, 5, 0o666),
+    ("full", 1, 7, 0o666),
+    ("random", 1, 8, 0o666),
+    ("urandom", 1, 9, 0o666),
+    ("tty", 5, 0, 0o666),
+)
+DEVICE_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("fd/0", "stdin"),
+    ("fd/1", "stdout"),
+    ("fd/2", "stderr"),
+    ("pts/ptmx", "ptmx"),
+)
+#: What tells of the host or steers it: CVE-2016-9962's class, and what other engines mask.
+MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
+READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+NOTHING = flags.MS_NOSUID | flags.MS_NODEV | flags.MS_NOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A directory or file of the host in the container. *required_map*: an id map is needed, not only nice."""
+
+    source: str
+    target: str
+    read_only: bool
+    is_directory: bool = True
+    required_map: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Netlink messages and their words."""
+
+    messages: bytes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one container goes: everything the machine decided, beside what its user asked.
+
+    *directory*: the container's own (mnt/lower, mnt/root, upper, work lie in it). *lower*: the image. *id_base*: the
+    first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
+    """
+
+    directory: str
+    lower: str
+    hostname: str
+    id_base: int | None
+    binds: tuple[Bind, ...] = ()
+    joins: tuple[str, ...] = ()
+    into: str | None = None
+    host_network: Batch | None = None
+    container_network: Batch | None = None
+
+
+def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
+    """The whole plan, ending in `serve`."""
+    return Plan(
+        (
+            *_launch(spec, place),
+            *_root_file_system(place),
+            *_devices(place),
+            *_binds(place),
+            words.simple(Op.RELEASE, "release the child", "from here on it acts for itself, without the host's rights"),
+            *_inside(spec, place),
+            words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose"),
+        )
+    )
+
+
+def _namespaces(spec: ContainerSpec, place: Placement) -> int:
+    wanted = flags.CLONE_NEWPID | flags.CLONE_NEWIPC | flags.CLONE_NEWUTS
+    if spec.network is not NetworkMode.HOST:
+        wanted |= flags.CLONE_NEWNET
+    if place.id_base is not None:
+        wanted |= flags.CLONE_NEWUSER
+    return wanted
+
+
+def _launch(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
+    for path in place.joins:
+        yield words.join_cgroup(path, "PID 1 stands outside its container's limits")
+    if place.into is not None:
+        yield words.into_cgroup(place.into, "PID 1 stands outside its container's limits")
+    yield words.unshare(flags.CLONE_NEWNS, "mounts made from here on are not the host's")
+    yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
+    yield words.clone(_namespaces(spec, place), "the child, which waits")
+    if place.id_base is not None:
+        text = f"0 {place.id_base} {ID_COUNT}"
+        yield words.id_map(Op.UID_MAP, text, "root inside is nobody outside")
+        yield words.id_map(Op.GID_MAP, text, "")
+    if place.host_network is not None:
+        yield words.netlink(place.host_network.messages, place.host_network.text, "the host's end of the link")
+
+
+def overlay_option(path: str) -> str:
+    """A path inside overlay's option string, where ':' and ',' separate (overlayfs.rst)."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def _root_file_system(place: Placement) -> Iterator[Step]:
+    lower = place.lower
+    if place.id_base is not None:
+        lower = f"{place.directory}/mnt/lower"
+        why = "the image, its owners shifted into the container's ids; nothing is chowned"
+        yield words.bind(place.lower, lower, flags.MOUNT_ATTR_RDONLY, BIND_IDMAP, why)
+    options = ",".join(
+        f"{name}={overlay_option(path)}"
+        for name, path in (
+            ("lowerdir", lower),
+            ("upperdir", f"{place.directory}/upper"),
+            ("workdir", f"{place.directory}/work"),
+        )
+    )
+    target = f"{place.directory}/mnt/root"
+    yield words.mount("overlay", target, "overlay", flags.MS_NODEV, options, "image below, the container's own layer above")
+    yield words.root(target, "targets are resolved below it with openat2(RESOLVE_IN_ROOT)")
+
+
+def _devices(place: Placement) -> Iterator[Step]:
+    owner = place.id_base or 0
+    ids = f"uid={owner},gid={owner}"
+    yield words.mkdir("/dev", 0o755, owner)
+    yield words.mount("tmpfs", "/dev", "tmpfs", flags.MS_NOSUID | flags.MS_NOEXEC, f"mode=0755,size=64k,{ids}")
+    for name, major, minor, mode in DEVICES:
+        yield words.device(f"/dev/{name}", major, minor, mode, owner)
+    for text, name in DEVICE_LINKS:
+        yield words.symlink(text, f"/dev/{name}")
+    for name in ("pts", "shm", "mqueue"):
+        yield words.mkdir(f"/dev/{name}", 0o755, owner)
+    shared = flags.MS_NOSUID | flags.MS_NODEV
+    yield words.mount("shm", "/dev/shm", "tmpfs", shared, f"mode=1777,{ids}", "charged to the job that fills it")
+    yield words.mkdir("/proc", 0o555, owner)
+
+
+def _binds(place: Placement) -> Iterator[Step]:
+    owner = place.id_base or 0
+    for item in place.binds:
+        yield words.mkdir(item.target, 0o755, owner) if item.is_directory else words.empty_file(item.target, owner)
+        attributes = flags.MOUNT_ATTR_NODEV | (flags.MOUNT_ATTR_RDONLY if item.read_only else 0)
+        how = BIND_RECURSIVE
+        if place.id_base is not None:
+            # A recursive clone can be id-mapped only as a whole: one odd file system below would refuse it.
+            how = BIND_IDMAP if item.required_map else BIND_TRY_IDMAP
+        yield words.bind(item.source, item.target, attributes, how, "what the host lends")
+
+
+def _inside(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
+    if place.id_base is not None:
+        yield from words.owner_ids(0, 0, "root of its user namespace")
+    yield words.unshare(flags.CLONE_NEWNS | flags.CLONE_NEWCGROUP, "what was mounted so far is locked for the container")
+    yield words.mount("proc", "/proc", "proc", NOTHING, "", "before pivot_root: the host's must still be in sight")
+    yield words.mount("devpts", "/dev/pts", "devpts", flags.MS_NOSUID | flags.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+    yield words.mount("mqueue", "/dev/mqueue", "mqueue", NOTHING)
+    for name in MASKED:
+        yield words.mask(f"/proc/{name}", "tells of the host")
+    if place.id_base is None:
+        for name in READONLY:
+            yield words.readonly(f"/proc/{name}", "steers the host")
+    yield words.hostname(place.hostname)
+    if place.container_network is not None and spec.network is not NetworkMode.HOST:
+        yield words.netlink(place.container_network.messages, place.container_network.text, "its own end of the link")
+    yield words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone")
+    yield Step(Op.UMASK, (0o022,), "umask(022)")
+    yield Step(Op.NAME, (b"wshd",), "prctl(PR_SET_NAME, wshd)")

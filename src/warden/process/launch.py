@@ -1,0 +1,137 @@
+"""Starts wshd with an encoded plan and waits until PID 1 serves (docs/plan-format.md, "Running a plan").
+
+Blocking; meant for a worker thread. Raises StepFailed by number; who made the plan knows what that step was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from importlib.resources import files
+
+from warden.errors import EngineFault
+
+_MESSAGE = struct.Struct("<IIii")
+CLONED, FAILED, READY = 1, 2, 3
+#: Longer than any honest plan takes; a plan that hangs (a dead network file system) must not hold a thread for ever.
+TIMEOUT_S = 60.0
+SOCKET_NAME = "wshd.sock"
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class StepFailed(Exception):
+    """Step number *step* of the plan was refused with *errno*."""
+
+    def __init__(self, step: int, errno: int) -> None:
+        super().__init__(f"step {step}: {os.strerror(errno)}")
+        self.step, self.errno = step, errno
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A container's PID 1 as the host sees it; the pidfd is the caller's to close."""
+
+    pid: int
+    pidfd: int
+
+
+class Binary:
+    """wshd in a sealed memory file: nothing in a container can write to what the host will run (CVE-2019-5736)."""
+
+    def __init__(self, path: str | None = None) -> None:
+        source = path or str(files("warden").joinpath("_native/wshd"))
+        self.fd = os.memfd_create("wshd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with open(source, "rb") as program:
+                os.write(self.fd, program.read())
+        except OSError as error:
+            os.close(self.fd)
+            raise EngineFault(f"wshd: cannot read {source}: {error.strerror}", hint="build it: make -C native") from error
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALS)
+
+    @property
+    def path(self) -> str:
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def listen_at(directory: str) -> socket.socket:
+    """A listening packet socket named wshd.sock in *directory*, for host root alone."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        # Through the descriptor: a depot's path may be longer than the 107 bytes of sun_path.
+        listener.bind(f"/proc/self/fd/{directory_fd}/{SOCKET_NAME}")
+        os.chmod(os.path.join(directory, SOCKET_NAME), 0o600)
+        listener.listen(16)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.close(directory_fd)
+    return listener
+
+
+def launch(binary: Binary, plan: bytes, listener: socket.socket) -> Launched:
+    """Runs *plan* to its `serve` step. Raises StepFailed, or EngineFault when wshd says nothing."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
+        try:
+            os.write(plan_fd, plan)
+            os.lseek(plan_fd, 0, os.SEEK_SET)
+            launcher = _spawn(binary, [theirs.fileno(), plan_fd, listener.fileno()])
+        finally:
+            os.close(plan_fd)
+        theirs.close()
+        ours.settimeout(TIMEOUT_S)
+        try:
+            return _await_ready(ours)
+        finally:
+            # Closing first: a launcher that still waits for somebody to read ends by itself.
+            ours.close()
+            os.waitpid(launcher, 0)
+
+
+def _spawn(binary: Binary, descriptors: list[int]) -> int:
+    base = max(descriptors) + 1
+    targets = [base + n for n in range(len(descriptors))]
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    moves = [(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in zip(descriptors, targets, strict=True)]
+    return os.posix_spawn(binary.path, ["wshd", *map(str, targets)], {}, file_actions=null + moves, setsigmask=())
+
+
+def _await_ready(control: socket.socket) -> Launched:
+    pid, pidfd = 0, -1
+    try:
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(control, _MESSAGE.size, 1)
+            if len(data) != _MESSAGE.size:
+                raise EngineFault("wshd: ended before its container was ready", hint="see the kernel log for a killed process")
+            kind, step, errno, number = _MESSAGE.unpack(data)
+            if kind == CLONED:
+                pid, pidfd = number, descriptors[0]
+            elif kind == READY:
+                return Launched(pid, pidfd)
+            else:
+                raise StepFailed(step, errno)
+    except TimeoutError as error:
+        raise EngineFault(f"wshd: not ready after {TIMEOUT_S:g} s", hint="a mount source may hang") from error
+    except BaseException:
+        if pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                _kill(pidfd)
+            os.close(pidfd)
+        raise
+
+
+def _kill(pidfd: int) -> None:
+    import signal
+
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
