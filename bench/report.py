@@ -1,0 +1,91 @@
+"""The table for people, from the same dictionary that --json writes. Pure; must not measure anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.stats import Figure, ratio
+
+UNITS = {"_ms": "ms", "_us": "µs", "_mb_s": "MB/s", "_kib": "KiB"}
+HEAD = ("", "p50", "p90", "min", "unit", "× floor")
+Row = tuple[str, ...]
+
+
+def unit_of(name: str) -> tuple[str, str]:
+    """A figure's name without its unit, for people, and the unit."""
+    for ending, unit in UNITS.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending).replace("_", " "), unit
+    return name.replace("_", " "), ""
+
+
+def number(value: float) -> str:
+    """Three significant digits or so: what a person compares."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def row(name: str, values: Figure, floor: Figure | None) -> Row:
+    title, unit = unit_of(name)
+    times = ratio(values, floor) if unit == "ms" else None
+    cells = (number(values[part]) for part in ("p50", "p90", "min"))
+    return (title, *cells, unit, number(times) if times is not None else "")
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """Columns padded to their widest cell, the first to the left, numbers to the right."""
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(rows[0]))]
+    lines = []
+    for cells in rows:
+        first = cells[0].ljust(widths[0])
+        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+        lines.append("  ".join((first, *rest)).rstrip())
+    return "\n".join(lines)
+
+
+def is_figure(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"p50", "p90", "min"}
+
+
+def floor_for(name: str, floor: Mapping[str, Figure]) -> Figure | None:
+    """What a figure is compared with: creating with the floor's creating, everything else with a whole life."""
+    return floor.get("create_ms" if name == "create_ms" else "life_ms")
+
+
+def section(title: str, figures: Mapping[str, Any], floor: Mapping[str, Figure]) -> Iterator[Row]:
+    """A title row, the figures below it, and its reason when it could not be measured."""
+    reason = figures.get("refused")
+    yield (title if not reason else f"{title}: {reason}", "", "", "", "", "")
+    for name, values in figures.items():
+        if is_figure(values):
+            cells = row(name, values, floor_for(name, floor))
+            yield (f"  {cells[0]}", *cells[1:])
+
+
+def rows(result: Mapping[str, Any]) -> Iterator[Row]:
+    floor = result.get("floor", {})
+    yield HEAD
+    for name in ("floor", "warden", "protocol"):
+        if name in result:
+            yield from section(name, result[name], floor)
+    for count, figures in result.get("scale", {}).items():
+        yield from section(f"{count} containers alive", figures, figures.get("floor", floor))
+    for name, figures in result.get("peers", {}).items():
+        yield from section(name, figures, floor)
+
+
+def notes(result: Mapping[str, Any]) -> Iterator[str]:
+    """What each peer leaves out, so that nobody compares unlike things."""
+    for name, figures in result.get("peers", {}).items():
+        if figures.get("without"):
+            yield f"{name}: without {figures['without']}"
+    yield from result.get("notes", ())
+
+
+def render(result: Mapping[str, Any]) -> str:
+    """The whole report."""
+    table = format_table(list(rows(result)))
+    lines = "\n".join(f"- {note}" for note in notes(result))
+    return f"{table}\n\n{lines}" if lines else table
