@@ -26,7 +26,7 @@ CONFIG = """\
 server:
   unix_domain_path: {directory}/warden.sock
   container_depot_path: {directory}/depot
-  container_images_path: {directory}/images
+  images_path: {directory}/images
   cgroup_parent: {name}/warden
   job_output_limit: 1073741824
 logging:

@@ -57,7 +57,12 @@ def echo_client(directory: Path) -> Iterator[Callable[[], object]]:
         server.stdout.readline()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
-            yield lambda: (client.sendall(PAYLOAD), client.recv(64))
+
+            def round_trip() -> bytes:
+                client.sendall(PAYLOAD)
+                return client.recv(64)
+
+            yield round_trip
     finally:
         server.kill()
         server.communicate()

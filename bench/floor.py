@@ -65,9 +65,8 @@ class Floor:
 
     def round(self, lives: int) -> None:
         """*lives* lives; the first of a run warms up and is not counted."""
-        done = subprocess.run(
-            self.command(min(lives + 1, LIVES_A_TAG), next(TAGS)), capture_output=True, text=True, check=False, timeout=60
-        )
+        command = self.command(min(lives + 1, LIVES_A_TAG), next(TAGS))
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode:
             raise Unavailable(done.stderr.strip() or f"floor ended with {done.returncode}")
         for line in done.stdout.splitlines()[1:]:

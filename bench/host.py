@@ -1,6 +1,6 @@
-"""What the benchmark borrows from the machine: a scratch directory, cgroups of its own, static programs. And gives back.
+"""What the benchmark borrows from the machine: a scratch directory, cgroups of its own, static programs.
 
-Every object is named after this process (`warden-bench-PID`, `w-bench…`). Must not touch anything of another name.
+Gives all of it back. Every object is named after this process (`warden-bench-PID`, `w-bench…`). Must not touch anything of another name.
 """
 
 from __future__ import annotations

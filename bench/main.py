@@ -28,6 +28,7 @@ from bench.peers import Peer, peers
 from bench.report import render
 from bench.stats import Samples
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PARTS = ("floor", "warden", "peers", "scale")
 
 
@@ -251,14 +252,11 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def stop_on_term() -> None:
-    """SIGTERM and SIGHUP end the run as Ctrl-C does, so that clean-up runs."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+def interrupt_once(*_: object) -> None:
+    """The first SIGINT, SIGTERM or SIGHUP ends the run; further ones must not end the clean-up."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -266,7 +264,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench: making containers needs root: use sudo", file=sys.stderr)
         return 77
-    stop_on_term()
+    for number in STOPPING:
+        signal.signal(number, interrupt_once)
     try:
         result = run(options)
     except KeyboardInterrupt:

@@ -23,19 +23,25 @@ PROBE_TIMEOUT_S = 20
 
 @dataclass
 class Peer:
-    """*command*(n) is the n-th run's argv. *without*: what of a container's life it leaves out. *undo*: after the last run."""
+    """*command*(n) is the n-th run's argv. *without*: what of a container's life it leaves out.
+
+    *undo*(n) removes a run that did not end well; *final* runs once at the end.
+    """
 
     name: str
     command: Callable[[int], list[str]]
     without: str = ""
     undo: Callable[[int], list[str]] | None = None
+    final: tuple[str, ...] = ()
     refused: str = ""
     runs: int = 0
+    unfinished: set[int] = field(default_factory=set)
     samples: Samples = field(default_factory=Samples)
 
     def run_once(self) -> None:
         """One whole process, timed; raises Unavailable with the last line it wrote."""
         self.runs += 1
+        self.unfinished.add(self.runs)
         command = self.command(self.runs)
         with self.samples.timed_ms("life_ms"):
             done = subprocess.run(
@@ -44,6 +50,7 @@ class Peer:
             if done.returncode:
                 lines = done.stderr.decode(errors="replace").strip().splitlines()
                 raise Unavailable(lines[-1][:160] if lines else f"ended with {done.returncode}")
+        self.unfinished.discard(self.runs)
 
     def probe(self) -> None:
         """A first run, not counted; what it says when it fails is the reason."""
@@ -58,14 +65,17 @@ class Peer:
             self.run_once()
 
     def clean(self) -> None:
-        for number in range(1, self.runs + 1) if self.undo else ():
+        """Removes what interrupted or refused runs left, and what was made for all runs."""
+        commands = [self.undo(number) for number in self.unfinished] if self.undo else []
+        for command in [*commands, *([list(self.final)] if self.final else [])]:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(self.undo(number), capture_output=True, check=False, timeout=PROBE_TIMEOUT_S)
+                subprocess.run(command, capture_output=True, check=False, timeout=PROBE_TIMEOUT_S)
 
 
-def bubblewrap(directory: Path, lower: Path) -> Peer:
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", str(lower), "/", "--proc", "/proc", "--dev", "/dev"]
-    return Peer("bubblewrap", lambda _: [*words, "/bin/true"], without="cgroups, network, writable layer")
+def bubblewrap(lower: Path) -> Peer:
+    mounts = ["--ro-bind", str(lower), "/", "--proc", "/proc", "--dev", "/dev"]
+    command = ["bwrap", "--unshare-all", "--die-with-parent", *mounts, "/bin/true"]
+    return Peer("bubblewrap", lambda _: command, without="cgroups, network, writable layer")
 
 
 def oci_config(lower: Path, group: str) -> dict[str, object]:
@@ -158,24 +168,26 @@ def docker(directory: Path, lower: Path) -> Peer:
         "docker",
         lambda number: ["docker", "run", *options, f"--name=w-bench-{number}", NAME, "/bin/true"],
         without="veth pair, user namespace",
-        undo=lambda _: ["docker", "rmi", "--force", NAME],
+        undo=lambda number: ["docker", "rm", "--force", f"w-bench-{number}"],
         refused=docker_refusal(),
     )
     if not peer.refused:
         archive = shutil.make_archive(str(directory / "docker"), "tar", lower)
+        peer.final = ("docker", "rmi", "--force", NAME)
         subprocess.run(["docker", "import", archive, NAME], capture_output=True, check=False, timeout=PROBE_TIMEOUT_S)
     return peer
 
 
 def bare(lower: Path) -> Peer:
     """What starting and reaping any program costs the benchmark itself."""
-    return Peer("no container", lambda _: [str(lower / "bin" / "true")], without="any container: a plain fork and exec of true")
+    command = [str(lower / "bin" / "true")]
+    return Peer("no container", lambda _: command, without="any container: a plain fork and exec of true")
 
 
 def installed(directory: Path, lower: Path) -> Iterator[Peer]:
     """Every engine found on PATH, and the bare program to compare with."""
     makers: dict[str, Callable[[], Peer]] = {
-        "bwrap": lambda: bubblewrap(directory, lower),
+        "bwrap": lambda: bubblewrap(lower),
         "runc": lambda: oci("runc", directory, lower),
         "crun": lambda: oci("crun", directory, lower),
         "lxc-execute": lambda: lxc("lxc-execute", directory, lower),

@@ -55,19 +55,27 @@ def floor_for(name: str, floor: Mapping[str, Figure]) -> Figure | None:
 
 
 def section(title: str, figures: Mapping[str, Any], floor: Mapping[str, Figure]) -> Iterator[Row]:
-    """A title row, the figures below it, and its reason when it could not be measured."""
-    reason = figures.get("refused")
-    yield (title if not reason else f"{title}: {reason}", "", "", "", "", "")
+    """A title row and the figures below it; why there are none stands in the notes."""
+    yield (f"{title} (not measured)" if figures.get("refused") else title, "", "", "", "", "")
     for name, values in figures.items():
         if is_figure(values):
             cells = row(name, values, floor_for(name, floor))
             yield (f"  {cells[0]}", *cells[1:])
 
 
+def floor_sections(floor: Mapping[str, Any]) -> Iterator[Row]:
+    """The floor that everything is compared with, then its variants."""
+    yield from section(f"floor: {floor['of']}" if "of" in floor else "floor", floor, floor)
+    for name, figures in floor.get("variants", {}).items():
+        yield from section(f"floor: {name}", figures, floor)
+
+
 def rows(result: Mapping[str, Any]) -> Iterator[Row]:
     floor = result.get("floor", {})
     yield HEAD
-    for name in ("floor", "warden", "protocol"):
+    if floor:
+        yield from floor_sections(floor)
+    for name in ("warden", "protocol"):
         if name in result:
             yield from section(name, result[name], floor)
     for count, figures in result.get("scale", {}).items():
@@ -76,10 +84,21 @@ def rows(result: Mapping[str, Any]) -> Iterator[Row]:
         yield from section(name, figures, floor)
 
 
+def parts(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every part that may have been refused, by the name that people know it by."""
+    for name in ("floor", "warden", "protocol"):
+        yield name, result.get(name, {})
+    for count, figures in result.get("scale", {}).items():
+        yield f"{count} containers alive", figures
+    yield from result.get("peers", {}).items()
+
+
 def notes(result: Mapping[str, Any]) -> Iterator[str]:
-    """What each peer leaves out, so that nobody compares unlike things."""
-    for name, figures in result.get("peers", {}).items():
-        if figures.get("without"):
+    """Why something was not measured, and what each peer leaves out, so that nobody compares unlike things."""
+    for name, figures in parts(result):
+        if figures.get("refused"):
+            yield f"{name}: {figures['refused']}"
+        elif figures.get("without"):
             yield f"{name}: without {figures['without']}"
     yield from result.get("notes", ())
 
