@@ -34,6 +34,9 @@ logging:
 network:
   pool_network: 198.19.0.0/16
   release_delay: 0.0
+user:
+  id_range_start: 1375731712
+  id_range_count: 2048
 """
 
 

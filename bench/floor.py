@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.host import CONTROLLERS, NAME, Unavailable, cgroup_roots, compile_static, remove_all_cgroups
 from bench.stats import Samples
 
-FIRST_HOST_ID = 0x3500_0000
+FIRST_HOST_ID = 0x5100_0000  # above the ids that wardend gives to containers by default
 LIVES_A_TAG = 64  # floor.c numbers its lives from 64 times the tag, so that no two runs share a name
 
 

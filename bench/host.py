@@ -1,6 +1,7 @@
 """What the benchmark borrows from the machine: a scratch directory, cgroups of its own, static programs.
 
-Gives all of it back. Every object is named after this process (`warden-bench-PID`, `w-bench…`). Must not touch anything of another name.
+Gives all of it back. Every object is named after this process (`warden-bench-PID`, `w-bench…`); must not touch
+anything of another name.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ def remove_cgroup(group: Path, *, patience_s: float = 5.0) -> None:
 
 
 def remove_all_cgroups(name: str = NAME) -> None:
-    """Removes our cgroup from every hierarchy."""
-    for root in set(cgroup_roots().values()):
+    """Removes our cgroup from every hierarchy; the freezer's first: a frozen v1 task dies only once it is thawed."""
+    roots = cgroup_roots()
+    for root in sorted(set(roots.values()), key=lambda root: root != roots.get("freezer")):
         try:
             remove_cgroup(root / name)
         except OSError as error:
