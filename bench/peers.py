@@ -112,13 +112,14 @@ def oci(name: str, directory: Path, lower: Path) -> Peer:
     )
 
 
-def lxc_config(lower: Path) -> str:
+def lxc_config(lower: Path, mount_point: Path) -> str:
     return "\n".join(
         (
             f"lxc.rootfs.path = dir:{lower}",
+            f"lxc.rootfs.mount = {mount_point}",
             "lxc.net.0.type = empty",
             "lxc.mount.auto = proc:mixed",
-            "lxc.autodev = 0",
+            "lxc.autodev = 1",
             f"lxc.cgroup.dir = {NAME}/lxc",
             f"lxc.cgroup.memory.limit_in_bytes = {LIMIT}",
             "lxc.init.cmd = /bin/true",
@@ -130,7 +131,10 @@ def lxc_config(lower: Path) -> str:
 def lxc(program: str, directory: Path, lower: Path) -> Peer:
     """lxc-start in the foreground, or lxc-execute: both end with the job."""
     config = directory / f"{program}.conf"
-    config.write_text(lxc_config(lower))
+    mount_point = directory / f"{program}-root"
+    mount_point.mkdir()
+    (directory / "lxc").mkdir(exist_ok=True)
+    config.write_text(lxc_config(lower, mount_point))
     words = ["-P", str(directory / "lxc"), "-f", str(config)]
     rest = ["--foreground"] if program == "lxc-start" else ["--", "/bin/true"]
     return Peer(
