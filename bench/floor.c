@@ -14,11 +14,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_link.h>
 #include <linux/mount.h>
-#include <linux/rtnetlink.h>
 #include <linux/sched.h>
-#include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,7 +35,6 @@
 #include <unistd.h>
 
 #define MAX_GROUPS 16
-#define PEER_INDEX 2 /* the first index after lo in a fresh network namespace */
 
 static struct {
     long lives;
@@ -53,12 +49,6 @@ struct life {
     char root[256], low[256], upper[256], work[256], dir[256], groups[MAX_GROUPS][256];
     int go[2], cgroup_fd;
     pid_t pid;
-};
-
-struct batch {
-    _Alignas(struct nlmsghdr) char bytes[2048];
-    size_t used;
-    unsigned count;
 };
 
 static uint64_t *ready_ns; /* shared with the child: when it was about to exec */
@@ -101,93 +91,9 @@ static void do_mount(const char *source, const char *target, const char *type, u
     if (mount(source, target, type, flags, data)) die("mount %s on %s", type ? type : source, target);
 }
 
-/* ---- rtnetlink: batches with one acknowledgement a message ---- */
+#include "rtnl.h"
 
-static struct nlmsghdr *nl_begin(struct batch *batch, int type, int flags, const void *body, size_t size) {
-    struct nlmsghdr *head = (struct nlmsghdr *)(batch->bytes + batch->used);
-    memset(head, 0, NLMSG_SPACE(size));
-    head->nlmsg_type = (uint16_t)type;
-    head->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-    head->nlmsg_seq = ++batch->count;
-    head->nlmsg_len = NLMSG_LENGTH(size);
-    memcpy(NLMSG_DATA(head), body, size);
-    return head;
-}
-
-static struct rtattr *nl_put(struct nlmsghdr *head, int type, const void *data, size_t size) {
-    struct rtattr *attr = (struct rtattr *)((char *)head + NLMSG_ALIGN(head->nlmsg_len));
-    attr->rta_type = (uint16_t)type;
-    attr->rta_len = (uint16_t)RTA_LENGTH(size);
-    if (size) memcpy(RTA_DATA(attr), data, size);
-    head->nlmsg_len = NLMSG_ALIGN(head->nlmsg_len) + RTA_ALIGN(attr->rta_len);
-    return attr;
-}
-
-static void nl_close_nest(struct nlmsghdr *head, struct rtattr *attr) {
-    attr->rta_len = (uint16_t)((char *)head + head->nlmsg_len - (char *)attr);
-}
-
-static void nl_end(struct batch *batch, struct nlmsghdr *head) { batch->used += NLMSG_ALIGN(head->nlmsg_len); }
-
-static void nl_link_up(struct batch *batch, int index) {
-    struct ifinfomsg link = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
-    nl_end(batch, nl_begin(batch, RTM_NEWLINK, 0, &link, sizeof link));
-}
-
-static void nl_address(struct batch *batch, int index, uint32_t address) {
-    struct ifaddrmsg body = {.ifa_family = AF_INET, .ifa_prefixlen = 30, .ifa_index = (unsigned)index};
-    struct nlmsghdr *head = nl_begin(batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
-    nl_put(head, IFA_LOCAL, &address, sizeof address);
-    nl_put(head, IFA_ADDRESS, &address, sizeof address);
-    nl_end(batch, head);
-}
-
-static void nl_default_route(struct batch *batch, uint32_t gateway) {
-    struct rtmsg body = {.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT,
-                         .rtm_scope = RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST};
-    struct nlmsghdr *head = nl_begin(batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &body, sizeof body);
-    nl_put(head, RTA_GATEWAY, &gateway, sizeof gateway);
-    nl_end(batch, head);
-}
-
-/* The peer is created in the child's namespace and is not up in this message: that gives ENOTCONN. */
-static void nl_veth(struct batch *batch, const char *name, pid_t peer) {
-    struct ifinfomsg link = {0}, peer_link = {.ifi_index = PEER_INDEX};
-    uint32_t pid = (uint32_t)peer;
-    struct nlmsghdr *head = nl_begin(batch, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link, sizeof link);
-    nl_put(head, IFLA_IFNAME, name, strlen(name) + 1);
-    struct rtattr *info = nl_put(head, IFLA_LINKINFO, NULL, 0);
-    nl_put(head, IFLA_INFO_KIND, "veth", 5);
-    struct rtattr *data = nl_put(head, IFLA_INFO_DATA, NULL, 0);
-    struct rtattr *nest = nl_put(head, VETH_INFO_PEER, &peer_link, sizeof peer_link);
-    nl_put(head, IFLA_IFNAME, "eth0", 5);
-    nl_put(head, IFLA_NET_NS_PID, &pid, sizeof pid);
-    nl_close_nest(head, nest);
-    nl_close_nest(head, data);
-    nl_close_nest(head, info);
-    nl_end(batch, head);
-}
-
-static unsigned nl_read_acks(int fd, const char *what) {
-    _Alignas(struct nlmsghdr) char bytes[8192];
-    ssize_t got = recv(fd, bytes, sizeof bytes, 0);
-    if (got < 0) die("%s: recv", what);
-    unsigned acks = 0;
-    for (struct nlmsghdr *head = (void *)bytes; NLMSG_OK(head, got); head = NLMSG_NEXT(head, got)) {
-        const struct nlmsgerr *error = NLMSG_DATA(head);
-        if (head->nlmsg_type != NLMSG_ERROR) continue;
-        if (error->error) errno = -error->error, die("%s: message %u", what, head->nlmsg_seq);
-        acks++;
-    }
-    return acks;
-}
-
-static void nl_send(const struct batch *batch, const char *what) {
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-    if (fd < 0 || send(fd, batch->bytes, batch->used, 0) < 0) die("%s: send", what);
-    for (unsigned acks = 0; acks < batch->count;) acks += nl_read_acks(fd, what);
-    close(fd);
-}
+/* ---- network ---- */
 
 /* 198.18.0.0/15 is set aside for benchmarks (RFC 2544); the lower half of it is used here. One /30 a life: a dropped namespace goes away later. */
 static uint32_t address_of(unsigned number, unsigned host) {
