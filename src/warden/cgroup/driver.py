@@ -1,0 +1,150 @@
+"""Manager: warden's part of the cgroup trees of this machine, and the way to a container's groups.
+
+Owns PARENT and PARENT/wshd in every hierarchy used, and controllers enabled on the way to PARENT (v2). Containers and
+jobs are in groups.py; what is imported from there is part of this module's interface.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import PurePosixPath
+
+from warden.cgroup import files
+from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
+from warden.cgroup.layout import Hierarchy, Layout, detect
+from warden.cgroup.watch import OomWatch
+from warden.errors import BadInput, KernelRefused
+
+__all__ = ["ContainerGroup", "JobGroup", "JobUse", "Manager", "OomWatch"]
+
+SUPERVISORS = "wshd"
+INSTANCE = "instance-"
+_TRIES = 5
+
+
+class Manager:
+    """The groups below *parent*, a path relative to each hierarchy's root such as "warden" or "ci/warden"."""
+
+    def __init__(self, parent: str = "warden", layout: Layout | None = None) -> None:
+        self._parent = _checked(parent)
+        self._layout = detect() if layout is None else layout
+        self._used = self._layout.used()
+        self._made: list[str] = []
+
+    @property
+    def layout(self) -> Layout:
+        """Where this machine has its controllers."""
+        return self._layout
+
+    def prepare(self) -> None:
+        """Make PARENT and PARENT/wshd where they lack, and enable v2's controllers down to PARENT.
+
+        Can be called again, and by several processes at a time. Raises KernelRefused.
+        """
+        for hierarchy in self._used:
+            if hierarchy.is_v2:
+                self._prepare_v2(hierarchy)
+            else:
+                self._prepare_v1(hierarchy)
+
+    def _prepare_v1(self, hierarchy: Hierarchy) -> None:
+        for level in self._levels(hierarchy)[1:]:
+            if self._make(level) and "memory" in hierarchy.controllers:
+                _use_hierarchy(level)
+        self._make(f"{hierarchy.root}/{self._parent}/{SUPERVISORS}")
+
+    def _prepare_v2(self, hierarchy: Hierarchy) -> None:
+        levels = self._levels(hierarchy)
+        for number, level in enumerate(levels):
+            if number:
+                self._make(level)
+            _enable_racing(level, hierarchy.controllers)
+        self._make(f"{levels[-1]}/{SUPERVISORS}")
+
+    def _make(self, path: str) -> bool:
+        made = files.make_group(path, exist_ok=True)
+        if made:
+            self._made.append(path)
+        return made
+
+    def _levels(self, hierarchy: Hierarchy) -> list[str]:
+        """The hierarchy's root and every directory down to PARENT."""
+        names = self._parent.split("/")
+        return ["/".join([hierarchy.root, *names[:count]]) for count in range(len(names) + 1)]
+
+    def supervisor_joins(self) -> list[str]:
+        """Files into each of which the launcher writes "0", so that PID 1 lives in PARENT/wshd (v1)."""
+        return [f"{h.root}/{self._parent}/{SUPERVISORS}/{h.procs}" for h in self._used if not h.is_v2]
+
+    def supervisor_into(self) -> str | None:
+        """Directory for CLONE_INTO_CGROUP (since 5.7); None when v2 is not used."""
+        return next((f"{h.root}/{self._parent}/{SUPERVISORS}" for h in self._used if h.is_v2), None)
+
+    def container(self, container_id: str) -> ContainerGroup:
+        """The groups of container *container_id*; makes nothing. Raises BadInput for an id that is not a file name."""
+        if not container_id or "/" in container_id or "\0" in container_id:
+            raise BadInput(f"container id: {container_id!r} cannot name a cgroup")
+        return ContainerGroup(self._used, self._parent, container_id)
+
+    def leftovers(self) -> list[str]:
+        """Ids of all containers that have a group in any hierarchy, sorted."""
+        names = {name for h in self._used for name in files.subgroups(f"{h.root}/{self._parent}")}
+        return sorted(name.removeprefix(INSTANCE) for name in names if name.startswith(INSTANCE))
+
+    def remove_parent_if_empty(self) -> None:
+        """Remove PARENT/wshd and PARENT where no container and no process is left, and what was made above by us."""
+        for hierarchy in self._used:
+            parent = f"{hierarchy.root}/{self._parent}"
+            if set(files.subgroups(parent)) - {SUPERVISORS}:
+                continue
+            above = [path for path in reversed(self._levels(hierarchy)[1:-1]) if path in self._made]
+            for path in (f"{parent}/{SUPERVISORS}", parent, *above):
+                if not _remove_if_empty(path):
+                    break
+
+    def missing(self) -> list[str]:
+        """Controllers that warden needs and this machine lacks."""
+        return self._layout.missing()
+
+
+def _checked(parent: str) -> str:
+    parts = PurePosixPath(parent).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\0" in parent:
+        raise BadInput(f"cgroup parent: {parent!r} is not a relative path", hint='such as "warden" or "ci/warden"')
+    return "/".join(parts)
+
+
+def _use_hierarchy(path: str) -> None:
+    """Before 5.11 a v1 memory group counted only itself unless told otherwise, before it had children."""
+    if (files.read_optional(f"{path}/memory.use_hierarchy") or "1").strip() == "0":
+        files.write(f"{path}/memory.use_hierarchy", "1")
+
+
+def _enable_racing(path: str, wanted: frozenset[str]) -> None:
+    """Enable *wanted* below *path*; another writer of cgroup.subtree_control may be at work on the same file."""
+    for left in reversed(range(_TRIES)):
+        if wanted <= set(files.read(f"{path}/cgroup.subtree_control").split()):
+            return
+        try:
+            return enable_controllers(path, wanted)
+        except KernelRefused as error:
+            if not left:
+                raise _explained(path, error) from error
+            time.sleep(0.001)
+
+
+def _explained(path: str, error: KernelRefused) -> KernelRefused:
+    """EBUSY is v2's "no internal processes" rule (cgroups(7)): groups with processes cannot give out controllers."""
+    hint = f"processes live in {path} itself: give warden a parent of its own" if error.errno == errno.EBUSY else error.hint
+    return KernelRefused("write", f"{path}/cgroup.subtree_control", error.errno, hint=hint)
+
+
+def _remove_if_empty(path: str) -> bool:
+    try:
+        files.remove_group(path, timeout_s=0)
+    except KernelRefused as error:
+        if error.errno == errno.EBUSY:
+            return False
+        raise
+    return True

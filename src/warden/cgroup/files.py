@@ -1,0 +1,125 @@
+"""Reading, writing, making and removing cgroup files and directories; every refusal becomes KernelRefused.
+
+Knows no controller and no layout.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from warden.errors import KernelRefused
+
+#: An empty group can stay EBUSY for a moment after its last process ended.
+REMOVE_TIMEOUT_S = 0.5
+#: What the kernel answers for a group that is gone: by path, and through a file opened before.
+GONE = frozenset({errno.ENOENT, errno.ENODEV})
+
+_HINTS = {
+    errno.EROFS: "the cgroup file system is mounted read-only",
+    errno.EACCES: "root is needed",
+    errno.EPERM: "root is needed",
+}
+
+
+def refused(operation: str, path: str, error: OSError, hint: str = "") -> KernelRefused:
+    """The KernelRefused for *error*, with a hint where the errno alone tells what to do."""
+    number = error.errno or 0
+    return KernelRefused(operation, path, number, hint=hint or _HINTS.get(number, ""))
+
+
+def read(path: str) -> str:
+    """The whole text of a cgroup file; raises KernelRefused."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _read_all(fd).decode()
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise refused("read", path, error) from error
+
+
+def read_optional(path: str) -> str | None:
+    """The same; None where the kernel has no such file."""
+    try:
+        return read(path)
+    except KernelRefused as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise
+
+
+def _read_all(fd: int) -> bytes:
+    parts = []
+    while part := os.read(fd, 65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def write(path: str, value: str, *, hint: str = "") -> None:
+    """Write *value* in one write(2), as cgroup files want it; raises KernelRefused with *hint*."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise refused("write", path, error, hint) from error
+
+
+def open_write(path: str) -> int:
+    """A close-on-exec descriptor to write *path* later; raises KernelRefused."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused("open", path, error) from error
+
+
+def make_group(path: str, *, exist_ok: bool = False) -> bool:
+    """Make one group; whether it was made now; raises KernelRefused, for one that exists too unless *exist_ok*."""
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError as error:
+        if exist_ok:
+            return False
+        raise refused("mkdir", path, error, "left by an earlier run: remove its container first") from error
+    except OSError as error:
+        raise refused("mkdir", path, error) from error
+    return True
+
+
+def subgroups(path: str) -> list[str]:
+    """Names of the groups directly below *path*; [] when it is gone; raises KernelRefused."""
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        if error.errno in GONE:
+            return []
+        raise refused("scandir", path, error) from error
+
+
+def remove_group(path: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
+    """Remove *path* and the groups below it; one that is gone is fine; raises KernelRefused after *timeout_s* of EBUSY."""
+    deadline = time.monotonic() + timeout_s
+    pause = 0.0002
+    while (error := _rmdir(path)) is not None:
+        if error.errno != errno.EBUSY or time.monotonic() > deadline:
+            raise refused("rmdir", path, error, "a process is still in it" if error.errno == errno.EBUSY else "")
+        below = subgroups(path)
+        for name in below:
+            remove_group(f"{path}/{name}", timeout_s=timeout_s)
+        if not below:
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+
+
+def _rmdir(path: str) -> OSError | None:
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        return None if error.errno in GONE else error
+    return None

@@ -1,0 +1,357 @@
+"""The groups of containers and jobs: made, limited, measured, emptied, removed.
+
+On disk, in every hierarchy used (layout.py): PARENT/wshd holds every container's PID 1, outside all limits, so that no
+OOM kill hits a supervisor; PARENT/instance-ID carries a container's limits; PARENT/instance-ID/job-N holds one job.
+Never touches a group outside PARENT. Synchronous; every call is a few small file operations, except `kill` and
+`remove`, which wait, with a bound, for processes to be gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from warden.cgroup import files, kill, tables
+from warden.cgroup.layout import Hierarchy
+from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
+from warden.errors import KernelRefused
+from warden.model.info import CpuStat, MemoryUse
+from warden.model.spec import Limits
+from warden.undo import Undo
+
+#: Enabled for jobs in v2: what peak memory and OOM counts of one job need. cpu.stat and cgroup.kill are always there.
+JOB_CONTROLLERS_V2 = frozenset({"memory"})
+_EMPTYING_ORDER = ("freezer", "memory", "cpuacct", "pids", "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class JobUse:
+    """What a job used so far. *peak_memory_bytes* None: the kernel keeps no such figure (v2 before 5.19)."""
+
+    cpu_user_s: float = 0.0
+    cpu_system_s: float = 0.0
+    peak_memory_bytes: int | None = None
+    oom_kills: int = 0
+
+
+def holder(hierarchies: Sequence[Hierarchy], controller: str) -> Hierarchy | None:
+    """The hierarchy that has *controller*; cpuacct and freezer are in every v2 group."""
+    for hierarchy in hierarchies:
+        if controller in hierarchy.controllers or (hierarchy.is_v2 and controller in ("cpuacct", "freezer")):
+            return hierarchy
+    return None
+
+
+def member_hierarchy(hierarchies: Sequence[Hierarchy]) -> Hierarchy | None:
+    """Where processes are listed and killed: v2, else the freezer, else the next best that has groups for jobs."""
+    for name in _EMPTYING_ORDER:
+        if (found := holder(hierarchies, name)) is not None:
+            return found
+    return None
+
+
+class _Group:
+    """One name in several hierarchies."""
+
+    def __init__(self, hierarchies: Sequence[Hierarchy], name: str) -> None:
+        self._hierarchies = hierarchies
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    def _path(self, hierarchy: Hierarchy) -> str:
+        return f"{hierarchy.root}/{self._name}"
+
+    def _paths(self) -> list[str]:
+        return [self._path(hierarchy) for hierarchy in self._hierarchies]
+
+    def _at(self, controller: str) -> tuple[str, bool] | None:
+        """Directory of the group that has *controller*, and whether it is v2's."""
+        hierarchy = holder(self._hierarchies, controller)
+        return None if hierarchy is None else (self._path(hierarchy), hierarchy.is_v2)
+
+    def _make(self, undo: Undo) -> None:
+        for path in self._paths():
+            files.make_group(path)
+            undo.add(path, files.remove_group, path)
+
+    def _remove(self) -> None:
+        """Every hierarchy is tried; the first refusal is raised at the end."""
+        failures = []
+        for path in self._paths():
+            try:
+                files.remove_group(path)
+            except KernelRefused as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def pids(self) -> list[int]:
+        """Every process in it and below, by host number; [] when it is gone."""
+        hierarchy = member_hierarchy(self._hierarchies)
+        return [] if hierarchy is None else kill.pids(self._path(hierarchy))
+
+    def kill(self) -> None:
+        """SIGKILL everything below and wait until it is empty; raises KernelRefused when that takes over 2 s."""
+        hierarchy = member_hierarchy(self._hierarchies)
+        if hierarchy is not None:
+            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
+
+
+class ContainerGroup(_Group):
+    """The groups of one container. Keep one object per container: v1's OOM kills of removed jobs are counted in it."""
+
+    def __init__(self, hierarchies: Sequence[Hierarchy], parent: str, container_id: str) -> None:
+        super().__init__(hierarchies, f"{parent}/instance-{container_id}")
+        self._removed_jobs_oom_kills = 0
+
+    def create(self) -> None:
+        """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
+        with Undo() as undo:
+            self._make(undo)
+            for hierarchy in self._hierarchies:
+                if hierarchy.is_v2:
+                    enable_controllers(self._path(hierarchy), hierarchy.controllers & JOB_CONTROLLERS_V2)
+            undo.release()
+
+    def remove(self) -> None:
+        """Remove the jobs' groups and then its own; what is gone is fine; raises KernelRefused (EBUSY) after 0.5 s."""
+        self._remove()
+
+    def set_limits(self, limits: Limits) -> None:
+        """Apply *limits*; what was set before is restored on failure. Raises KernelRefused, BadInput.
+
+        v1 refuses a limit below what is in use (EBUSY); v2 takes it, reclaims, and kills if it must.
+        """
+        memory = self._at("memory")
+        if memory is None:
+            if limits.memory_bytes is None:
+                return
+            raise KernelRefused("limit memory", self._name, errno.EOPNOTSUPP, hint="no memory controller on this machine")
+        directory, is_v2 = memory
+        settings = _settings_v2(directory, limits) if is_v2 else _settings_v1(directory, limits)
+        with Undo() as undo:
+            for setting in settings:
+                _change(f"{directory}/{setting.file}", setting.value, undo)
+            undo.release()
+
+    def memory_limit(self) -> int | None:
+        """Bytes as the kernel rounded them, None unlimited."""
+        memory = self._at("memory")
+        if memory is None:
+            return None
+        directory, is_v2 = memory
+        return tables.parse_limit(files.read(f"{directory}/{'memory.max' if is_v2 else 'memory.limit_in_bytes'}"))
+
+    def memory_use(self) -> MemoryUse:
+        """Memory now; an empty one where there is no memory controller. Raises KernelRefused when the group is gone."""
+        memory = self._at("memory")
+        if memory is None:
+            return MemoryUse()
+        directory, is_v2 = memory
+        now, most = ("memory.current", "memory.peak") if is_v2 else ("memory.usage_in_bytes", "memory.max_usage_in_bytes")
+        current = int(files.read(f"{directory}/{now}"))
+        stat = self._stat_v2(directory) if is_v2 else _stat_v1(directory)
+        return MemoryUse(current, _peak(f"{directory}/{most}"), self.memory_limit(), self.oom_kills(), stat)
+
+    def _stat_v2(self, directory: str) -> dict[str, int]:
+        stat = tables.parse_flat(files.read(f"{directory}/memory.stat"))
+        swap = files.read_optional(f"{directory}/memory.swap.current")
+        levels = _levels(directory, self._name)
+        limit, swap_limit = (_smallest(levels, name) for name in ("memory.max", "memory.swap.max"))
+        return tables.memory_stat_v2(stat, None if swap is None else int(swap), limit, swap_limit)
+
+    def cpu(self) -> CpuStat:
+        """Processor time of all its jobs, past ones too; zeros where it is not counted. Raises KernelRefused."""
+        account = self._at("cpuacct")
+        if account is None:
+            return CpuStat()
+        directory, is_v2 = account
+        if is_v2:
+            return tables.cpu_stat_v2(tables.parse_flat(files.read(f"{directory}/cpu.stat")))
+        ticks = tables.parse_flat(files.read(f"{directory}/cpuacct.stat"))
+        return tables.cpu_stat_v1(files.read(f"{directory}/cpuacct.usage"), ticks)
+
+    def oom_kills(self) -> int:
+        """Processes killed for memory so far, in removed jobs too; raises KernelRefused when the group is gone.
+
+        v1 counts a kill only in the victim's own group, v2 in every group above it as well.
+        """
+        memory = self._at("memory")
+        if memory is None:
+            return 0
+        directory, is_v2 = memory
+        if is_v2:
+            return oom_kills_in(directory, is_v2=True)
+        of_jobs = sum(job.oom_kills() for job in map(self.job, self.existing_jobs()))
+        return oom_kills_in(directory, is_v2=False) + of_jobs + self._removed_jobs_oom_kills
+
+    def watch_oom(self) -> OomWatch:
+        """Start watching for OOM kills; close it before `remove`, or ignore the last wake-up. Raises KernelRefused."""
+        memory = self._at("memory")
+        if memory is None:
+            raise KernelRefused("watch memory", self._name, errno.EOPNOTSUPP, hint="no memory controller on this machine")
+        directory, is_v2 = memory
+        return (watch_v2 if is_v2 else watch_v1)(directory, self.oom_kills)
+
+    def job(self, job_id: int) -> JobGroup:
+        """The groups of job *job_id*; makes nothing."""
+        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed)
+
+    def existing_jobs(self) -> list[int]:
+        """Numbers of the jobs that have groups, in order."""
+        names = {name for path in self._paths() for name in files.subgroups(path)}
+        numbers = (name.removeprefix("job-") for name in names if name.startswith("job-"))
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def _count_removed(self, oom_kills: int) -> None:
+        self._removed_jobs_oom_kills += oom_kills
+
+
+class JobGroup(_Group):
+    """The groups of one job, in the hierarchies where jobs have their own; in the others it joins the container's."""
+
+    def __init__(
+        self, hierarchies: Sequence[Hierarchy], container: str, job_id: int, on_removed: Callable[[int], None]
+    ) -> None:
+        super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
+        self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]
+        self._on_removed = on_removed
+
+    def create(self) -> None:
+        """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
+        with Undo() as undo:
+            self._make(undo)
+            undo.release()
+
+    def remove(self) -> None:
+        """Remove the groups; what is gone is fine. Read `usage` first. Raises KernelRefused (EBUSY) after 0.5 s."""
+        killed = self.oom_kills()
+        self._remove()
+        self._on_removed(killed)
+
+    def populated(self) -> bool:
+        """Whether a living process of the job is left."""
+        hierarchy = member_hierarchy(self._hierarchies)
+        return hierarchy is not None and kill.populated(self._path(hierarchy), is_v2=hierarchy.is_v2)
+
+    def open_join(self) -> list[int]:
+        """Descriptors, one per hierarchy, to each of which the joining task writes "0"; the caller closes them.
+
+        Raises KernelRefused and leaves none open then.
+        """
+        own = [f"{self._path(hierarchy)}/{hierarchy.procs}" for hierarchy in self._hierarchies]
+        with Undo() as undo:
+            opened = []
+            for path in own + self._shared:
+                fd = files.open_write(path)
+                undo.add(path, os.close, fd)
+                opened.append(fd)
+            undo.release()
+        return opened
+
+    def usage(self) -> JobUse:
+        """Processor time, peak memory and OOM kills so far; raises KernelRefused when the group is gone."""
+        account, memory = self._at("cpuacct"), self._at("memory")
+        user_s, system_s = (0.0, 0.0) if account is None else _cpu_seconds(*account)
+        if memory is None:
+            return JobUse(user_s, system_s)
+        directory, is_v2 = memory
+        most = f"{directory}/{'memory.peak' if is_v2 else 'memory.max_usage_in_bytes'}"
+        return JobUse(user_s, system_s, _peak(most), oom_kills_in(directory, is_v2=is_v2))
+
+    def oom_kills(self) -> int:
+        """Processes of the job killed for memory; 0 when the group is gone."""
+        memory = self._at("memory")
+        try:
+            return 0 if memory is None else oom_kills_in(memory[0], is_v2=memory[1])
+        except KernelRefused as error:
+            if error.errno in files.GONE:
+                return 0
+            raise
+
+    def set_kill_together(self) -> None:
+        """Let the kernel kill the whole job with an OOM victim (v2, since 4.19); v1 cannot: nothing is done there."""
+        memory = self._at("memory")
+        if memory is not None and memory[1]:
+            files.write(f"{memory[0]}/memory.oom.group", "1")
+
+
+def enable_controllers(path: str, wanted: frozenset[str]) -> None:
+    """Let the groups below *path* have *wanted*, as far as *path* has them (v2); raises KernelRefused."""
+    if not wanted:
+        return
+    try:
+        files.write(f"{path}/cgroup.subtree_control", _plus(wanted))
+    except KernelRefused as error:
+        if error.errno != errno.ENOENT:  # ENOENT: one of them is not in cgroup.controllers
+            raise
+        available = wanted & set(files.read(f"{path}/cgroup.controllers").split())
+        if available:
+            files.write(f"{path}/cgroup.subtree_control", _plus(available))
+
+
+def _plus(controllers: frozenset[str]) -> str:
+    return " ".join(f"+{name}" for name in sorted(controllers))
+
+
+def oom_kills_in(directory: str, *, is_v2: bool) -> int:
+    """Victims whose memory belonged to *directory* (v1: there alone, since 4.13; v2: and below)."""
+    name = "memory.events" if is_v2 else "memory.oom_control"
+    return tables.parse_flat(files.read(f"{directory}/{name}")).get("oom_kill", 0)
+
+
+def _settings_v1(directory: str, limits: Limits) -> list[tables.Setting]:
+    # The memsw files are there only where swap is accounted (boot option swapaccount, CONFIG_SWAP).
+    text = files.read_optional(f"{directory}/memory.memsw.limit_in_bytes")
+    return tables.limits_to_v1(limits, None if text is None else int(text))
+
+
+def _settings_v2(directory: str, limits: Limits) -> list[tables.Setting]:
+    return tables.limits_to_v2(limits, have_swap=os.path.exists(f"{directory}/memory.swap.max"))
+
+
+def _change(path: str, value: str, undo: Undo) -> None:
+    before = files.read(path).strip()
+    try:
+        files.write(path, value)
+    except KernelRefused as error:
+        hint = "the container uses more than that now" if error.errno == errno.EBUSY else error.hint
+        raise KernelRefused("write", path, error.errno, hint=hint) from error
+    undo.add(path, files.write, path, before)
+
+
+def _stat_v1(directory: str) -> dict[str, int]:
+    return tables.memory_stat_v1(tables.parse_flat(files.read(f"{directory}/memory.stat")))
+
+
+def _peak(path: str) -> int | None:
+    text = files.read_optional(path)
+    return None if text is None else int(text)
+
+
+def _levels(directory: str, name: str) -> list[str]:
+    """*directory* and the groups above it down from the mount; the topmost group has no limit files."""
+    found = [directory]
+    for _ in range(name.count("/")):
+        found.append(os.path.dirname(found[-1]))
+    return found
+
+
+def _smallest(levels: list[str], file: str) -> int | None:
+    texts = (files.read_optional(f"{level}/{file}") for level in levels)
+    limits = [limit for text in texts if text is not None and (limit := tables.parse_limit(text)) is not None]
+    return min(limits, default=None)
+
+
+def _cpu_seconds(directory: str, is_v2: bool) -> tuple[float, float]:
+    if is_v2:
+        stat = tables.parse_flat(files.read(f"{directory}/cpu.stat"))
+        return stat.get("user_usec", 0) / 1e6, stat.get("system_usec", 0) / 1e6
+    # usage_user and usage_sys: since 4.7.
+    user, system = (files.read_optional(f"{directory}/cpuacct.usage_{half}") for half in ("user", "sys"))
+    total = int(files.read(f"{directory}/cpuacct.usage"))
+    return tables.split_cpu(total, int(user or 0), int(system or 0))

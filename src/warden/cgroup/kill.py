@@ -1,0 +1,155 @@
+"""The processes of one group and everything below it: listing them, and killing all of them without a race.
+
+Knows one directory of one hierarchy; which one is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from warden.cgroup import files
+from warden.cgroup.tables import parse_flat
+from warden.errors import KernelRefused
+
+KILL_TIMEOUT_S = 2.0
+_ROUND_S = 0.1  # how long one round of signals is waited for before the next one
+_FREEZE_S = 0.1  # a task in uninterruptible sleep does not freeze; it is signalled all the same
+
+
+def pids(path: str) -> list[int]:
+    """Every process in *path* and below, by its number here; [] when the group is gone. Zombies are not listed."""
+    text = _procs(path)
+    if text is None:
+        return []
+    # 0 stands for a process outside this pid namespace (cgroups(7)): it cannot be named here.
+    found = [pid for word in text.split() if (pid := int(word)) > 0]
+    for name in files.subgroups(path):
+        found += pids(f"{path}/{name}")
+    return found
+
+
+def populated(path: str, *, is_v2: bool) -> bool:
+    """Whether a living process is in *path* or below; False when the group is gone."""
+    if not is_v2:
+        return bool(pids(path))
+    events = files.read_optional(f"{path}/cgroup.events")
+    return events is not None and parse_flat(events).get("populated", 0) > 0
+
+
+def kill_group(path: str, *, is_v2: bool, timeout_s: float = KILL_TIMEOUT_S) -> None:
+    """SIGKILL every process in *path* and below, and wait until none is left; nothing when the group is gone.
+
+    Raises KernelRefused (EBUSY) when one is still there after *timeout_s*.
+    """
+    deadline = time.monotonic() + timeout_s
+    one_round = _round_for(path, is_v2)
+    while populated(path, is_v2=is_v2):
+        if time.monotonic() > deadline:
+            left = ", ".join(map(str, pids(path)[:5]))
+            raise KernelRefused("kill", path, errno.EBUSY, hint=f"still there: {left}; waiting for a device or a mount?")
+        one_round(path)
+        _wait_until_empty(path, is_v2, min(deadline, time.monotonic() + _ROUND_S))
+
+
+def _round_for(path: str, is_v2: bool) -> Callable[[str], None]:
+    if is_v2 and os.path.exists(f"{path}/cgroup.kill"):
+        return _kill_by_file
+    if is_v2 or os.path.exists(f"{path}/freezer.state"):
+        return _kill_frozen
+    return _signal_all
+
+
+def _kill_by_file(path: str) -> None:
+    """Since 5.14: one write kills the tree, and what forks meanwhile."""
+    with _gone_is_fine():
+        files.write(f"{path}/cgroup.kill", "1")
+
+
+def _kill_frozen(path: str) -> None:
+    """Nobody can fork, or see a neighbour die, between the first signal and the last.
+
+    In v1 the signal is delivered after the thaw; v2 kills frozen tasks.
+    """
+    with _frozen(path):
+        _signal_all(path)
+
+
+def _signal_all(path: str) -> None:
+    """SIGKILL by pidfd. A number that is still listed after its pidfd was opened cannot be somebody else's."""
+    handles = {pid: fd for pid in pids(path) if (fd := _pidfd_open(pid)) is not None}
+    try:
+        for pid in set(pids(path)) & handles.keys():
+            _send_kill(handles[pid])
+    finally:
+        for fd in handles.values():
+            os.close(fd)
+
+
+def _pidfd_open(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _send_kill(handle: int) -> None:
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+@contextmanager
+def _frozen(path: str) -> Iterator[None]:
+    is_v1 = os.path.exists(f"{path}/freezer.state")
+    switch, on, off = ("freezer.state", "FROZEN", "THAWED") if is_v1 else ("cgroup.freeze", "1", "0")
+    try:
+        with _gone_is_fine():
+            files.write(f"{path}/{switch}", on)
+            _wait_until(lambda: _is_frozen(path, is_v1), time.monotonic() + _FREEZE_S)
+        yield
+    finally:
+        with _gone_is_fine():
+            files.write(f"{path}/{switch}", off)
+
+
+def _is_frozen(path: str, is_v1: bool) -> bool:
+    """v1 shows FREEZING until a read finds every task frozen; v2 says so in cgroup.events."""
+    if is_v1:
+        return files.read(f"{path}/freezer.state").strip() == "FROZEN"
+    return parse_flat(files.read(f"{path}/cgroup.events")).get("frozen") == 1
+
+
+def _wait_until_empty(path: str, is_v2: bool, deadline: float) -> None:
+    _wait_until(lambda: not populated(path, is_v2=is_v2), deadline)
+
+
+def _wait_until(true: Callable[[], bool], deadline: float) -> None:
+    pause = 0.0001
+    while not true() and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+
+
+def _procs(path: str) -> str | None:
+    try:
+        return files.read(f"{path}/cgroup.procs")
+    except KernelRefused as error:
+        # EOPNOTSUPP: a threaded group (v2); its processes are listed by the group above it.
+        if error.errno in files.GONE or error.errno == errno.EOPNOTSUPP:
+            return None
+        raise
+
+
+@contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except KernelRefused as error:
+        if error.errno not in files.GONE:
+            raise

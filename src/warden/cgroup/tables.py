@@ -1,0 +1,120 @@
+"""What limits and statistics are called in cgroup v1 and in v2. Pure: texts and numbers in, texts and numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from warden.errors import BadInput
+from warden.model.info import CpuStat
+from warden.model.spec import Limits
+
+#: What v1 answers for "no limit": the largest multiple of a page in a signed 64-bit number.
+V1_UNLIMITED = 9223372036854771712
+USER_HZ = 100
+_SAME_IN_V2 = ("pgfault", "pgmajfault", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+#: The first thirteen of the protocol's MemoryStat fields; each exists a second time as total_NAME.
+STAT_NAMES = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", *_SAME_IN_V2)
+_V2_STAT = {"file": "cache", "anon": "rss", "file_mapped": "mapped_file"} | {name: name for name in _SAME_IN_V2}
+
+
+class Setting(NamedTuple):
+    """One write: *value* into *file* of the group in the hierarchy of *controller*."""
+
+    controller: str
+    file: str
+    value: str
+
+
+def limits_to_v1(limits: Limits, memsw_now: int | None) -> list[Setting]:
+    """Writes that set *limits*, in an order the kernel accepts; *memsw_now* None: swap is not accounted.
+
+    memory.limit_in_bytes must never exceed memory.memsw.limit_in_bytes (kernel's cgroup-v1/memory.rst): raising starts
+    with memsw, lowering ends with it.
+    """
+    wanted = _checked(limits.memory_bytes)
+    value = "-1" if wanted is None else str(wanted)
+    memory = Setting("memory", "memory.limit_in_bytes", value)
+    if memsw_now is None:
+        return [memory]
+    memsw = Setting("memory", "memory.memsw.limit_in_bytes", value)
+    return [memsw, memory] if wanted is None or wanted >= memsw_now else [memory, memsw]
+
+
+def limits_to_v2(limits: Limits, *, have_swap: bool) -> list[Setting]:
+    """The same for v2. Swap is 0 under a limit: the limit holds for memory and swap together, as v1's memsw does."""
+    wanted = _checked(limits.memory_bytes)
+    memory = Setting("memory", "memory.max", "max" if wanted is None else str(wanted))
+    swap = Setting("memory", "memory.swap.max", "max" if wanted is None else "0")
+    return [swap, memory] if have_swap else [memory]
+
+
+def _checked(wanted: int | None) -> int | None:
+    if wanted is not None and not 0 <= wanted < 2**63:
+        raise BadInput(f"memory limit: {wanted} is out of range", hint="0 to 9223372036854775807 bytes")
+    return wanted
+
+
+def parse_flat(text: str) -> dict[str, int]:
+    """A flat keyed file such as memory.stat or cgroup.events: "NAME NUMBER" lines; other lines are left out."""
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if value.isdecimal():
+            found[name] = int(value)
+    return found
+
+
+def parse_limit(text: str) -> int | None:
+    """A limit as either version writes it; None for "max" and for v1's largest number."""
+    text = text.strip()
+    return None if text == "max" or int(text) >= V1_UNLIMITED else int(text)
+
+
+def memory_stat_v1(stat: Mapping[str, int]) -> dict[str, int]:
+    """The protocol's fields of a container: its processes live in groups below its own, so both halves are the totals."""
+    found = {}
+    for name in STAT_NAMES:
+        if f"total_{name}" in stat:
+            found[name] = found[f"total_{name}"] = stat[f"total_{name}"]
+    for name in ("hierarchical_memory_limit", "hierarchical_memsw_limit"):
+        if name in stat:
+            found[name] = stat[name]
+    return found
+
+
+def memory_stat_v2(stat: Mapping[str, int], swap: int | None, limit: int | None, swap_limit: int | None) -> dict[str, int]:
+    """The protocol's fields from v2's memory.stat, memory.swap.current, and the limits in force (None: unlimited).
+
+    v2 counts no pages in and out of a group: pgpgin and pgpgout are left out.
+    """
+    found = {ours: stat[theirs] for theirs, ours in _V2_STAT.items() if theirs in stat}
+    if swap is not None:
+        found["swap"] = swap
+    found |= {f"total_{name}": value for name, value in found.items()}
+    found["hierarchical_memory_limit"] = V1_UNLIMITED if limit is None else limit
+    both = V1_UNLIMITED if limit is None or swap_limit is None else limit + swap_limit
+    found["hierarchical_memsw_limit"] = both
+    return found
+
+
+def split_cpu(total_ns: int, user: int, system: int) -> tuple[float, float]:
+    """Seconds in user and in kernel mode: the exact total shared out as the sampled *user* and *system* are.
+
+    cpuacct.usage is exact, its halves are counted by timer ticks; a job shorter than a tick has none. The kernel's own
+    cputime_adjust does the same for v2's cpu.stat, and gives all to user time when there is no sample.
+    """
+    share = user / (user + system) if user + system else 1.0
+    return total_ns * share / 1e9, total_ns * (1 - share) / 1e9
+
+
+def cpu_stat_v1(usage: str, ticks: Mapping[str, int]) -> CpuStat:
+    """From cpuacct.usage (nanoseconds) and cpuacct.stat (USER_HZ)."""
+    return CpuStat(int(usage), ticks.get("user", 0), ticks.get("system", 0))
+
+
+def cpu_stat_v2(stat: Mapping[str, int]) -> CpuStat:
+    """From cpu.stat (microseconds)."""
+    tick = 1_000_000 // USER_HZ
+    user, system = stat.get("user_usec", 0) // tick, stat.get("system_usec", 0) // tick
+    return CpuStat(stat.get("usage_usec", 0) * 1000, user, system)
