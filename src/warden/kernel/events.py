@@ -51,7 +51,7 @@ def create_eventfd() -> int:
 
 def drain(fd: int) -> bytes:
     """What is waiting in a non-blocking *fd*, at most 4 KiB at a time until it would block; b"" when nothing is."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(fd, 4096)
