@@ -136,7 +136,8 @@ def _enable_racing(path: str, wanted: frozenset[str]) -> None:
 
 def _explained(path: str, error: KernelRefused) -> KernelRefused:
     """EBUSY is v2's "no internal processes" rule (cgroups(7)): groups with processes cannot give out controllers."""
-    hint = f"processes live in {path} itself: give warden a parent of its own" if error.errno == errno.EBUSY else error.hint
+    alone = f"processes live in {path} itself: give warden a parent of its own"
+    hint = alone if error.errno == errno.EBUSY else error.hint
     return KernelRefused("write", f"{path}/cgroup.subtree_control", error.errno, hint=hint)
 
 

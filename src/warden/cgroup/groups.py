@@ -21,7 +21,8 @@ from warden.model.info import CpuStat, MemoryUse
 from warden.model.spec import Limits
 from warden.undo import Undo
 
-#: Enabled for jobs in v2: what peak memory and OOM counts of one job need. cpu.stat and cgroup.kill are always there.
+#: Enabled for jobs in v2: what peak memory and OOM counts of one job need. cpu.stat and cgroup.kill are always there;
+#: without cpu and pids of their own the jobs share the container's, as they do in v1.
 JOB_CONTROLLERS_V2 = frozenset({"memory"})
 _EMPTYING_ORDER = ("freezer", "memory", "cpuacct", "pids", "cpu")
 
@@ -130,7 +131,7 @@ class ContainerGroup(_Group):
         if memory is None:
             if limits.memory_bytes is None:
                 return
-            raise KernelRefused("limit memory", self._name, errno.EOPNOTSUPP, hint="no memory controller on this machine")
+            raise self._no_memory("limit memory")
         directory, is_v2 = memory
         settings = _settings_v2(directory, limits) if is_v2 else _settings_v1(directory, limits)
         with Undo() as undo:
@@ -152,10 +153,9 @@ class ContainerGroup(_Group):
         if memory is None:
             return MemoryUse()
         directory, is_v2 = memory
-        now, most = ("memory.current", "memory.peak") if is_v2 else ("memory.usage_in_bytes", "memory.max_usage_in_bytes")
-        current = int(files.read(f"{directory}/{now}"))
+        current = int(files.read(f"{directory}/{'memory.current' if is_v2 else 'memory.usage_in_bytes'}"))
         stat = self._stat_v2(directory) if is_v2 else _stat_v1(directory)
-        return MemoryUse(current, _peak(f"{directory}/{most}"), self.memory_limit(), self.oom_kills(), stat)
+        return MemoryUse(current, _peak(directory, is_v2), self.memory_limit(), self.oom_kills(), stat)
 
     def _stat_v2(self, directory: str) -> dict[str, int]:
         stat = tables.parse_flat(files.read(f"{directory}/memory.stat"))
@@ -193,7 +193,7 @@ class ContainerGroup(_Group):
         """Start watching for OOM kills; close it before `remove`, or ignore the last wake-up. Raises KernelRefused."""
         memory = self._at("memory")
         if memory is None:
-            raise KernelRefused("watch memory", self._name, errno.EOPNOTSUPP, hint="no memory controller on this machine")
+            raise self._no_memory("watch memory")
         directory, is_v2 = memory
         return (watch_v2 if is_v2 else watch_v1)(directory, self.oom_kills)
 
@@ -206,6 +206,10 @@ class ContainerGroup(_Group):
         names = {name for path in self._paths() for name in files.subgroups(path)}
         numbers = (name.removeprefix("job-") for name in names if name.startswith("job-"))
         return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def _no_memory(self, operation: str) -> KernelRefused:
+        hint = "this machine has no memory controller"
+        return KernelRefused(operation, self._name, errno.EOPNOTSUPP, hint=hint)
 
     def _count_removed(self, oom_kills: int) -> None:
         self._removed_jobs_oom_kills += oom_kills
@@ -260,8 +264,7 @@ class JobGroup(_Group):
         if memory is None:
             return JobUse(user_s, system_s)
         directory, is_v2 = memory
-        most = f"{directory}/{'memory.peak' if is_v2 else 'memory.max_usage_in_bytes'}"
-        return JobUse(user_s, system_s, _peak(most), oom_kills_in(directory, is_v2=is_v2))
+        return JobUse(user_s, system_s, _peak(directory, is_v2), oom_kills_in(directory, is_v2=is_v2))
 
     def oom_kills(self) -> int:
         """Processes of the job killed for memory; 0 when the group is gone."""
@@ -328,8 +331,9 @@ def _stat_v1(directory: str) -> dict[str, int]:
     return tables.memory_stat_v1(tables.parse_flat(files.read(f"{directory}/memory.stat")))
 
 
-def _peak(path: str) -> int | None:
-    text = files.read_optional(path)
+def _peak(directory: str, is_v2: bool) -> int | None:
+    """v2's memory.peak: since 5.19. It may exceed the limit by what the kernel charged to a dying OOM victim."""
+    text = files.read_optional(f"{directory}/{'memory.peak' if is_v2 else 'memory.max_usage_in_bytes'}")
     return None if text is None else int(text)
 
 

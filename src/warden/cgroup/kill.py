@@ -51,7 +51,9 @@ def kill_group(path: str, *, is_v2: bool, timeout_s: float = KILL_TIMEOUT_S) -> 
     while populated(path, is_v2=is_v2):
         if time.monotonic() > deadline:
             left = ", ".join(map(str, pids(path)[:5]))
-            raise KernelRefused("kill", path, errno.EBUSY, hint=f"still there: {left}; waiting for a device or a mount?")
+            raise KernelRefused(
+                "kill", path, errno.EBUSY, hint=f"still there: {left}; waiting for a device or a mount?"
+            )
         one_round(path)
         _wait_until_empty(path, is_v2, min(deadline, time.monotonic() + _ROUND_S))
 

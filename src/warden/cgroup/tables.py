@@ -83,7 +83,9 @@ def memory_stat_v1(stat: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def memory_stat_v2(stat: Mapping[str, int], swap: int | None, limit: int | None, swap_limit: int | None) -> dict[str, int]:
+def memory_stat_v2(
+    stat: Mapping[str, int], swap: int | None, limit: int | None, swap_limit: int | None
+) -> dict[str, int]:
     """The protocol's fields from v2's memory.stat, memory.swap.current, and the limits in force (None: unlimited).
 
     v2 counts no pages in and out of a group: pgpgin and pgpgout are left out.
