@@ -167,7 +167,7 @@ class _Removal:
         os.close(frame.fd)
 
     def _move_up(self, frame: _Frame, name: str) -> None:
-        """Hang *name* as high as it goes: the top, or the highest that no subvolume or project quota forbids (EXDEV)."""
+        """Hang *name* as high as subvolumes and project quotas allow (EXDEV otherwise)."""
         self._mark = self._mark or os.urandom(8).hex()
         self._moved += 1
         new = f"{self._mark}-{self._moved}"
