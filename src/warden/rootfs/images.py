@@ -84,7 +84,8 @@ class ImageStore:
     def build(self, name: str, progress: Progress) -> Image:
         """Build image *name* (host, busybox or debian) afresh; *progress* gets lines for people.
 
-        Containers that run on an older one keep it; a `host` that is still true of the machine is kept. A half-built image is never visible. ImageError: it went wrong.
+        Containers that run on an older one keep it; a `host` that is still true of the machine is kept.
+        A half-built image is never visible. ImageError: it went wrong.
         """
         recipe = _RECIPES.get(_checked(name))
         if recipe is None:
