@@ -270,13 +270,13 @@ def test_sources_are_the_distributions_own_and_the_release_comes_first() -> None
     targets = "\n".join(
         "|".join(fields)
         for fields in [
-            ("http://a/debian/", "$(CODENAME)", "s", "one-updates", "main", "Debian", "/key.gpg"),
-            ("http://b/", "$(CODENAME)", "s", "one", "main", "Somebody", "$(SIGNED_BY)"),
-            ("http://a/debian/", "$(CODENAME)", "s", "one", "main", "Debian", "/key.gpg"),
-            ("http://a/debian/", "$(CODENAME)", "s", "one", "contrib", "Debian", "/key.gpg"),
+            ("http://a/debian/", "one-updates", "main", "Debian", "/key.gpg"),
+            ("http://b/", "one", "main", "Somebody", "$(SIGNED_BY)"),
+            ("http://a/debian/", "one", "main", "Debian", "/key.gpg"),
+            ("http://a/debian/", "one", "contrib", "Debian", "/key.gpg"),
         ]
     )
-    assert builders.debian_sources(targets) == [
+    assert [source.line() for source in builders.debian_sources(targets)] == [
         "deb [signed-by=/key.gpg] http://a/debian/ one main contrib",
         "deb [signed-by=/key.gpg] http://a/debian/ one-updates main",
     ]

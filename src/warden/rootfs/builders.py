@@ -7,6 +7,7 @@ writes only below the directories it is given, but for installing mmdebstrap whe
 from __future__ import annotations
 
 import collections
+import contextlib
 import glob
 import os
 import shlex
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from warden.errors import ImageError
 from warden.kernel.paths import remove_tree
@@ -78,57 +80,69 @@ def is_static(path: str) -> bool:
     return bool(kinds) and _PT_INTERP not in kinds
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A package source of the distribution; *key* is a keyring's path or empty."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    key: str = ""
+
+    def line(self) -> str:
+        """As one line of sources.list(5)."""
+        signed = f"[signed-by={self.key}] " if self.key else ""
+        return f"deb {signed}{self.uri} {self.suite} {' '.join(self.components)}"
+
+
 def build_debian(root: str, progress: Progress) -> Recipe:
     """Fill the empty directory *root* with the smallest Debian (or Ubuntu) that has bash and apt. Root's work."""
     sources = debian_sources(_index_targets())
     if not sources:
         raise ImageError("image debian: apt knows no sources of Debian or Ubuntu", hint="run apt-get update first")
-    suite = sources[0].rsplit("]", 1)[-1].split()[-2]
-    _run(_bootstrap_command(suite, root, sources, progress), progress)
+    _run(_bootstrap_command(root, sources, progress), progress)
     for name in _HOST_OWN:
-        path = os.path.join(root, name)
-        if os.path.lexists(path):
-            os.unlink(path)
-    for entry in os.scandir(os.path.join(root, "dev")):
-        os.unlink(entry.path) if not entry.is_dir(follow_symlinks=False) else remove_tree(entry.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(root, name))
+    for name in os.listdir(os.path.join(root, "dev")):
+        remove_tree(os.path.join(root, "dev", name))
     os.chmod(root, 0o755)
     return Recipe(shell_in(root))
 
 
-def _bootstrap_command(suite: str, root: str, sources: Sequence[str], progress: Progress) -> list[str]:
+def _bootstrap_command(root: str, sources: Sequence[Source], progress: Progress) -> list[str]:
+    """The release's own source comes first in *sources*; debootstrap knows one source only."""
     if shutil.which("mmdebstrap") is None and shutil.which("debootstrap") is None:
         _run(["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"], progress)
-    if shutil.which("mmdebstrap"):
-        options = ["--mode=root", "--variant=minbase", "--include=bash,ca-certificates", "--format=directory"]
-        return ["mmdebstrap", *options, suite, root, *sources]
-    mirror = sources[0].rsplit("]", 1)[-1].removeprefix("deb").split()[0]
-    return ["debootstrap", "--variant=minbase", "--include=bash,ca-certificates", suite, root, mirror]
+    options = ["--variant=minbase", "--include=bash,ca-certificates"]
+    main = sources[0]
+    if shutil.which("mmdebstrap") is None:
+        return ["debootstrap", *options, main.suite, root, main.uri]
+    lines = [source.line() for source in sources]
+    return ["mmdebstrap", "--mode=root", "--format=directory", *options, main.suite, root, *lines]
 
 
 def _index_targets() -> str:
     if shutil.which("apt-get") is None:
-        raise ImageError(
-            "image debian: this machine has no apt-get", hint="use a directory as root file system instead"
-        )
-    form = "$(REPO_URI)|$(CODENAME)|$(SUITE)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)|$(SIGNED_BY)"
+        raise ImageError("image debian: this machine has no apt-get", hint="use a directory as rootfs")
+    form = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)|$(SIGNED_BY)"
     command = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def debian_sources(targets: str) -> list[str]:
-    """One-line sources of Debian or Ubuntu itself from apt's list of index targets, the release proper first.
+def debian_sources(targets: str) -> list[Source]:
+    """The sources of Debian or Ubuntu itself from apt's list of index targets, the release proper first.
 
-    A line of *targets* is URI|CODENAME|SUITE|RELEASE|COMPONENT|ORIGIN|SIGNED-BY; a field apt does not know stays as
-    it was asked for. RELEASE is what the source named.
+    A line of *targets* is URI|RELEASE|COMPONENT|ORIGIN|SIGNED-BY; a field that apt does not know stays as it was asked
+    for. The release proper has the shortest name: others are NAME-updates, NAME-security.
     """
     components: dict[tuple[str, str, str], list[str]] = {}
     for line in targets.splitlines():
-        uri, _codename, _suite, release, component, origin, key = line.split("|")
+        uri, suite, component, origin, key = line.split("|")
         if origin in ("Debian", "Ubuntu"):
-            signed = f"[signed-by={key}] " if key.startswith("/") else ""
-            components.setdefault((release, uri, signed), []).append(component)
-    ordered = sorted(components.items(), key=lambda item: len(item[0][0]))
-    return [f"deb {signed}{uri} {release} {' '.join(parts)}" for (release, uri, signed), parts in ordered]
+            components.setdefault((uri, suite, key if key.startswith("/") else ""), []).append(component)
+    sources = [Source(uri, suite, tuple(parts), key) for (uri, suite, key), parts in components.items()]
+    return sorted(sources, key=lambda source: len(source.suite))
 
 
 def _run(command: Sequence[str], progress: Progress, cwd: str | None = None) -> None:
