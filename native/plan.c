@@ -1,0 +1,193 @@
+/* plan.c: the parser of plans and the table of operations. Must not make a system call: the fuzzer runs it as it is. */
+#define _GNU_SOURCE
+#include "wshd.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* tests/unit/test_wshd_contract.py reads this table. */
+const struct operation operations[OP_END] = {
+    [OP_JOIN_CGROUP] = {"join_cgroup", "t"},
+    [OP_INTO_CGROUP] = {"into_cgroup", "t"},
+    [OP_UNSHARE] = {"unshare", "n"},
+    [OP_SETNS] = {"setns", "tn"},
+    [OP_SETNS_PID] = {"setns_pid", "nn"},
+    [OP_CLONE] = {"clone", "n"},
+    [OP_UID_MAP] = {"uid_map", "t"},
+    [OP_GID_MAP] = {"gid_map", "t"},
+    [OP_SETGROUPS] = {"setgroups", "t"},
+    [OP_RELEASE] = {"release", ""},
+    [OP_NETLINK] = {"netlink", "b"},
+    [OP_ROOT] = {"root", "t"},
+    [OP_PROPAGATION] = {"propagation", "n"},
+    [OP_MOUNT] = {"mount", "tttnt"},
+    [OP_BIND] = {"bind", "ttnnn"},
+    [OP_MKDIR] = {"mkdir", "tnnn"},
+    [OP_SYMLINK] = {"symlink", "tt"},
+    [OP_MKNOD] = {"mknod", "tnnnn"},
+    [OP_WRITE] = {"write", "tb"},
+    [OP_MASK] = {"mask", "t"},
+    [OP_READONLY] = {"readonly", "t"},
+    [OP_PIVOT_ROOT] = {"pivot_root", ""},
+    [OP_HOSTNAME] = {"hostname", "t"},
+    [OP_RLIMIT] = {"rlimit", "nnn"},
+    [OP_CAPABILITIES] = {"capabilities", "nnnnn"},
+    [OP_NO_NEW_PRIVS] = {"no_new_privs", ""},
+    [OP_SECCOMP] = {"seccomp", "b"},
+    [OP_GROUPS] = {"groups", "b"},
+    [OP_SETGID] = {"setgid", "n"},
+    [OP_SETUID] = {"setuid", "n"},
+    [OP_CHDIR] = {"chdir", "t"},
+    [OP_UMASK] = {"umask", "n"},
+    [OP_ENV] = {"env", "t"},
+    [OP_ARG] = {"arg", "t"},
+    [OP_EXEC] = {"exec", "t"},
+    [OP_SERVE] = {"serve", ""},
+    [OP_SETSID] = {"setsid", ""},
+    [OP_JOIN_CGROUP_FD] = {"join_cgroup_fd", "n"},
+    [OP_USE_FD] = {"use_fd", "nn"},
+    [OP_UMOUNT] = {"umount", "tn"},
+    [OP_SECUREBITS] = {"securebits", "n"},
+    [OP_NAME] = {"name", "t"},
+    [OP_DOMAINNAME] = {"domainname", "t"},
+    [OP_PDEATHSIG] = {"pdeathsig", "n"},
+};
+
+#define HEADER (sizeof PLAN_MAGIC - 1 + sizeof(uint32_t))
+
+static uint16_t load16(const uint8_t *from)
+{
+	uint16_t value;
+	memcpy(&value, from, sizeof value);
+	return value;
+}
+
+static uint32_t load32(const uint8_t *from)
+{
+	uint32_t value;
+	memcpy(&value, from, sizeof value);
+	return value;
+}
+
+uint64_t step_number(const struct step *step, unsigned index)
+{
+	uint64_t value;
+	memcpy(&value, step->args[index].bytes, sizeof value);
+	return value;
+}
+
+static bool kind_fits(char kind, const uint8_t *bytes, uint32_t length)
+{
+	if (kind == 'n')
+		return length == sizeof(uint64_t);
+	return kind == 'b' || memchr(bytes, 0, length) == NULL;
+}
+
+/* Reads the argument at *offset* into *step*; false when it leaves the plan or is not of its kind. */
+static bool take_argument(struct plan plan, size_t *offset, char kind, struct step *step)
+{
+	if (plan.length - *offset < sizeof(uint32_t))
+		return false;
+	uint32_t length = load32(plan.bytes + *offset);
+	*offset += sizeof length;
+	if (length >= plan.length - *offset) /* the NUL must fit too */
+		return false;
+	const uint8_t *bytes = plan.bytes + *offset;
+	if (bytes[length] != 0 || !kind_fits(kind, bytes, length))
+		return false;
+	step->args[step->count].bytes = (const char *)bytes;
+	step->args[step->count].length = length;
+	step->count++;
+	*offset += (size_t)length + 1;
+	return true;
+}
+
+/* Reads the step at the cursor; false when it is malformed. */
+static bool take_step(struct plan plan, struct cursor *cursor, struct step *step)
+{
+	if (plan.length - cursor->offset < 4)
+		return false;
+	step->op = load16(plan.bytes + cursor->offset);
+	step->count = 0;
+	unsigned count = load16(plan.bytes + cursor->offset + 2);
+	if (step->op == 0 || step->op >= OP_END || count != strlen(operations[step->op].kinds))
+		return false;
+	size_t offset = cursor->offset + 4;
+	for (const char *kind = operations[step->op].kinds; *kind; kind++)
+		if (!take_argument(plan, &offset, *kind, step))
+			return false;
+	cursor->offset = offset;
+	cursor->index++;
+	return true;
+}
+
+/* Where in the plan clone and release were seen. */
+enum stage { BEFORE_CLONE, ON_BEHALF, IN_CHILD };
+
+static bool in_place(const struct step *step, enum stage *stage, bool last, enum plan_use use)
+{
+	switch (step->op) {
+	case OP_EXEC:
+		return last && *stage != ON_BEHALF;
+	case OP_SERVE:
+		return last && *stage != ON_BEHALF && use == PLAN_LAUNCH;
+	case OP_CLONE:
+		if (*stage != BEFORE_CLONE || use != PLAN_LAUNCH)
+			return false;
+		*stage = ON_BEHALF;
+		return true;
+	case OP_RELEASE:
+		if (*stage != ON_BEHALF)
+			return false;
+		*stage = IN_CHILD;
+		return true;
+	case OP_UID_MAP:
+	case OP_GID_MAP:
+	case OP_SETGROUPS:
+		return *stage == ON_BEHALF;
+	case OP_ENV:
+	case OP_ARG:
+	case OP_USE_FD: /* done by the launcher it would be lost */
+		return *stage != ON_BEHALF;
+	default:
+		return true;
+	}
+}
+
+int plan_check(struct plan plan, enum plan_use use, uint32_t *bad_step)
+{
+	*bad_step = 0;
+	if (plan.length < HEADER || plan.length > PLAN_MAX || memcmp(plan.bytes, PLAN_MAGIC, sizeof PLAN_MAGIC - 1) != 0)
+		return EINVAL;
+	struct cursor cursor = plan_start(plan);
+	if (cursor.count > PLAN_MAX_STEPS)
+		return EINVAL;
+	enum stage stage = BEFORE_CLONE;
+	struct step step = {0};
+	while (cursor.index < cursor.count) {
+		*bad_step = cursor.index;
+		bool last = cursor.index + 1 == cursor.count;
+		if (!take_step(plan, &cursor, &step) || !in_place(&step, &stage, last, use))
+			return EINVAL;
+	}
+	bool whole = cursor.offset == plan.length && stage != ON_BEHALF;
+	return whole && (use == PLAN_LAUNCH || step.op == OP_EXEC) ? 0 : EINVAL;
+}
+
+struct cursor plan_start(struct plan plan)
+{
+	return (struct cursor){.offset = HEADER, .count = load32(plan.bytes + HEADER - sizeof(uint32_t))};
+}
+
+bool plan_next(struct plan plan, struct cursor *cursor, struct step *step)
+{
+	return cursor->index < cursor->count && take_step(plan, cursor, step);
+}
+
+unsigned plan_last_op(struct plan plan)
+{
+	struct step step = {0};
+	for (struct cursor cursor = plan_start(plan); plan_next(plan, &cursor, &step);)
+		;
+	return step.op;
+}

@@ -1,0 +1,54 @@
+"""Builds native/ into the package, as src/warden/_native/wshd. Everything else of the build is in pyproject.toml."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+BINARY = Path("warden/_native/wshd")
+
+
+def build_wshd(target: Path) -> None:
+    """Compile native/ to *target*, an absolute path."""
+    if not any(shutil.which(name) for name in ("musl-gcc", "cc")) or not shutil.which("make"):
+        raise SystemExit("build wshd: a C compiler and make are needed (on Debian and Ubuntu: apt install musl-tools make)")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(["make", "-s", "-C", str(HERE / "native"), f"BIN={target}", str(target)], check=True)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"build wshd: make ended with status {error.returncode}, see the compiler's messages above") from None
+
+
+class BuildWithWshd(build_py):
+    """build_py that compiles wshd first: into the source tree when editable, else beside the copied modules too."""
+
+    def run(self) -> None:
+        build_wshd(HERE.resolve() / "src" / BINARY)
+        super().run()
+        if not self.editable_mode:
+            built = Path(self.build_lib) / BINARY
+            built.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HERE / "src" / BINARY, built)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / BINARY)]
+
+
+class PlatformWheel(bdist_wheel):
+    """The wheel holds a program for one machine, but works with any Python 3."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
+setup(cmdclass={"build_py": BuildWithWshd, "bdist_wheel": PlatformWheel})
