@@ -5,52 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* tests/unit/test_wshd_contract.py reads this table. */
 const struct operation operations[OP_END] = {
-    [OP_JOIN_CGROUP] = {"join_cgroup", "t"},
-    [OP_INTO_CGROUP] = {"into_cgroup", "t"},
-    [OP_UNSHARE] = {"unshare", "n"},
-    [OP_SETNS] = {"setns", "tn"},
-    [OP_SETNS_PID] = {"setns_pid", "nn"},
-    [OP_CLONE] = {"clone", "n"},
-    [OP_UID_MAP] = {"uid_map", "t"},
-    [OP_GID_MAP] = {"gid_map", "t"},
-    [OP_SETGROUPS] = {"setgroups", "t"},
-    [OP_RELEASE] = {"release", ""},
-    [OP_NETLINK] = {"netlink", "b"},
-    [OP_ROOT] = {"root", "t"},
-    [OP_PROPAGATION] = {"propagation", "n"},
-    [OP_MOUNT] = {"mount", "tttnt"},
-    [OP_BIND] = {"bind", "ttnnn"},
-    [OP_MKDIR] = {"mkdir", "tnnn"},
-    [OP_SYMLINK] = {"symlink", "tt"},
-    [OP_MKNOD] = {"mknod", "tnnnn"},
-    [OP_WRITE] = {"write", "tb"},
-    [OP_MASK] = {"mask", "t"},
-    [OP_READONLY] = {"readonly", "t"},
-    [OP_PIVOT_ROOT] = {"pivot_root", ""},
-    [OP_HOSTNAME] = {"hostname", "t"},
-    [OP_RLIMIT] = {"rlimit", "nnn"},
-    [OP_CAPABILITIES] = {"capabilities", "nnnnn"},
-    [OP_NO_NEW_PRIVS] = {"no_new_privs", ""},
-    [OP_SECCOMP] = {"seccomp", "b"},
-    [OP_GROUPS] = {"groups", "b"},
-    [OP_SETGID] = {"setgid", "n"},
-    [OP_SETUID] = {"setuid", "n"},
-    [OP_CHDIR] = {"chdir", "t"},
-    [OP_UMASK] = {"umask", "n"},
-    [OP_ENV] = {"env", "t"},
-    [OP_ARG] = {"arg", "t"},
-    [OP_EXEC] = {"exec", "t"},
-    [OP_SERVE] = {"serve", ""},
-    [OP_SETSID] = {"setsid", ""},
-    [OP_JOIN_CGROUP_FD] = {"join_cgroup_fd", "n"},
-    [OP_USE_FD] = {"use_fd", "nn"},
-    [OP_UMOUNT] = {"umount", "tn"},
-    [OP_SECUREBITS] = {"securebits", "n"},
-    [OP_NAME] = {"name", "t"},
-    [OP_DOMAINNAME] = {"domainname", "t"},
-    [OP_PDEATHSIG] = {"pdeathsig", "n"},
+#define X(number, upper, lower, kinds) [number] = {#lower, kinds},
+    OPERATIONS(X)
+#undef X
 };
 
 #define HEADER (sizeof PLAN_MAGIC - 1 + sizeof(uint32_t))

@@ -93,7 +93,7 @@ static int adopt_child(struct run *run, uint64_t flags)
 }
 
 /* Returns in both processes; in the child after release. */
-int run_clone(struct run *run, const struct step *step)
+int step_clone(struct run *run, const struct step *step)
 {
 	uint64_t flags = step_number(step, 0);
 	int pair[2], pidfd = -1;
@@ -127,8 +127,9 @@ int run_clone(struct run *run, const struct step *step)
 }
 
 /* The launcher's last step. */
-int run_release(struct run *run)
+int step_release(struct run *run, const struct step *step)
 {
+	(void)step;
 	int status;
 	if (fd_send(run->sync, "", 1, &run->root, run->root >= 0 ? 1 : 0, 0) < 0)
 		return -1;
@@ -141,12 +142,28 @@ int run_release(struct run *run)
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-int run_map(struct run *run, const struct step *step)
+/* uid_map, gid_map, setgroups: the file is named as the step. */
+static int write_map(const struct run *run, const struct step *step)
 {
 	char path[64];
 	proc_of(run->child, operations[step->op].name, path);
 	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
 	return fd < 0 ? -1 : fd_write_text(fd, step->args[0].bytes, step->args[0].length);
+}
+
+int step_uid_map(struct run *run, const struct step *step)
+{
+	return write_map(run, step);
+}
+
+int step_gid_map(struct run *run, const struct step *step)
+{
+	return write_map(run, step);
+}
+
+int step_setgroups(struct run *run, const struct step *step)
+{
+	return write_map(run, step);
 }
 
 /* Descriptors and signals as the program shall find them. Runs once, before a filter that may forbid it. */
@@ -202,7 +219,7 @@ static int search_and_exec(const struct run *run, const char *name)
 	return -1;
 }
 
-int run_exec(struct run *run, const struct step *step)
+int step_exec(struct run *run, const struct step *step)
 {
 	const char *path = step->args[0].bytes;
 	if (prepare_exec(run) < 0 || send_control(run, CONTROL_READY, 0, -1) < 0)

@@ -218,8 +218,9 @@ static int settle(const struct run *run)
 	return fd_close_except(keep, 2, 0);
 }
 
-int serve(struct run *run)
+int step_serve(struct run *run, const struct step *step)
 {
+	(void)step;
 	if (run->listen < 0) {
 		errno = EBADF;
 		return -1;

@@ -35,19 +35,19 @@ static int write_file(const char *path, const char *bytes, size_t length)
 	return fd < 0 ? -1 : fd_write_text(fd, bytes, length);
 }
 
-static int step_join_cgroup(struct run *run, const struct step *step)
+int step_join_cgroup(struct run *run, const struct step *step)
 {
 	(void)run;
 	return write_file(text(step, 0), "0", 1);
 }
 
-static int step_join_cgroup_fd(struct run *run, const struct step *step)
+int step_join_cgroup_fd(struct run *run, const struct step *step)
 {
 	int fd;
 	return passed_fd(run, step_number(step, 0), &fd) < 0 ? -1 : fd_write_text(fd, "0", 1);
 }
 
-static int step_into_cgroup(struct run *run, const struct step *step)
+int step_into_cgroup(struct run *run, const struct step *step)
 {
 	int fd = fd_high(open(text(step, 0), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (fd < 0)
@@ -58,39 +58,39 @@ static int step_into_cgroup(struct run *run, const struct step *step)
 	return 0;
 }
 
-static int step_setns(struct run *run, const struct step *step)
+int step_setns(struct run *run, const struct step *step)
 {
 	(void)run;
 	cleanup_close int fd = open(text(step, 0), O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -1 : setns(fd, (int)step_number(step, 1));
 }
 
-static int step_setns_pid(struct run *run, const struct step *step)
+int step_setns_pid(struct run *run, const struct step *step)
 {
 	(void)run;
 	cleanup_close int fd = sys_pidfd_open((pid_t)step_number(step, 0));
 	return fd < 0 ? -1 : setns(fd, (int)step_number(step, 1)); /* a pidfd since 5.8 */
 }
 
-static int step_write(struct run *run, const struct step *step)
+int step_write(struct run *run, const struct step *step)
 {
 	(void)run;
 	return write_file(text(step, 0), text(step, 1), step->args[1].length);
 }
 
-static int step_hostname(struct run *run, const struct step *step)
+int step_hostname(struct run *run, const struct step *step)
 {
 	(void)run;
 	return sethostname(text(step, 0), step->args[0].length);
 }
 
-static int step_domainname(struct run *run, const struct step *step)
+int step_domainname(struct run *run, const struct step *step)
 {
 	(void)run;
 	return setdomainname(text(step, 0), step->args[0].length);
 }
 
-static int step_rlimit(struct run *run, const struct step *step)
+int step_rlimit(struct run *run, const struct step *step)
 {
 	(void)run;
 	int resource = (int)step_number(step, 0);
@@ -129,7 +129,7 @@ static int raise_ambient(uint64_t wanted)
 	return 0;
 }
 
-static int step_capabilities(struct run *run, const struct step *step)
+int step_capabilities(struct run *run, const struct step *step)
 {
 	(void)run;
 	struct k_cap_header header = {.version = K_CAPABILITY_VERSION_3};
@@ -142,20 +142,20 @@ static int step_capabilities(struct run *run, const struct step *step)
 	return raise_ambient(step_number(step, 4));
 }
 
-static int step_securebits(struct run *run, const struct step *step)
+int step_securebits(struct run *run, const struct step *step)
 {
 	(void)run;
 	return prctl(PR_SET_SECUREBITS, (unsigned long)step_number(step, 0), 0, 0, 0);
 }
 
-static int step_no_new_privs(struct run *run, const struct step *step)
+int step_no_new_privs(struct run *run, const struct step *step)
 {
 	(void)run, (void)step;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 /* What exec does to descriptors and signals is done before the filter, which may not allow it. */
-static int step_seccomp(struct run *run, const struct step *step)
+int step_seccomp(struct run *run, const struct step *step)
 {
 	uint32_t length = step->args[0].length;
 	struct k_sock_fprog program = {.length = (uint16_t)(length / 8), .filter = step->args[0].bytes};
@@ -169,7 +169,7 @@ static int step_seccomp(struct run *run, const struct step *step)
 }
 
 /* The C library's setgroups and set*id want to tell its threads; a child of a raw clone has none and must not ask. */
-static int step_groups(struct run *run, const struct step *step)
+int step_groups(struct run *run, const struct step *step)
 {
 	(void)run;
 	if (step->args[0].length % sizeof(uint32_t) != 0) {
@@ -179,14 +179,14 @@ static int step_groups(struct run *run, const struct step *step)
 	return (int)syscall(SYS_setgroups, step->args[0].length / sizeof(uint32_t), step->args[0].bytes);
 }
 
-static int step_setgid(struct run *run, const struct step *step)
+int step_setgid(struct run *run, const struct step *step)
 {
 	(void)run;
 	gid_t id = (gid_t)step_number(step, 0);
 	return (int)syscall(SYS_setresgid, id, id, id);
 }
 
-static int step_setuid(struct run *run, const struct step *step)
+int step_setuid(struct run *run, const struct step *step)
 {
 	uid_t id = (uid_t)step_number(step, 0);
 	if (run->terminal && fchown(0, id, (gid_t)-1) < 0 && errno != EPERM)
@@ -195,7 +195,7 @@ static int step_setuid(struct run *run, const struct step *step)
 }
 
 /* getcwd(2) answers "(unreachable)…" for a directory outside the root, since 2.6.36: CVE-2024-21626. */
-static int step_chdir(struct run *run, const struct step *step)
+int step_chdir(struct run *run, const struct step *step)
 {
 	(void)run;
 	char where[PATH_MAX];
@@ -207,7 +207,7 @@ static int step_chdir(struct run *run, const struct step *step)
 	return -1;
 }
 
-static int step_umask(struct run *run, const struct step *step)
+int step_umask(struct run *run, const struct step *step)
 {
 	(void)run;
 	umask((mode_t)step_number(step, 0));
@@ -219,19 +219,19 @@ static char *mutable_text(const struct step *step)
 	return (char *)(uintptr_t)text(step, 0);
 }
 
-static int step_env(struct run *run, const struct step *step)
+int step_env(struct run *run, const struct step *step)
 {
 	run->envp[run->envc++] = mutable_text(step);
 	return 0;
 }
 
-static int step_arg(struct run *run, const struct step *step)
+int step_arg(struct run *run, const struct step *step)
 {
 	run->argv[run->argc++] = mutable_text(step);
 	return 0;
 }
 
-static int step_setsid(struct run *run, const struct step *step)
+int step_setsid(struct run *run, const struct step *step)
 {
 	(void)step;
 	if (setsid() < 0)
@@ -239,7 +239,7 @@ static int step_setsid(struct run *run, const struct step *step)
 	return run->terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
 }
 
-static int step_use_fd(struct run *run, const struct step *step)
+int step_use_fd(struct run *run, const struct step *step)
 {
 	int fd;
 	uint64_t number = step_number(step, 1);
@@ -255,75 +255,22 @@ static int step_use_fd(struct run *run, const struct step *step)
 	return 0;
 }
 
-static int step_name(struct run *run, const struct step *step)
+int step_name(struct run *run, const struct step *step)
 {
 	(void)run;
 	return prctl(PR_SET_NAME, text(step, 0), 0, 0, 0);
 }
 
-static int step_pdeathsig(struct run *run, const struct step *step)
+int step_pdeathsig(struct run *run, const struct step *step)
 {
 	(void)run;
 	return prctl(PR_SET_PDEATHSIG, (unsigned long)step_number(step, 0), 0, 0, 0);
 }
 
-static int step_release(struct run *run, const struct step *step)
-{
-	(void)step;
-	return run_release(run);
-}
-
-static int step_serve(struct run *run, const struct step *step)
-{
-	(void)step;
-	return serve(run);
-}
-
 static int (*const functions[OP_END])(struct run *, const struct step *) = {
-    [OP_JOIN_CGROUP] = step_join_cgroup,
-    [OP_INTO_CGROUP] = step_into_cgroup,
-    [OP_UNSHARE] = step_unshare,
-    [OP_SETNS] = step_setns,
-    [OP_SETNS_PID] = step_setns_pid,
-    [OP_CLONE] = run_clone,
-    [OP_UID_MAP] = run_map,
-    [OP_GID_MAP] = run_map,
-    [OP_SETGROUPS] = run_map,
-    [OP_RELEASE] = step_release,
-    [OP_NETLINK] = step_netlink,
-    [OP_ROOT] = step_root,
-    [OP_PROPAGATION] = step_propagation,
-    [OP_MOUNT] = step_mount,
-    [OP_BIND] = step_bind,
-    [OP_MKDIR] = step_mkdir,
-    [OP_SYMLINK] = step_symlink,
-    [OP_MKNOD] = step_mknod,
-    [OP_WRITE] = step_write,
-    [OP_MASK] = step_mask,
-    [OP_READONLY] = step_readonly,
-    [OP_PIVOT_ROOT] = step_pivot_root,
-    [OP_HOSTNAME] = step_hostname,
-    [OP_RLIMIT] = step_rlimit,
-    [OP_CAPABILITIES] = step_capabilities,
-    [OP_NO_NEW_PRIVS] = step_no_new_privs,
-    [OP_SECCOMP] = step_seccomp,
-    [OP_GROUPS] = step_groups,
-    [OP_SETGID] = step_setgid,
-    [OP_SETUID] = step_setuid,
-    [OP_CHDIR] = step_chdir,
-    [OP_UMASK] = step_umask,
-    [OP_ENV] = step_env,
-    [OP_ARG] = step_arg,
-    [OP_EXEC] = run_exec,
-    [OP_SERVE] = step_serve,
-    [OP_SETSID] = step_setsid,
-    [OP_JOIN_CGROUP_FD] = step_join_cgroup_fd,
-    [OP_USE_FD] = step_use_fd,
-    [OP_UMOUNT] = step_umount,
-    [OP_SECUREBITS] = step_securebits,
-    [OP_NAME] = step_name,
-    [OP_DOMAINNAME] = step_domainname,
-    [OP_PDEATHSIG] = step_pdeathsig,
+#define X(number, upper, lower, kinds) [number] = step_##lower,
+    OPERATIONS(X)
+#undef X
 };
 
 int step_run(struct run *run, const struct step *step)

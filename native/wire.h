@@ -11,51 +11,57 @@
 #define PLAN_MAX_STEPS 65535u
 #define KEEP UINT64_MAX /* an id that means "leave as it is" */
 
+/* X(NUMBER, NAME, name, kinds of arguments: t text, n number, b bytes). step_NAME() does it. */
+#define OPERATIONS(X) \
+	X(1, JOIN_CGROUP, join_cgroup, "t") \
+	X(2, INTO_CGROUP, into_cgroup, "t") \
+	X(3, UNSHARE, unshare, "n") \
+	X(4, SETNS, setns, "tn") \
+	X(5, SETNS_PID, setns_pid, "nn") \
+	X(6, CLONE, clone, "n") \
+	X(7, UID_MAP, uid_map, "t") \
+	X(8, GID_MAP, gid_map, "t") \
+	X(9, SETGROUPS, setgroups, "t") \
+	X(10, RELEASE, release, "") \
+	X(11, NETLINK, netlink, "b") \
+	X(12, ROOT, root, "t") \
+	X(13, PROPAGATION, propagation, "n") \
+	X(14, MOUNT, mount, "tttnt") \
+	X(15, BIND, bind, "ttnnn") \
+	X(16, MKDIR, mkdir, "tnnn") \
+	X(17, SYMLINK, symlink, "tt") \
+	X(18, MKNOD, mknod, "tnnnn") \
+	X(19, WRITE, write, "tb") \
+	X(20, MASK, mask, "t") \
+	X(21, READONLY, readonly, "t") \
+	X(22, PIVOT_ROOT, pivot_root, "") \
+	X(23, HOSTNAME, hostname, "t") \
+	X(24, RLIMIT, rlimit, "nnn") \
+	X(25, CAPABILITIES, capabilities, "nnnnn") \
+	X(26, NO_NEW_PRIVS, no_new_privs, "") \
+	X(27, SECCOMP, seccomp, "b") \
+	X(28, GROUPS, groups, "b") \
+	X(29, SETGID, setgid, "n") \
+	X(30, SETUID, setuid, "n") \
+	X(31, CHDIR, chdir, "t") \
+	X(32, UMASK, umask, "n") \
+	X(33, ENV, env, "t") \
+	X(34, ARG, arg, "t") \
+	X(35, EXEC, exec, "t") \
+	X(36, SERVE, serve, "") \
+	X(37, SETSID, setsid, "") \
+	X(38, JOIN_CGROUP_FD, join_cgroup_fd, "n") \
+	X(39, USE_FD, use_fd, "nn") \
+	X(40, UMOUNT, umount, "tn") \
+	X(41, SECUREBITS, securebits, "n") \
+	X(42, NAME, name, "t") \
+	X(43, DOMAINNAME, domainname, "t") \
+	X(44, PDEATHSIG, pdeathsig, "n")
+
 enum op {
-	OP_JOIN_CGROUP = 1,
-	OP_INTO_CGROUP = 2,
-	OP_UNSHARE = 3,
-	OP_SETNS = 4,
-	OP_SETNS_PID = 5,
-	OP_CLONE = 6,
-	OP_UID_MAP = 7,
-	OP_GID_MAP = 8,
-	OP_SETGROUPS = 9,
-	OP_RELEASE = 10,
-	OP_NETLINK = 11,
-	OP_ROOT = 12,
-	OP_PROPAGATION = 13,
-	OP_MOUNT = 14,
-	OP_BIND = 15,
-	OP_MKDIR = 16,
-	OP_SYMLINK = 17,
-	OP_MKNOD = 18,
-	OP_WRITE = 19,
-	OP_MASK = 20,
-	OP_READONLY = 21,
-	OP_PIVOT_ROOT = 22,
-	OP_HOSTNAME = 23,
-	OP_RLIMIT = 24,
-	OP_CAPABILITIES = 25,
-	OP_NO_NEW_PRIVS = 26,
-	OP_SECCOMP = 27,
-	OP_GROUPS = 28,
-	OP_SETGID = 29,
-	OP_SETUID = 30,
-	OP_CHDIR = 31,
-	OP_UMASK = 32,
-	OP_ENV = 33,
-	OP_ARG = 34,
-	OP_EXEC = 35,
-	OP_SERVE = 36,
-	OP_SETSID = 37,
-	OP_JOIN_CGROUP_FD = 38,
-	OP_USE_FD = 39,
-	OP_UMOUNT = 40,
-	OP_SECUREBITS = 41,
-	OP_NAME = 42,
-	OP_DOMAINNAME = 43,
-	OP_PDEATHSIG = 44,
+#define X(number, upper, lower, kinds) OP_##upper = number,
+	OPERATIONS(X)
+#undef X
 	OP_END /* one more than the last */
 };
 

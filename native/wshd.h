@@ -28,7 +28,7 @@
 
 struct operation {
 	const char *name;
-	const char *kinds; /* one letter an argument: t text, n number, b bytes */
+	const char *kinds;
 };
 extern const struct operation operations[OP_END];
 
@@ -81,28 +81,14 @@ struct run {
 
 /* run.c */
 _Noreturn void run_plan(struct run *run);
-int run_clone(struct run *run, const struct step *step);
-int run_release(struct run *run);
-int run_map(struct run *run, const struct step *step);
-int run_exec(struct run *run, const struct step *step);
 int prepare_exec(struct run *run);
 int send_control(const struct run *run, uint32_t kind, int error, int fd);
 
-/* steps.c, mounts.c, net.c */
+/* steps.c, mounts.c, net.c, run.c, serve.c: one function an operation */
 int step_run(struct run *run, const struct step *step);
-int step_root(struct run *run, const struct step *step);
-int step_unshare(struct run *run, const struct step *step);
-int step_propagation(struct run *run, const struct step *step);
-int step_mount(struct run *run, const struct step *step);
-int step_umount(struct run *run, const struct step *step);
-int step_bind(struct run *run, const struct step *step);
-int step_mkdir(struct run *run, const struct step *step);
-int step_symlink(struct run *run, const struct step *step);
-int step_mknod(struct run *run, const struct step *step);
-int step_mask(struct run *run, const struct step *step);
-int step_readonly(struct run *run, const struct step *step);
-int step_pivot_root(struct run *run, const struct step *step);
-int step_netlink(struct run *run, const struct step *step);
+#define X(number, upper, lower, kinds) int step_##lower(struct run *run, const struct step *step);
+OPERATIONS(X)
+#undef X
 
 /* fd.c */
 int fd_high(int fd);
@@ -116,7 +102,6 @@ void fd_close_all(int *fds, unsigned count);
 bool request_valid(const void *packet, size_t length, unsigned fds, struct request *request);
 
 /* serve.c */
-int serve(struct run *run);
 int serve_watch(int fd, unsigned kind, unsigned index);
 enum { WATCH_LISTEN, WATCH_SIGNAL, WATCH_CONNECTION, WATCH_JOB };
 void serve_event(unsigned kind, const struct record *record);

@@ -1,0 +1,81 @@
+/* fuzz_plan.c: the parser of plans must refuse or read any bytes, never leave them. */
+#define FUZZ_SEEDS 2
+#include "fuzz_driver.h"
+#include "wshd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void check(struct plan plan, enum plan_use use)
+{
+	uint32_t bad = 0;
+	struct step step;
+	uint32_t seen = 0;
+	if (plan_check(plan, use, &bad) != 0)
+		return;
+	for (struct cursor cursor = plan_start(plan); plan_next(plan, &cursor, &step); seen++)
+		for (unsigned i = 0; i < step.count; i++) {
+			char kind = operations[step.op].kinds[i];
+			if (kind == 't' && strlen(step.args[i].bytes) != step.args[i].length)
+				abort();
+			if (kind == 'n' && step.args[i].length != 8)
+				abort();
+		}
+	uint32_t count;
+	memcpy(&count, plan.bytes + 8, sizeof count);
+	if (seen != count || plan_last_op(plan) >= OP_END)
+		abort(); /* what was passed is not read to its end */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+	struct plan plan = {bytes, length};
+	check(plan, PLAN_LAUNCH);
+	check(plan, PLAN_JOB);
+	return 0;
+}
+
+#ifndef LIBFUZZER
+static size_t put(uint8_t *bytes, size_t at, const void *from, size_t length)
+{
+	memcpy(bytes + at, from, length);
+	return at + length;
+}
+
+static size_t put_step(uint8_t *bytes, size_t at, uint16_t op)
+{
+	const char *kinds = operations[op].kinds;
+	uint16_t count = (uint16_t)strlen(kinds);
+	at = put(bytes, at, &op, 2);
+	at = put(bytes, at, &count, 2);
+	for (; *kinds; kinds++) {
+		uint32_t length = *kinds == 'n' ? 8 : 5;
+		at = put(bytes, at, &length, 4);
+		at = put(bytes, at, "words and more", length);
+		bytes[at++] = 0;
+	}
+	return at;
+}
+
+/* Seed 0 holds every operation in its place and ends in serve, seed 1 is a job. */
+static size_t fuzz_seed(unsigned index, uint8_t *bytes)
+{
+	static const uint16_t job[] = {OP_USE_FD, OP_SETSID, OP_ENV, OP_ARG, OP_ARG, OP_EXEC};
+	uint32_t count = 0;
+	size_t at = put(bytes, 0, PLAN_MAGIC, 8) + 4;
+	if (index == 1) {
+		for (; count < sizeof job / sizeof *job; count++)
+			at = put_step(bytes, at, job[count]);
+	} else {
+		for (uint16_t op = 1; op < OP_END; op++)
+			if (op != OP_EXEC && op != OP_SERVE) {
+				at = put_step(bytes, at, op);
+				count++;
+			}
+		at = put_step(bytes, at, OP_SERVE);
+		count++;
+	}
+	put(bytes, 8, &count, 4);
+	return at;
+}
+#endif

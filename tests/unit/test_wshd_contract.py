@@ -1,0 +1,53 @@
+"""native/ and warden.plan.steps must agree on the operations, and docs/plan-format.md must list them all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, PLAN_MAGIC, Op
+
+ROOT = Path(__file__).resolve().parents[2]
+WIRE = (ROOT / "native/wire.h").read_text()
+ROW = re.compile(r'X\((\d+), ([A-Z_]+), ([a-z_]+), "([tnb]*)"\)')
+
+
+def rows() -> dict[str, tuple[int, str, str]]:
+    return {upper: (int(number), lower, kinds) for number, upper, lower, kinds in ROW.findall(WIRE)}
+
+
+def declared_arity(op: Op) -> int:
+    """The number of operands in the comment beside the member in steps.py."""
+    source = (ROOT / "src/warden/plan/steps.py").read_text()
+    match = re.search(rf"^    {op.name} = {op.value}(?:  # (.*))?$", source, re.M)
+    assert match, op
+    return len(match[1].split(",")) if match[1] else 0
+
+
+def test_every_operation_has_the_same_number_on_both_sides() -> None:
+    assert {name: number for name, (number, _, _) in rows().items()} == {op.name: op.value for op in Op}
+
+
+def test_every_operation_takes_as_many_operands_on_both_sides() -> None:
+    found = rows()
+    assert {op.name: len(found[op.name][2]) for op in Op} == {op.name: declared_arity(op) for op in Op}
+
+
+def test_numbers_have_no_holes_so_that_the_tables_are_full() -> None:
+    assert sorted(number for number, _, _ in rows().values()) == list(range(1, len(Op) + 1))
+
+
+def test_names_in_c_follow_the_members() -> None:
+    assert all(lower == upper.lower() for upper, (_, lower, _) in rows().items())
+
+
+def test_constants_agree() -> None:
+    assert f'#define PLAN_MAGIC "{PLAN_MAGIC.decode()}"' in WIRE
+    assert f"#define BIND_RECURSIVE {BIND_RECURSIVE}u" in WIRE
+    assert f"#define BIND_IDMAP {BIND_IDMAP}u" in WIRE
+
+
+def test_the_format_page_describes_every_operation() -> None:
+    page = (ROOT / "docs/plan-format.md").read_text()
+    first_cells = {name for cell in re.findall(r"^\| ([a-z_, ]+) \|", page, re.M) for name in cell.split(", ")}
+    assert {op.name.lower() for op in Op} <= first_cells
