@@ -80,14 +80,14 @@ int fd_send(int socket, const void *message, size_t length, const int *fds, unsi
 	return sent < 0 ? -1 : 0;
 }
 
-/* Receives a packet and up to *count* descriptors (FDS_MAX + 1 at most). A packet or descriptor list that does not fit
+/* Receives a packet and up to *count* descriptors (FDS_MAX + 1 at most; CMSG_SPACE would let one more in). A packet or descriptor list that does not fit
  * is EMSGSIZE, and what came with it is closed. */
 ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count, int flags)
 {
 	union fd_space space;
 	struct iovec iov = {.iov_base = message, .iov_len = length};
 	struct msghdr head = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = CMSG_SPACE(sizeof(int) * *count)};
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = CMSG_LEN(sizeof(int) * *count)};
 	*count = 0;
 	ssize_t received;
 	do

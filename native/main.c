@@ -4,6 +4,7 @@
 #include "wshd.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -54,6 +55,8 @@ int main(int argc, char **argv)
 	struct run run = {.listen = -1, .root = -1, .cgroup = -1, .sync = -1, .pidfd = -1, .child = -1};
 	int keep[PASSED_MAX + 2];
 	unsigned kept = 0;
+	for (int number = 1; number <= 64; number++)
+		signal(number, SIG_DFL); /* an ignored SIGCHLD would lose exit statuses; nothing here catches signals */
 	if (argc < 3 || argc > 4 + PASSED_MAX)
 		usage();
 	run.control = keep[kept++] = take_fd(argv[1]);

@@ -166,7 +166,7 @@ int step_setgroups(struct run *run, const struct step *step)
 	return write_map(run, step);
 }
 
-/* Descriptors and signals as the program shall find them. Runs once, before a filter that may forbid it. */
+/* Descriptors and the signal mask as the program shall find them (dispositions: main.c). Runs once, before a filter that may forbid it. */
 int prepare_exec(struct run *run)
 {
 	int keep[USE_FD_MAX + 1];
@@ -179,8 +179,6 @@ int prepare_exec(struct run *run)
 			keep[count++] = fd;
 	if (fd_close_except(keep, count, K_CLOSE_RANGE_CLOEXEC) < 0)
 		return -1;
-	for (int number = 1; number <= 64; number++)
-		signal(number, SIG_DFL); /* refused for KILL, STOP and the library's own */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	run->prepared = true;

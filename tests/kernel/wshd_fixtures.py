@@ -56,7 +56,7 @@ def our_processes() -> set[str]:
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and os.readlink(entry / "exe").startswith(str(NATIVE)):
-                found.add(entry.name)
+                found.add(entry.name)  # a zombie has no exe: it waits for its parent, not for us
         except OSError:
             continue
     return found
