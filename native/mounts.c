@@ -196,7 +196,11 @@ int step_bind(struct run *run, const struct step *step)
 	cleanup_close int tree = sys_open_tree(AT_FDCWD, step->args[0].bytes, K_OPEN_TREE_CLONE | recursive);
 	if (tree < 0)
 		return -1;
-	if (set_attributes(tree, recursive, step_number(step, 2), flags & BIND_IDMAP, step_number(step, 4)) < 0)
+	bool idmap = flags & (BIND_IDMAP | BIND_TRY_IDMAP);
+	int set = set_attributes(tree, recursive, step_number(step, 2), idmap, step_number(step, 4));
+	if (set < 0 && errno == EINVAL && flags & BIND_TRY_IDMAP) /* a file system without FS_ALLOW_IDMAP */
+		set = set_attributes(tree, recursive, step_number(step, 2), false, step_number(step, 4));
+	if (set < 0)
 		return -1;
 	cleanup_close int target = open_target(run, step->args[1].bytes, O_PATH);
 	return target < 0 ? -1 : sys_move_mount(tree, target);

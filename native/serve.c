@@ -118,9 +118,16 @@ static unsigned dispatch(const struct job_request *wish, struct response *respon
 	case REQ_CLOSE_STDIN:
 		count = job_close_stdin(request->job);
 		break;
-	default: /* REQ_PING */
+	default: /* REQ_PING: a pidfd of ourselves means the same process to whoever gets it, whatever its number there */
 		reply->a = PROTOCOL_VERSION;
 		reply->b = job_count();
+		kept[0] = sys_pidfd_open(getpid());
+		if (kept[0] < 0)
+			count = -1;
+		else {
+			reply->flags = REPLY_PIDFD;
+			count = 1;
+		}
 	}
 	if (count < 0)
 		reply->error = errno;

@@ -67,6 +67,7 @@ enum op {
 
 #define BIND_RECURSIVE 1u
 #define BIND_IDMAP 2u
+#define BIND_TRY_IDMAP 4u
 
 /* On CONTROL, from launcher and child. */
 enum { CONTROL_CLONED = 1, CONTROL_FAILED = 2, CONTROL_READY = 3 };
@@ -102,6 +103,7 @@ enum {
 	JOB_STDERR = 4,
 	JOB_TERMINAL = 8,
 	JOB_GIVEN_STDIN = 16,
+	REPLY_PIDFD = 16,
 	BODY_IN_FD = 0x8000
 };
 

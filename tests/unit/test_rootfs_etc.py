@@ -108,10 +108,10 @@ def test_resolv_conf(servers: list[str], host_text: bytes, host_ip: str, expecte
 
 
 def test_users_are_found_by_name_and_number() -> None:
-    expected = User(33, 33, "/var/www", "/bin/sh", (4, 44))
+    expected = User("www-data", 33, 33, "/var/www", "/bin/sh", (4, 44))
     assert find_user(PASSWD, GROUP, "www") == expected
     assert find_user(PASSWD, GROUP, "33") == expected
-    assert find_user(PASSWD, GROUP, "root") == User(0, 0, "/root", "/bin/bash", ())
+    assert find_user(PASSWD, GROUP, "root") == User("root", 0, 0, "/root", "/bin/bash", ())
 
 
 def test_a_user_named_like_a_number_comes_before_the_number() -> None:
@@ -148,7 +148,7 @@ def test_lines_that_make_no_sense_are_passed_over(line: bytes) -> None:
 
 
 def test_a_home_that_is_no_absolute_path_becomes_the_root() -> None:
-    assert find_user(b"eve:x:1:1::relative:\n", b"", "eve") == User(1, 1, "/", "/bin/sh")
+    assert find_user(b"eve:x:1:1::relative:\n", b"", "eve") == User("eve", 1, 1, "/", "/bin/sh")
 
 
 def test_a_file_is_read(root_fd: int) -> None:

@@ -101,6 +101,12 @@ class _Group:
         if hierarchy is not None:
             kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
 
+    def signal(self, number: int) -> None:
+        """One signal to every process below, once."""
+        hierarchy = member_hierarchy(self._hierarchies)
+        if hierarchy is not None:
+            kill.signal_group(self._path(hierarchy), number)
+
 
 class ContainerGroup(_Group):
     """The groups of one container. Keep one object per container: v1's OOM kills of removed jobs are counted in it."""

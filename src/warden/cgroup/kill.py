@@ -63,7 +63,7 @@ def _round_for(path: str, is_v2: bool) -> Callable[[str], None]:
         return _kill_by_file
     if is_v2 or os.path.exists(f"{path}/freezer.state"):
         return _kill_frozen
-    return _signal_all
+    return signal_group
 
 
 def _kill_by_file(path: str) -> None:
@@ -78,15 +78,15 @@ def _kill_frozen(path: str) -> None:
     In v1 the signal is delivered after the thaw; v2 kills frozen tasks.
     """
     with _frozen(path):
-        _signal_all(path)
+        signal_group(path)
 
 
-def _signal_all(path: str) -> None:
-    """SIGKILL by pidfd. A number that is still listed after its pidfd was opened cannot be somebody else's."""
+def signal_group(path: str, number: int = signal.SIGKILL) -> None:
+    """One signal to every process, by pidfd. A number still listed after its pidfd was opened is nobody else's."""
     handles = {pid: fd for pid in pids(path) if (fd := _pidfd_open(pid)) is not None}
     try:
         for pid in set(pids(path)) & handles.keys():
-            _send_kill(handles[pid])
+            _send(handles[pid], number)
     finally:
         for fd in handles.values():
             os.close(fd)
@@ -99,9 +99,9 @@ def _pidfd_open(pid: int) -> int | None:
         return None
 
 
-def _send_kill(handle: int) -> None:
+def _send(handle: int, number: int) -> None:
     try:
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:
         pass
 

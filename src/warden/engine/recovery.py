@@ -13,6 +13,7 @@ import logging
 import os
 import select
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,9 +82,9 @@ def init_of(directory: ContainerDirectory) -> int | None:
         return None
 
 
-def _pidfd_in_reply(sock: channel.socket.socket) -> int | None:
+def _pidfd_in_reply(sock: socket.socket) -> int | None:
     while True:
-        packet, descriptors, _, _ = channel.socket.recv_fds(sock, 65536, 4)
+        packet, descriptors, _, _ = socket.recv_fds(sock, 65536, 4)
         if not packet:
             return None
         if channel.REPLY.unpack_from(packet)[1] == channel.PING:  # anything else is an event of a job

@@ -86,9 +86,9 @@ class JobSpec:
                 raise BadInput(f"env: {name!r} is not a name for an environment variable")
         if self.cwd is not None and (not self.cwd.startswith("/") or "\0" in self.cwd):
             raise BadInput(f"cwd: {self.cwd!r} is not an absolute path")
-        for name, value in self.rlimits.items():
-            if name not in DEFAULT_RLIMITS or not 0 <= value <= RLIMIT_INFINITY:
-                raise BadInput(f"rlimits: {name}={value} is not a limit", hint="one of " + ", ".join(DEFAULT_RLIMITS))
+        for name, limit in self.rlimits.items():
+            if name not in DEFAULT_RLIMITS or not 0 <= limit <= RLIMIT_INFINITY:
+                raise BadInput(f"rlimits: {name}={limit} is not a limit", hint="one of " + ", ".join(DEFAULT_RLIMITS))
         if self.wall_limit_s is not None and self.wall_limit_s <= 0:
             raise BadInput(f"timeout: {self.wall_limit_s} is not a positive number of seconds")
         if self.stdin is not None and self.interactive:

@@ -35,6 +35,7 @@ class FileToWrite:
 class User:
     """Whom a job runs as. *groups* are the supplementary ones."""
 
+    name: str
     uid: int
     gid: int
     home: str
@@ -205,7 +206,7 @@ def find_user(passwd: bytes, group: bytes, name: str) -> User:
         raise JobFailed(f"user {name!r}: not in the container's passwd")
     uid, gid = int(found[2]), int(found[3])
     home = os.fsdecode(found[5]) if found[5].startswith(b"/") else "/"
-    return User(uid, gid, home, os.fsdecode(found[6]) or "/bin/sh", _groups_of(group, found[0], gid))
+    return User(os.fsdecode(found[0]), uid, gid, home, os.fsdecode(found[6]) or "/bin/sh", _groups_of(group, found[0], gid))
 
 
 def _groups_of(group: bytes, user: bytes, primary: int) -> tuple[int, ...]:
