@@ -1,0 +1,210 @@
+"""Protocol messages to the model and back, for both ends of the wire.
+
+Owns every rule of translation, each a pure function. Text is bytes on the wire and str inside, UTF-8 with
+surrogateescape, so that any bytes survive. It sends nothing and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from warden.errors import BadInput, EngineFault, WardenError, from_code
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.protocol import warden_pb2 as pb
+
+#: What the original answers for a memory limit that is none: the largest multiple of a page in 63 bits.
+UNLIMITED_MEMORY = 2**63 - 4096
+
+
+def text(data: bytes) -> str:
+    """str of a text on the wire."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def raw(value: str) -> bytes:
+    """Bytes for the wire."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDefaults:
+    """What a server puts where a CreateRequest says nothing. *grace_time* in seconds, None never."""
+
+    image: str = "host"
+    rootfs: str | None = None
+    grace_time: float | None = None
+    user_namespace: bool = True
+
+
+def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> ContainerSpec:
+    """Raises BadInput. Without an image and a rootfs, the defaults' rootfs wins over their image."""
+    chosen = request.HasField("image") or request.HasField("rootfs")
+    return ContainerSpec(
+        handle=_optional_text(request, "handle"),
+        image=_optional_text(request, "image") or defaults.image,
+        rootfs=_optional_text(request, "rootfs") if chosen else defaults.rootfs,
+        hostname=_optional_text(request, "hostname"),
+        mounts=tuple(_mount(mount) for mount in request.bind_mounts),
+        limits=Limits(
+            memory_bytes=_optional(request, "memory_limit"),
+            oom_policy=_enum(OomPolicy, request, "oom_policy", OomPolicy.STOP),
+        ),
+        network=_enum(NetworkMode, request, "network_mode", NetworkMode.WARDEN),
+        network_address=_optional_text(request, "network"),
+        grace_time=float(request.grace_time) if request.HasField("grace_time") else defaults.grace_time,
+        user_namespace=request.user_namespace if request.HasField("user_namespace") else defaults.user_namespace,
+    )
+
+
+def _mount(mount: pb.CreateRequest.BindMount) -> Mount:
+    return Mount(text(mount.src_path), text(mount.dst_path), read_only=mount.mode == pb.CreateRequest.BindMount.RO)
+
+
+def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bool | None) -> pb.CreateRequest:
+    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server."""
+    request = pb.CreateRequest()
+    for mount in spec.mounts:
+        mode = pb.CreateRequest.BindMount.RO if mount.read_only else pb.CreateRequest.BindMount.RW
+        request.bind_mounts.add(src_path=raw(mount.source), dst_path=raw(mount.target), mode=mode)
+    if spec.grace_time is not None:
+        request.grace_time = round(spec.grace_time)
+    _set_texts(request, handle=spec.handle, network=spec.network_address, rootfs=spec.rootfs, image=image)
+    _set_texts(request, hostname=spec.hostname, network_mode=spec.network.value)
+    request.oom_policy = raw(spec.limits.oom_policy.value)
+    if spec.limits.memory_bytes is not None:
+        request.memory_limit = spec.limits.memory_bytes
+    if user_namespace is not None:
+        request.user_namespace = user_namespace
+    return request
+
+
+def request_to_job(request: pb.SpawnRequest | pb.RunRequest) -> JobSpec:
+    """Raises BadInput. An empty script next to a command is no script; alone it is an empty script for bash."""
+    limit_ms = _optional(request, "wall_limit_ms")
+    return JobSpec(
+        argv=tuple(map(text, request.argv)),
+        script=None if request.argv and not request.script else request.script,
+        privileged=request.privileged,
+        user=_optional_text(request, "user"),
+        env=tuple(_variable(item) for item in request.env),
+        cwd=_optional_text(request, "cwd"),
+        stdin=_optional(request, "stdin"),
+        interactive=request.interactive,
+        tty=request.tty,
+        rows=request.rows or 24,
+        columns=request.columns or 80,
+        rlimits={field.name: value for field, value in request.rlimits.ListFields()},
+        wall_limit_s=None if limit_ms is None else limit_ms / 1000,
+        output_limit=_optional(request, "output_limit"),
+        discard_output=request.discard_output,
+        log_tag=_optional_text(request, "log_tag"),
+    )
+
+
+def _variable(item: bytes) -> tuple[str, str]:
+    name, equals, value = text(item).partition("=")
+    if not equals:
+        raise BadInput(f"env: {name!r} has no value", hint="NAME=VALUE")
+    return name, value
+
+
+def fill_job_request(request: Any, handle: str, job: JobSpec) -> None:
+    """Puts *job* into a SpawnRequest or RunRequest."""
+    request.handle, request.script = raw(handle), job.script or b""
+    request.argv.extend(map(raw, job.argv))
+    request.env.extend(raw(f"{name}={value}") for name, value in job.env)
+    for name, value in job.rlimits.items():
+        setattr(request.rlimits, name, value)
+    for name in ("privileged", "interactive", "tty", "discard_output"):
+        if getattr(job, name):
+            setattr(request, name, True)
+    if job.tty:
+        request.rows, request.columns = job.rows, job.columns
+    if job.stdin is not None:
+        request.stdin = job.stdin
+    if job.wall_limit_s is not None:
+        request.wall_limit_ms = max(1, round(job.wall_limit_s * 1000))
+    if job.output_limit is not None:
+        request.output_limit = job.output_limit
+    _set_texts(request, user=job.user, cwd=job.cwd, log_tag=job.log_tag)
+
+
+def fill_result(response: Any, result: JobResult) -> None:
+    """Puts *result* into a response that has exit_status and our extensions; 0 and false are encoded all the same."""
+    response.exit_status = result.exit_status
+    response.verdict = raw(result.verdict.value)
+    response.signal = result.signal
+    response.truncated = result.truncated
+    response.usage.cpu_user_us = round(result.usage.cpu_user_s * 1e6)
+    response.usage.cpu_system_us = round(result.usage.cpu_system_s * 1e6)
+    response.usage.wall_us = round(result.usage.wall_s * 1e6)
+    if result.usage.peak_memory_bytes is not None:
+        response.usage.peak_memory_bytes = result.usage.peak_memory_bytes
+    if result.detail:
+        response.detail = raw(result.detail)
+
+
+def response_to_result(response: Any) -> JobResult:
+    """The result in a final response. A server without our extensions says no verdict: 255 then means a signal."""
+    fallback = Verdict.SIGNALED if response.exit_status == 255 else Verdict.EXITED
+    return JobResult(
+        exit_status=response.exit_status,
+        verdict=_enum(Verdict, response, "verdict", fallback),
+        signal=response.signal,
+        truncated=response.truncated,
+        usage=_usage(response.usage),
+        detail=text(response.detail),
+    )
+
+
+def _usage(usage: pb.Usage) -> Usage:
+    return Usage(
+        cpu_user_s=usage.cpu_user_us / 1e6,
+        cpu_system_s=usage.cpu_system_us / 1e6,
+        wall_s=usage.wall_us / 1e6,
+        peak_memory_bytes=_optional(usage, "peak_memory_bytes"),
+    )
+
+
+def response_to_chunk(response: Any) -> Chunk:
+    """A piece of output; only LogsResponse carries a time."""
+    return Chunk(text(response.name), response.data, getattr(response, "time_us", 0) / 1e6)
+
+
+def error_to_response(error: BaseException) -> pb.ErrorResponse:
+    """The text verbatim and the class's code; what is not ours travels as a fault of the engine."""
+    code = error.code if isinstance(error, WardenError) else EngineFault.code
+    return pb.ErrorResponse(message=raw(str(error) or type(error).__name__), code=raw(code))
+
+
+def response_to_error(response: pb.ErrorResponse) -> WardenError:
+    """The same class again; a plain WardenError from a server that sends no code."""
+    return from_code(text(response.code) or WardenError.code, text(response.message))
+
+
+def _optional(message: Any, name: str) -> Any:
+    return getattr(message, name) if message.HasField(name) else None
+
+
+def _optional_text(message: Any, name: str) -> str | None:
+    return text(getattr(message, name)) if message.HasField(name) else None
+
+
+def _enum(cls: Any, message: Any, name: str, default: Any) -> Any:
+    if not message.HasField(name):
+        return default
+    value = text(getattr(message, name))
+    try:
+        return cls(value)
+    except ValueError:
+        choices: Mapping[str, Any] = cls._value2member_map_
+        raise BadInput(f"{name}: {value!r} is unknown", hint="one of " + ", ".join(choices)) from None
+
+
+def _set_texts(message: Any, **values: str | None) -> None:
+    for name, value in values.items():
+        if value is not None:
+            setattr(message, name, raw(value))
