@@ -1,0 +1,1 @@
+"""People's doors: parse arguments, print, exit codes."""

@@ -1,0 +1,171 @@
+"""What each request does: a table of handlers, one short coroutine a request.
+
+Owns the order of checks and the shape of the replies. Translation is protocol.convert's, the work is the engine's,
+requests that wait for a job are in streams.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import warden
+from warden.errors import NotBuilt, WardenError
+from warden.protocol import codec, convert
+from warden.protocol import warden_pb2 as pb
+from warden.protocol.convert_info import info_to_response
+from warden.server import streams
+from warden.server.connection import Connection
+from warden.server.context import Context
+from warden.server.ports import Container
+
+log = logging.getLogger("warden.server.requests")
+
+PROTOCOL_VERSION = 1
+
+#: A handler answers with a response, or None when it has sent everything itself.
+Handler = Callable[[Context, Connection, Any], Awaitable[Any]]
+ContainerHandler = Callable[[Context, Connection, Container, Any], Awaitable[Any]]
+
+
+async def create(context: Context, connection: Connection, request: pb.CreateRequest) -> pb.CreateResponse:
+    container = await context.engine.create(convert.create_to_spec(request, context.defaults))
+    context.grace.created(connection, container.handle, connected=connection.connected)
+    return pb.CreateResponse(handle=convert.raw(container.handle))
+
+
+async def stop(
+    context: Context, _connection: Connection, container: Container, request: pb.StopRequest
+) -> pb.StopResponse:
+    work = container.stop(kill=request.kill)
+    if request.background:
+        context.run_in_background(f"stop of {container.handle}", work)
+    else:
+        await work
+    return pb.StopResponse()
+
+
+async def destroy(
+    context: Context, _connection: Connection, container: Container, _request: pb.DestroyRequest
+) -> pb.DestroyResponse:
+    await context.destroy(container.handle)
+    return pb.DestroyResponse()
+
+
+async def info(
+    _context: Context, _connection: Connection, container: Container, _request: pb.InfoRequest
+) -> pb.InfoResponse:
+    return info_to_response(await container.info())
+
+
+async def spawn(
+    _context: Context, _connection: Connection, container: Container, request: pb.SpawnRequest
+) -> pb.SpawnResponse:
+    job = await container.spawn(convert.request_to_job(request))
+    return pb.SpawnResponse(job_id=job.id)
+
+
+async def limit_memory(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitMemoryRequest
+) -> pb.LimitMemoryResponse:
+    limit = request.limit_in_bytes if request.HasField("limit_in_bytes") else None
+    in_force = await container.limit_memory(limit)
+    return pb.LimitMemoryResponse(limit_in_bytes=convert.UNLIMITED_MEMORY if in_force is None else in_force)
+
+
+async def signal(
+    _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
+) -> pb.SignalResponse:
+    await container.job(request.job_id).signal(request.signal, tree=request.tree)
+    return pb.SignalResponse()
+
+
+async def ping(_context: Context, _connection: Connection, _request: pb.PingRequest) -> pb.PingResponse:
+    return pb.PingResponse()
+
+
+async def list_handles(context: Context, _connection: Connection, _request: pb.ListRequest) -> pb.ListResponse:
+    return pb.ListResponse(handles=map(convert.raw, context.engine.handles()))
+
+
+async def echo(_context: Context, _connection: Connection, request: pb.EchoRequest) -> pb.EchoResponse:
+    return pb.EchoResponse(message=request.message)
+
+
+async def version(_context: Context, _connection: Connection, _request: pb.VersionRequest) -> pb.VersionResponse:
+    return pb.VersionResponse(
+        version=convert.raw(warden.__version__), protocol=PROTOCOL_VERSION, pid=os.getpid()
+    )
+
+
+def _not_built(name: str) -> ContainerHandler:
+    async def refuse(_context: Context, _connection: Connection, _container: Container, _request: Any) -> None:
+        raise NotBuilt(f"{name}: not built into this version yet")
+
+    return refuse
+
+
+def _on_container(handler: ContainerHandler) -> Handler:
+    """Looks the handle up before anything else is checked, and keeps the container alive for this connection."""
+
+    async def handle(context: Context, connection: Connection, request: Any) -> Any:
+        container = context.engine.get(convert.text(request.handle))
+        if connection.connected:
+            context.grace.reference(connection, container.handle)
+        return await handler(context, connection, container, request)
+
+    return handle
+
+
+_WITHOUT_CONTAINER: dict[str, Handler] = {
+    "Create": create,
+    "Ping": ping,
+    "List": list_handles,
+    "Echo": echo,
+    "Version": version,
+}
+_WITH_CONTAINER: dict[str, ContainerHandler] = {
+    "Stop": stop,
+    "Destroy": destroy,
+    "Info": info,
+    "Spawn": spawn,
+    "Link": streams.link,
+    "Run": streams.run,
+    "Stream": streams.stream,
+    "Attach": streams.attach,
+    "Logs": streams.logs,
+    "LimitMemory": limit_memory,
+    "Signal": signal,
+    "NetIn": _not_built("net_in"),
+    "NetOut": _not_built("net_out"),
+    "CopyIn": _not_built("copy_in"),
+    "CopyOut": _not_built("copy_out"),
+    "LimitDisk": _not_built("limit_disk"),
+    "LimitBandwidth": _not_built("limit_bandwidth"),
+    "LimitCpu": _not_built("limit_cpu"),
+}
+HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
+    codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()
+}
+
+
+async def dispatch(context: Context, connection: Connection, kind: int, payload: bytes) -> None:
+    """Answers one request; every failure becomes an Error reply, and the connection stays usable."""
+    began = time.monotonic()
+    try:
+        request = codec.decode_request(kind, payload)
+        response = await HANDLERS[kind](context, connection, request)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        if not isinstance(error, WardenError):
+            log.exception("%s failed", codec.NAMES[kind])
+        kind, response = codec.ERROR, convert.error_to_response(error)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("%s (took %.6f)", codec.NAMES[kind], time.monotonic() - began)
+    if response is not None:
+        await connection.send(kind, response)

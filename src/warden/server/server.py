@@ -1,0 +1,131 @@
+"""The daemon's life: start, listen, serve, drain or stop.
+
+Owns the set of connections and the order of starting and ending. Containers and jobs outlive it in every case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+from warden.errors import NotPermitted
+from warden.server import listen
+from warden.server.config import Config
+from warden.server.connection import Connection
+from warden.server.context import Context
+from warden.server.handlers import dispatch
+from warden.server.ports import Engine
+
+log = logging.getLogger("warden.server")
+
+
+class Server:
+    """Serves *engine* as *config* says. `run` is all that a daemon needs; the other methods are for embedding."""
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self._config = config
+        self._engine = engine
+        self._context = Context(engine, config.create_defaults())
+        self._connections: set[Connection] = set()
+        self._listener: asyncio.Server | None = None
+        self._stopping = asyncio.Event()
+        self._draining = False
+
+    async def run(self, *, ready_fd: int | None = None) -> None:
+        """Starts, serves until a signal asks to end, and ends: USR2 drains, TERM and INT stop at once."""
+        loop = asyncio.get_running_loop()
+        for number, action in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGUSR2, self.drain)):
+            loop.add_signal_handler(number, action)
+        await self.start(ready_fd=ready_fd)
+        try:
+            await self._stopping.wait()
+        finally:
+            await self.close()
+
+    async def start(self, *, ready_fd: int | None = None) -> None:
+        """Takes up what runs, then listens: a client never meets a half-recovered engine."""
+        await self._engine.start()
+        try:
+            await self._listen()
+        except BaseException:
+            await self._engine.close()
+            raise
+        self._context.grace.start()
+        listen.notify_ready(ready_fd)
+        log.info("listening on %s", self._config.socket)
+
+    async def _listen(self) -> None:
+        sock = listen.open_listener(self._config.socket, self._config["server.unix_domain_permissions"])
+        self._listener = await asyncio.get_running_loop().create_unix_server(
+            self._connection, sock=sock, backlog=listen.BACKLOG
+        )
+        if self._config["server.pidfile"]:
+            listen.write_pidfile(self._config["server.pidfile"])
+
+    def stop(self) -> None:
+        """Ends at once; requests in work are cut off."""
+        self._stopping.set()
+
+    def drain(self) -> None:
+        """Accepts no more, lets each connection finish what does not only wait for a job, then ends."""
+        if self._draining:
+            return
+        log.info("draining %d connections", len(self._connections))
+        self._draining = True
+        self._stop_listening()
+        for connection in list(self._connections):
+            connection.drain()
+        self._context.run_in_background("drain", self._drained())
+
+    async def _drained(self) -> None:
+        while self._connections:
+            await asyncio.gather(*(connection.finished() for connection in list(self._connections)))
+            await asyncio.sleep(0.01)  # a closing connection still writes its last reply
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Closes everything and leaves containers and jobs running; the socket's file stays, as the original's did."""
+        self._stop_listening()
+        self._context.grace.close()
+        for connection in list(self._connections):
+            connection.close()
+        for task in self._context.background:
+            task.cancel()
+        await self._engine.close()
+        if self._config["server.pidfile"]:
+            listen.remove_pidfile(self._config["server.pidfile"])
+        log.info("ended")
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _connection(self) -> Connection:
+        return Connection(self._dispatch, self._opened, self._closed, self._config["server.frame_limit"])
+
+    async def _dispatch(self, connection: Connection, kind: int, payload: bytes) -> None:
+        await dispatch(self._context, connection, kind, payload)
+
+    def _opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        refusal = self._refusal(connection)
+        if refusal is not None:
+            connection.refuse(refusal)
+        else:
+            self._context.grace.connected(connection)
+
+    def _refusal(self, connection: Connection) -> NotPermitted | None:
+        allowed: Any = self._config["server.allowed_uids"]
+        if allowed is None:
+            return None  # the socket's permissions have decided
+        uid = connection.peer_uid()
+        if uid == 0 or uid in allowed:
+            return None
+        return NotPermitted(f"connect {self._config.socket}: user {uid} is not among server.allowed_uids")
+
+    def _closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._context.grace.disconnected(connection)

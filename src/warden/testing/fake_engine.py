@@ -1,0 +1,245 @@
+"""An engine without a kernel: satisfies `warden.server.ports.Engine` in memory.
+
+Owns the behaviour that a server can see, nothing below it. Jobs are not run: a script is a small program of words that
+`FakeJob` understands, so that a test chooses what a job does and when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import AsyncIterator
+
+from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
+from warden.model.info import Info, JobInfo, MemoryUse, State
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.spec import ContainerSpec
+
+
+class FakeJob:
+    """A job that follows its script, one command a line: `out TEXT`, `err TEXT`, `sleep SECONDS`, `wait`, `cat`,
+    `flood BYTES` (to stdout, 64 KiB a chunk) and `exit STATUS`. `wait` ends by a signal only, `cat` copies stdin."""
+
+    CHUNK = 65536
+
+    def __init__(self, job_id: int, spec: JobSpec) -> None:
+        self.id = job_id
+        self.spec = spec
+        self.result: JobResult | None = None
+        self.signals: list[tuple[int, bool]] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.forgotten = False
+        self.produced = 0
+        self.started = time.time()
+        self._chunks: list[Chunk] = []
+        self._news = asyncio.Condition()
+        self._stdin: asyncio.Queue[bytes | None] = asyncio.Queue()
+        if spec.stdin is not None or not spec.interactive:
+            for data in (spec.stdin or b"", None):
+                self._stdin.put_nowait(data)
+        self._flood = 0
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def command(self) -> str:
+        return " ".join(self.spec.argv) or (self.spec.script or b"").decode("utf-8", "replace")
+
+    async def _run(self) -> None:
+        lines = (self.spec.script or b"").splitlines() or [" ".join(self.spec.argv).encode()]
+        status = 0
+        for line in lines:
+            word, _, rest = line.partition(b" ")
+            if word == b"exit":
+                status = int(rest)
+                break
+            await self._do(word, rest)
+        await self._end(JobResult(status, Verdict.EXITED, usage=Usage(wall_s=time.time() - self.started)))
+
+    async def _do(self, word: bytes, rest: bytes) -> None:
+        if word in (b"out", b"err"):
+            await self._put("std" + word.decode(), rest)
+        elif word == b"sleep":
+            await asyncio.sleep(float(rest))
+        elif word == b"wait":
+            await asyncio.Event().wait()
+        elif word == b"flood":
+            self._flood = int(rest)
+        elif word == b"cat":
+            while (data := await self._stdin.get()) is not None:
+                await self._put("stdout", data)
+
+    async def _put(self, stream: str, data: bytes) -> None:
+        if data and not self.spec.discard_output:
+            async with self._news:
+                self._chunks.append(Chunk(stream, data, time.time()))
+                self._news.notify_all()
+
+    async def _end(self, result: JobResult) -> None:
+        async with self._news:
+            if self.result is None:
+                self.result = result
+            self._news.notify_all()
+
+    async def wait(self) -> JobResult:
+        async with self._news:
+            await self._news.wait_for(lambda: self.result is not None)
+        assert self.result is not None
+        return self.result
+
+    async def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
+        for _ in range(0, self._flood, self.CHUNK):  # made on demand, so that a test can see how far a reader got
+            self.produced += self.CHUNK
+            yield Chunk("stdout", bytes(self.CHUNK))
+        position = 0
+        while True:
+            for chunk in self._chunks[position:]:
+                position += 1
+                yield chunk
+            if not follow or (self.result is not None and position == len(self._chunks)):
+                return
+            async with self._news:
+                await self._news.wait_for(lambda: self.result is not None or position < len(self._chunks))  # noqa: B023
+
+    async def output(self) -> tuple[bytes, bytes]:
+        if self.forgotten:
+            raise UnknownJob()
+        joined = {name: b"".join(c.data for c in self._chunks if c.stream == name) for name in ("stdout", "stderr")}
+        return bytes(self._flood) + joined["stdout"], joined["stderr"]
+
+    async def write_stdin(self, data: bytes) -> None:
+        if not self.spec.interactive:
+            raise BadInput("stdin: the job is not interactive")
+        await self._stdin.put(data)
+
+    async def close_stdin(self) -> None:
+        await self._stdin.put(None)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        self.sizes.append((rows, columns))
+
+    async def signal(self, number: int, *, tree: bool = True) -> None:
+        self.signals.append((number, tree))
+        verdict = Verdict.STOPPED if number == signal.SIGKILL else Verdict.SIGNALED
+        await self.kill(JobResult(255, verdict, signal=number))
+
+    async def kill(self, result: JobResult) -> None:
+        """Ends the job at once with *result*."""
+        if self.result is None:
+            self._task.cancel()
+        await self._end(result)
+
+    async def forget(self) -> None:
+        self.forgotten = True
+
+
+class FakeContainer:
+    """A container that is a dictionary of jobs."""
+
+    def __init__(self, engine: FakeEngine, number: int, spec: ContainerSpec) -> None:
+        self.id = f"fake{number:07d}"
+        self.handle = spec.handle if spec.handle is not None else self.id
+        self.grace_time = spec.grace_time
+        self.spec = spec
+        self.state = State.ACTIVE
+        self.limit = spec.limits.memory_bytes
+        self.stops: list[bool] = []
+        self.events: list[str] = []
+        self._engine = engine
+        self._jobs: dict[int, FakeJob] = {}
+
+    async def spawn(self, spec: JobSpec) -> FakeJob:
+        if self.state is not State.ACTIVE:
+            raise WrongState(f"Container state must be one of 'active', current state is '{self.state.value}'")
+        job = FakeJob(next(self._engine.job_ids), spec)
+        self._jobs[job.id] = job
+        self._engine.jobs.append(job)
+        return job
+
+    def job(self, job_id: int) -> FakeJob:
+        job = self._jobs.get(job_id)
+        if job is None or job.forgotten:
+            raise UnknownJob()
+        return job
+
+    def jobs(self) -> list[FakeJob]:
+        return [job for job in self._jobs.values() if not job.forgotten]
+
+    async def info(self) -> Info:
+        jobs = tuple(
+            JobInfo(
+                id=job.id,
+                command=job.command,
+                running=job.result is None,
+                started=job.started,
+                exit_status=job.result.exit_status if job.result else None,
+                verdict=job.result.verdict.value if job.result else "",
+            )
+            for job in self.jobs()
+        )
+        return Info(
+            handle=self.handle,
+            id=self.id,
+            state=self.state,
+            spec=self.spec,
+            created=1.0,
+            path="/nowhere/" + self.id,
+            events=tuple(self.events),
+            memory=MemoryUse(current=1, limit=self.limit, stat={"rss": 4096}),
+            jobs=jobs,
+        )
+
+    async def stop(self, *, kill: bool = False) -> None:
+        self.stops.append(kill)
+        self.state = State.STOPPED
+        await self._end_jobs()
+
+    async def destroy(self) -> None:
+        self.state = State.DESTROYED
+        self._engine.containers.pop(self.handle, None)
+        await self._end_jobs()
+
+    async def _end_jobs(self) -> None:
+        for job in self._jobs.values():
+            if job.result is None:
+                await job.kill(JobResult(255, Verdict.STOPPED))
+
+    async def limit_memory(self, limit_bytes: int | None) -> int | None:
+        if limit_bytes is not None:
+            self.limit = limit_bytes // 4096 * 4096
+        return self.limit
+
+
+class FakeEngine:
+    """All state is public: tests look at *containers* and *jobs*, every job ever spawned."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, FakeContainer] = {}
+        self.jobs: list[FakeJob] = []
+        self.job_ids = itertools.count(1)
+        self.started = self.closed = False
+        self._numbers = itertools.count(1)
+
+    async def start(self) -> None:
+        self.started = True
+
+    async def close(self) -> None:
+        self.closed = True
+        for job in self.jobs:
+            job._task.cancel()
+
+    async def create(self, spec: ContainerSpec) -> FakeContainer:
+        if spec.handle in self.containers:
+            raise HandleTaken(f"container with handle: {spec.handle} already exists.")
+        container = FakeContainer(self, next(self._numbers), spec)
+        self.containers[container.handle] = container
+        return container
+
+    def get(self, handle: str) -> FakeContainer:
+        if handle not in self.containers:
+            raise UnknownHandle()
+        return self.containers[handle]
+
+    def handles(self) -> list[str]:
+        return list(self.containers)
