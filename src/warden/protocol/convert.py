@@ -6,6 +6,7 @@ surrogateescape, so that any bytes survive. It sends nothing and decides nothing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bo
         mode = pb.CreateRequest.BindMount.RO if mount.read_only else pb.CreateRequest.BindMount.RW
         request.bind_mounts.add(src_path=raw(mount.source), dst_path=raw(mount.target), mode=mode)
     if spec.grace_time is not None:
-        request.grace_time = round(spec.grace_time)
+        request.grace_time = math.ceil(spec.grace_time)  # 0 would mean at once
     _set_texts(request, handle=spec.handle, network=spec.network_address, rootfs=spec.rootfs, image=image)
     _set_texts(request, hostname=spec.hostname, network_mode=spec.network.value)
     request.oom_policy = raw(spec.limits.oom_policy.value)

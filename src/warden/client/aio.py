@@ -1,0 +1,280 @@
+"""The asyncio client: the same names and meaning as blocking.py, each call a coroutine.
+
+Owns the API only; arguments are messages.py's, connections are aio_wire.py's. Tasks of one event loop may share one
+client.
+
+>>> async with AsyncClient() as client, await client.create(memory="64M") as container:
+...     print((await container.run("echo hello")).text)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Unpack
+
+from warden.client import messages
+from warden.client.aio_wire import AsyncConnection, AsyncPool
+from warden.client.messages import Command, CreateOptions, JobOptions, SpawnOptions
+from warden.client.result import Result
+from warden.errors import UnknownHandle, WardenError
+from warden.model.info import Info
+from warden.model.job import Chunk, JobSpec
+
+SIGKILL = 9
+
+
+class AsyncClient:
+    """Talks to the daemon on *socket* ($WARDEN_SOCKET, else /run/warden/warden.sock). *timeout*: seconds to wait for a
+    reply, None for ever; waiting for a job is never cut short by it. Raises Unreachable when nobody listens."""
+
+    def __init__(self, socket: str | None = None, timeout: float | None = None) -> None:
+        self.socket = messages.socket_path(socket)
+        self._pool = AsyncPool(self.socket, timeout)
+
+    async def create(self, handle: str | None = None, **options: Unpack[CreateOptions]) -> AsyncContainer:
+        """A new container; in an `async with` statement it is destroyed at the end. Options: see CreateOptions."""
+        response = await self._pool.call(messages.create(handle, options))
+        return AsyncContainer(self._pool, response.handle.decode("utf-8", "surrogateescape"), owned=True)
+
+    def container(self, handle: str) -> AsyncContainer:
+        """A container that exists; nothing is asked of the server. An `async with` statement leaves it alone."""
+        return AsyncContainer(self._pool, handle, owned=False)
+
+    async def list(self) -> list[str]:
+        """The handles of all containers."""
+        return messages.handles(await self._pool.call(messages.request("List")))
+
+    async def containers(self) -> list[Info]:
+        """Information on all containers; those that vanish meanwhile are left out."""
+        found = []
+        for handle in await self.list():
+            try:
+                found.append(await self.container(handle).info())
+            except WardenError as error:
+                if not messages.is_gone(error):
+                    raise
+        return found
+
+    async def ping(self) -> None:
+        """Returns when the daemon answers."""
+        await self._pool.call(messages.request("Ping"))
+
+    async def echo(self, data: bytes) -> bytes:
+        """*data*, as it came back."""
+        message: bytes = (await self._pool.call(messages.request("Echo", message=data))).message
+        return message
+
+    async def version(self) -> str:
+        """The daemon's version."""
+        version: bytes = (await self._pool.call(messages.request("Version"))).version
+        return version.decode()
+
+    async def close(self) -> None:
+        """Closes the connections; twice is fine."""
+        self._pool.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class AsyncContainer:
+    """A container by its *handle*. Every method raises UnknownHandle when it is gone."""
+
+    def __init__(self, pool: AsyncPool, handle: str, *, owned: bool) -> None:
+        self._pool, self.handle, self._owned = pool, handle, owned
+
+    async def run(
+        self, command: Command, *, check: bool = False, kill_on_cancel: bool = True, **options: Unpack[JobOptions]
+    ) -> Result:
+        """Runs a job to its end: a str is a script for bash, a sequence a command. *check*: raise CommandFailed
+        unless it ends well. *kill_on_cancel*: cancelling this call kills all of the job's processes; without it one
+        request is sent instead of two and the job goes on. Options: see JobOptions."""
+        spec = messages.job_spec(command, {**options})  # type: ignore[typeddict-item]
+        if kill_on_cancel:
+            result = await self._run_or_kill(spec)
+        else:
+            response = await self._pool.call(messages.run(self.handle, spec), patient=True)
+            result = messages.result(response, self.handle)
+        return result.check() if check else result
+
+    async def _run_or_kill(self, spec: JobSpec) -> Result:
+        # Spawn and link, because a cancelled run request would not tell which job to kill. The spawn is shielded: a
+        # job whose number never arrived could not be killed either.
+        spawning = asyncio.ensure_future(self._spawn(spec))
+        try:
+            return await (await asyncio.shield(spawning)).wait()
+        except asyncio.CancelledError:
+            with suppress(WardenError):
+                job = await spawning
+                await job.kill()
+                await job.wait()
+            raise
+
+    async def spawn(self, command: Command, **options: Unpack[SpawnOptions]) -> AsyncJobHandle:
+        """Starts a job and does not wait for it."""
+        return await self._spawn(messages.job_spec(command, options))
+
+    async def _spawn(self, spec: JobSpec) -> AsyncJobHandle:
+        return self.job((await self._pool.call(messages.spawn(self.handle, spec))).job_id)
+
+    def job(self, job_id: int) -> AsyncJobHandle:
+        """A job that was spawned before."""
+        return AsyncJobHandle(self._pool, self.handle, job_id)
+
+    async def info(self) -> Info:
+        """State, statistics and jobs."""
+        return messages.info(await self._pool.call(messages.request("Info", handle=self.handle)), self.handle)
+
+    async def stop(self, *, kill: bool = False) -> None:
+        """Ends all jobs, politely first unless *kill*; the container can then only be looked at and destroyed."""
+        await self._pool.call(messages.request("Stop", handle=self.handle, kill=kill), patient=True)
+
+    async def destroy(self) -> None:
+        """Removes it and all it has."""
+        await self._pool.call(messages.request("Destroy", handle=self.handle), patient=True)
+
+    async def limit_memory(self, limit: str | int | None = None) -> int | None:
+        """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
+        return messages.memory_limit(await self._pool.call(messages.limit_memory(self.handle, limit)))
+
+    async def logs(self, job: int | None = None, *, follow: bool = False) -> AsyncIterator[Chunk]:
+        """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
+        kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)
+        async with self._pool.connection() as connection:
+            await connection.send((kind, request))
+            while (chunk := messages.log_chunk(await connection.receive(kind, patient=True))) is not None:
+                yield chunk
+            connection.busy = False
+
+    async def __aenter__(self) -> AsyncContainer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._owned:
+            with suppress(UnknownHandle):  # destroyed within the block
+                await self.destroy()
+
+
+class AsyncJobHandle:
+    """A job by its number. Its result is collected once, by wait or by reading a stream to its end."""
+
+    def __init__(self, pool: AsyncPool, handle: str, job_id: int) -> None:
+        self._pool, self.handle, self.id = pool, handle, job_id
+
+    async def wait(self) -> Result:
+        """Waits for the end; raises UnknownJob when the result was collected already."""
+        request = messages.request("Link", handle=self.handle, job_id=self.id)
+        return messages.result(await self._pool.call(request, patient=True), self.handle)
+
+    link = wait
+
+    def stream(self) -> AsyncJobStream:
+        """Output from the first byte, as it comes."""
+        return AsyncJobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
+
+    async def attach(self) -> AsyncAttachment:
+        """Output from the first byte, and the job's standard input. The job's result is not collected by it."""
+        request = messages.request("Attach", handle=self.handle, job_id=self.id)
+        attachment = AsyncAttachment(self._pool, request, self.handle)
+        await attachment.open()
+        return attachment
+
+    async def signal(self, number: int, *, tree: bool = True) -> None:
+        """Sends a signal to all its processes, or not *tree*, to the first only."""
+        await self._pool.call(messages.request("Signal", handle=self.handle, job_id=self.id, signal=number, tree=tree))
+
+    async def kill(self) -> None:
+        """SIGKILL to all its processes."""
+        await self.signal(SIGKILL)
+
+
+class AsyncJobStream:
+    """Iterates over Chunks; then *result* is there, without output. Leaving it early leaves the job alone."""
+
+    def __init__(self, pool: AsyncPool, request: messages.Request, handle: str) -> None:
+        self._pool, self._request, self._handle = pool, request, handle
+        self.result: Result | None = None
+        self._connection: AsyncConnection | None = None
+        self._over = False
+
+    async def open(self) -> AsyncConnection:
+        """Sends the request, as the first read does by itself."""
+        if self._connection is None:
+            self._connection = await self._pool.take()
+            await self._connection.send(self._request)
+        return self._connection
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            connection = await self.open()
+            response = await connection.receive(self._request[0], patient=True)
+            item = messages.chunk_or_result(response, self._handle)
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(item, Chunk):
+            return item
+        self.result = item
+        self._finished(connection)
+        raise StopAsyncIteration
+
+    def _finished(self, connection: AsyncConnection) -> None:
+        connection.busy = False
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the connection; twice is fine."""
+        self._over = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection)
+
+    async def __aenter__(self) -> AsyncJobStream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncAttachment(AsyncJobStream):
+    """An AsyncJobStream that one writes to as well. Input after the job's end is dropped."""
+
+    def _finished(self, _connection: AsyncConnection) -> None:
+        self.close()  # input that another task sends late must not meet somebody else's request
+
+    async def write(self, data: bytes) -> None:
+        """To the job's standard input."""
+        await self._send(messages.attach_input(data))
+
+    async def close_stdin(self) -> None:
+        """End of file for the job."""
+        await self._send(messages.attach_input(eof=True))
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """The size of the job's terminal."""
+        await self._send(messages.attach_input(size=(rows, columns)))
+
+    async def _send(self, request: messages.Request) -> None:
+        connection = self._connection
+        if connection is not None:
+            await connection.send(request)
+
+    async def __aenter__(self) -> AsyncAttachment:
+        return self

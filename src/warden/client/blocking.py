@@ -1,0 +1,249 @@
+"""The blocking client: Client, Container, JobHandle and the streams of a job.
+
+Owns the API only; arguments are messages.py's, sockets are wire.py's. Threads may share one client. It must not import
+asyncio: a short command would pay for it.
+
+>>> with Client() as client, client.create(memory="64M") as container:
+...     print(container.run("echo hello").text)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Unpack
+
+from warden.client import messages
+from warden.client.messages import Command, CreateOptions, JobOptions, SpawnOptions
+from warden.client.result import CommandFailed, Result
+from warden.client.wire import Connection, Pool
+from warden.errors import UnknownHandle, WardenError
+from warden.model.info import Info
+from warden.model.job import Chunk, Usage, Verdict
+
+__all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
+
+SIGKILL = 9
+
+
+class Client:
+    """Talks to the daemon on *socket* ($WARDEN_SOCKET, else /run/warden/warden.sock). *timeout*: seconds to wait for a
+    reply, None for ever; waiting for a job is never cut short by it. Raises Unreachable when nobody listens."""
+
+    def __init__(self, socket: str | None = None, timeout: float | None = None) -> None:
+        self.socket = messages.socket_path(socket)
+        self._pool = Pool(self.socket, timeout)
+
+    def create(self, handle: str | None = None, **options: Unpack[CreateOptions]) -> Container:
+        """A new container; in a `with` statement it is destroyed at the end. Options: see CreateOptions."""
+        response = self._pool.call(messages.create(handle, options))
+        return Container(self._pool, response.handle.decode("utf-8", "surrogateescape"), owned=True)
+
+    def container(self, handle: str) -> Container:
+        """A container that exists; nothing is asked of the server. A `with` statement leaves it alone."""
+        return Container(self._pool, handle, owned=False)
+
+    def list(self) -> list[str]:
+        """The handles of all containers."""
+        return messages.handles(self._pool.call(messages.request("List")))
+
+    def containers(self) -> list[Info]:
+        """Information on all containers; those that vanish meanwhile are left out."""
+        found = []
+        for handle in self.list():
+            try:
+                found.append(self.container(handle).info())
+            except WardenError as error:
+                if not messages.is_gone(error):
+                    raise
+        return found
+
+    def ping(self) -> None:
+        """Returns when the daemon answers."""
+        self._pool.call(messages.request("Ping"))
+
+    def echo(self, data: bytes) -> bytes:
+        """*data*, as it came back."""
+        message: bytes = self._pool.call(messages.request("Echo", message=data)).message
+        return message
+
+    def version(self) -> str:
+        """The daemon's version."""
+        version: bytes = self._pool.call(messages.request("Version")).version
+        return version.decode()
+
+    def close(self) -> None:
+        """Closes the connections; twice is fine."""
+        self._pool.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Container:
+    """A container by its *handle*. Every method raises UnknownHandle when it is gone."""
+
+    def __init__(self, pool: Pool, handle: str, *, owned: bool) -> None:
+        self._pool, self.handle, self._owned = pool, handle, owned
+
+    def run(self, command: Command, *, check: bool = False, **options: Unpack[JobOptions]) -> Result:
+        """Runs a job to its end: a str is a script for bash, a sequence a command. *check*: raise CommandFailed
+        unless it ends well. Options: see JobOptions."""
+        request = messages.run(self.handle, messages.job_spec(command, _spawn_options(options)))
+        result = messages.result(self._pool.call(request, patient=True), self.handle)
+        return result.check() if check else result
+
+    def spawn(self, command: Command, **options: Unpack[SpawnOptions]) -> JobHandle:
+        """Starts a job and does not wait for it."""
+        response = self._pool.call(messages.spawn(self.handle, messages.job_spec(command, options)))
+        return self.job(response.job_id)
+
+    def job(self, job_id: int) -> JobHandle:
+        """A job that was spawned before."""
+        return JobHandle(self._pool, self.handle, job_id)
+
+    def info(self) -> Info:
+        """State, statistics and jobs."""
+        return messages.info(self._pool.call(messages.request("Info", handle=self.handle)), self.handle)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ends all jobs, politely first unless *kill*; the container can then only be looked at and destroyed."""
+        self._pool.call(messages.request("Stop", handle=self.handle, kill=kill), patient=True)
+
+    def destroy(self) -> None:
+        """Removes it and all it has."""
+        self._pool.call(messages.request("Destroy", handle=self.handle), patient=True)
+
+    def limit_memory(self, limit: str | int | None = None) -> int | None:
+        """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
+        return messages.memory_limit(self._pool.call(messages.limit_memory(self.handle, limit)))
+
+    def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
+        """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
+        kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)
+        with self._pool.connection() as connection:
+            connection.send((kind, request))
+            while (chunk := messages.log_chunk(connection.receive(kind, patient=True))) is not None:
+                yield chunk
+            connection.busy = False
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._owned:
+            try:
+                self.destroy()
+            except UnknownHandle:
+                pass  # destroyed within the block
+
+
+class JobHandle:
+    """A job by its number. Its result is collected once, by wait or by reading a stream to its end."""
+
+    def __init__(self, pool: Pool, handle: str, job_id: int) -> None:
+        self._pool, self.handle, self.id = pool, handle, job_id
+
+    def wait(self) -> Result:
+        """Waits for the end; raises UnknownJob when the result was collected already."""
+        request = messages.request("Link", handle=self.handle, job_id=self.id)
+        return messages.result(self._pool.call(request, patient=True), self.handle)
+
+    link = wait
+
+    def stream(self) -> JobStream:
+        """Output from the first byte, as it comes."""
+        return JobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
+
+    def attach(self) -> Attachment:
+        """Output from the first byte, and the job's standard input. The job's result is not collected by it."""
+        return Attachment(self._pool, messages.request("Attach", handle=self.handle, job_id=self.id), self.handle)
+
+    def signal(self, number: int, *, tree: bool = True) -> None:
+        """Sends a signal to all its processes, or not *tree*, to the first only."""
+        self._pool.call(messages.request("Signal", handle=self.handle, job_id=self.id, signal=number, tree=tree))
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes."""
+        self.signal(SIGKILL)
+
+
+class JobStream:
+    """Iterates over Chunks; then *result* is there, without output. Leaving it early leaves the job alone."""
+
+    def __init__(self, pool: Pool, request: messages.Request, handle: str) -> None:
+        self._pool, self._kind, self._handle = pool, request[0], handle
+        self.result: Result | None = None
+        self._connection: Connection | None = pool.take()
+        try:
+            self._connection.send(request)
+        except BaseException:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        if self._connection is None:
+            raise StopIteration
+        try:
+            item = messages.chunk_or_result(self._connection.receive(self._kind, patient=True), self._handle)
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(item, Chunk):
+            return item
+        self.result = item
+        self._finished(self._connection)
+        raise StopIteration
+
+    def _finished(self, connection: Connection) -> None:
+        connection.busy = False
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the connection; twice is fine."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection)
+
+    def __enter__(self) -> JobStream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Attachment(JobStream):
+    """A JobStream that one writes to as well, also from another thread. Input after the job's end is dropped."""
+
+    def _finished(self, _connection: Connection) -> None:
+        self.close()  # input that another thread sends late must not meet somebody else's request
+
+    def write(self, data: bytes) -> None:
+        """To the job's standard input."""
+        self._send(messages.attach_input(data))
+
+    def close_stdin(self) -> None:
+        """End of file for the job."""
+        self._send(messages.attach_input(eof=True))
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The size of the job's terminal."""
+        self._send(messages.attach_input(size=(rows, columns)))
+
+    def _send(self, request: messages.Request) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection.send(request)
+
+    def __enter__(self) -> Attachment:
+        return self
+
+
+def _spawn_options(options: JobOptions) -> SpawnOptions:
+    return {**options}  # type: ignore[typeddict-item]

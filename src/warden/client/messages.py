@@ -1,0 +1,221 @@
+"""Requests built and responses understood, for both clients.
+
+Owns the meaning of every argument, as pure functions. It does no I/O: a request is a pair of its kind and its message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from warden.client.result import Result
+from warden.errors import BadInput, EngineFault, WardenError
+from warden.model.info import Info
+from warden.model.job import Chunk, JobSpec
+from warden.model.settings import DEFAULT_SOCKET
+from warden.model.size import parse_duration, parse_size
+from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.protocol import codec, convert
+from warden.protocol import warden_pb2 as pb
+from warden.protocol.convert_info import response_to_info
+
+FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
+
+Request = tuple[int, Any]
+MountLike = Mount | tuple[str, str] | tuple[str, str, str]
+Command = str | bytes | Sequence[str]
+
+
+class CreateOptions(TypedDict, total=False):
+    """Keyword arguments of create. *memory*: bytes or "64M". *mounts*: (source, target[, "ro"|"rw"]), read-only if
+    nothing is said. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection until
+    it is destroyed. *oom_policy*: "kill_job" or "stop". *image*, *grace_time*, *user_namespace* None: as the daemon is
+    configured."""
+
+    image: str | None
+    rootfs: str | None
+    memory: str | int | None
+    mounts: Iterable[MountLike]
+    hostname: str | None
+    network: str
+    grace_time: float | str | None
+    oom_policy: str
+    user_namespace: bool | None
+
+
+class JobOptions(TypedDict, total=False):
+    """Keyword arguments of run and spawn. *timeout*: seconds or "300ms", then the whole job is killed. *stdin*: what
+    the job reads, text as UTF-8. *output_limit*: bytes or "1M". *rlimits*: by getrlimit(2)'s names, such as nofile."""
+
+    env: Mapping[str, str] | None
+    cwd: str | None
+    user: str | None
+    privileged: bool
+    stdin: bytes | str | None
+    timeout: float | str | None
+    output_limit: int | str | None
+    rlimits: Mapping[str, int] | None
+    discard_output: bool
+    log_tag: str | None
+
+
+class SpawnOptions(JobOptions, total=False):
+    """And of spawn: *interactive* keeps stdin open for attach, *tty* gives the job a terminal of *rows* × *columns*."""
+
+    interactive: bool
+    tty: bool
+    rows: int
+    columns: int
+
+
+def socket_path(given: str | None) -> str:
+    """*given*, else $WARDEN_SOCKET, else the usual one."""
+    return given or os.environ.get("WARDEN_SOCKET") or DEFAULT_SOCKET
+
+
+def create(handle: str | None, options: CreateOptions) -> Request:
+    memory, grace_time = options.get("memory"), options.get("grace_time")
+    policy, network = options.get("oom_policy", "kill_job"), options.get("network", "warden")
+    spec = ContainerSpec(
+        handle=handle,
+        rootfs=options.get("rootfs"),
+        hostname=options.get("hostname"),
+        mounts=tuple(map(_mount, options.get("mounts", ()))),
+        limits=Limits(
+            memory_bytes=None if memory is None else parse_size(memory, field="memory"),
+            oom_policy=_choice(OomPolicy, "oom_policy", policy),
+        ),
+        network=_choice(NetworkMode, "network", network),
+        grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
+    )
+    request = convert.spec_to_create(
+        spec, image=options.get("image"), user_namespace=options.get("user_namespace")
+    )
+    return codec.KINDS["Create"], request
+
+
+def _mount(value: MountLike) -> Mount:
+    if isinstance(value, Mount):
+        return value
+    source, target, mode = value if len(value) == 3 else (*value, "ro")
+    if mode not in ("ro", "rw"):
+        raise BadInput(f"mount {source}: {mode!r} is not a mode", hint="ro or rw")
+    return Mount(source, target, read_only=mode == "ro")
+
+
+def _choice(cls: Any, field: str, value: str) -> Any:
+    try:
+        return cls(value)
+    except ValueError:
+        raise BadInput(f"{field}: {value!r} is unknown", hint="one of " + ", ".join(cls._value2member_map_)) from None
+
+
+def job_spec(command: Command, options: SpawnOptions) -> JobSpec:
+    """A str or bytes is a script for the container's bash, a sequence is a command and its arguments."""
+    script = command.encode("utf-8", "surrogateescape") if isinstance(command, str) else command
+    stdin, timeout, output_limit = options.get("stdin"), options.get("timeout"), options.get("output_limit")
+    return JobSpec(
+        argv=() if isinstance(script, bytes) else tuple(script),
+        script=script if isinstance(script, bytes) else None,
+        privileged=options.get("privileged", False),
+        user=options.get("user"),
+        env=tuple((options.get("env") or {}).items()),
+        cwd=options.get("cwd"),
+        stdin=stdin.encode() if isinstance(stdin, str) else stdin,
+        interactive=options.get("interactive", False),
+        tty=options.get("tty", False),
+        rows=options.get("rows", 24),
+        columns=options.get("columns", 80),
+        rlimits=options.get("rlimits") or {},
+        wall_limit_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+        output_limit=None if output_limit is None else parse_size(output_limit, field="output_limit"),
+        discard_output=options.get("discard_output", False),
+        log_tag=options.get("log_tag"),
+    )
+
+
+def spawn(handle: str, job: JobSpec) -> Request:
+    request = pb.SpawnRequest()
+    convert.fill_job_request(request, handle, job)
+    return codec.KINDS["Spawn"], request
+
+
+def run(handle: str, job: JobSpec) -> Request:
+    """Without the container's statistics, which cost the server more than a short job."""
+    request = pb.RunRequest(want_info=False)
+    convert.fill_job_request(request, handle, job)
+    return codec.KINDS["Run"], request
+
+
+def request(name: str, **fields: Any) -> Request:
+    """A request by its name in the .proto file; texts are turned into bytes, None leaves a field out."""
+    kind = codec.KINDS[name]
+    given = {key: convert.raw(value) if isinstance(value, str) else value for key, value in fields.items()}
+    return kind, codec.REQUESTS[kind](**{key: value for key, value in given.items() if value is not None})
+
+
+def limit_memory(handle: str, limit: str | int | None) -> Request:
+    return request(
+        "LimitMemory", handle=handle, limit_in_bytes=None if limit is None else parse_size(limit, field="memory")
+    )
+
+
+def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
+    message = pb.AttachInputRequest(data=data)
+    if eof:
+        message.eof = True
+    if size is not None:
+        message.rows, message.columns = size
+    return codec.KINDS["AttachInput"], message
+
+
+def response(kind: int, frame: bytes) -> Any:
+    """The response to a request of *kind*; raises the error that the server answered, or EngineFault for nonsense."""
+    try:
+        got, payload = codec.decode_envelope(frame)
+        message = codec.decode_response(got, payload)
+    except BadInput as error:
+        raise EngineFault(f"reply: {error.message}", hint="is that socket wardend's?") from None
+    if got == codec.ERROR:
+        raise convert.response_to_error(message)
+    if got != kind:
+        raise EngineFault(f"reply: {codec.NAMES[got]} came instead of {codec.NAMES[kind]}")
+    return message
+
+
+def result(message: Any, handle: str) -> Result:
+    """The result in a response of link or run, or in the last one of a stream."""
+    info = response_to_info(message.info, handle) if message.HasField("info") else None
+    return Result.of(
+        convert.response_to_result(message), getattr(message, "stdout", b""), getattr(message, "stderr", b""), info
+    )
+
+
+def chunk_or_result(message: Any, handle: str) -> Chunk | Result:
+    """One response of a stream or attach: the last has an exit status."""
+    return result(message, handle) if message.HasField("exit_status") else convert.response_to_chunk(message)
+
+
+def log_chunk(message: pb.LogsResponse) -> Chunk | None:
+    """One response of logs, None for the last."""
+    return None if message.end else convert.response_to_chunk(message)
+
+
+def handles(message: pb.ListResponse) -> list[str]:
+    return [convert.text(handle) for handle in message.handles]
+
+
+def memory_limit(message: pb.LimitMemoryResponse) -> int | None:
+    """Bytes, None for unlimited."""
+    limit = message.limit_in_bytes
+    return None if limit >= convert.UNLIMITED_MEMORY else limit
+
+
+def info(message: pb.InfoResponse, handle: str) -> Info:
+    return response_to_info(message, handle)
+
+
+def is_gone(error: WardenError) -> bool:
+    """The container vanished between two requests, or the server is one that sends no codes."""
+    return error.code == "unknown_handle" or str(error) == "unknown handle"
