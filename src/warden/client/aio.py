@@ -10,6 +10,7 @@ client.
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
@@ -47,7 +48,7 @@ class AsyncClient:
         """The handles of all containers."""
         return messages.handles(await self._pool.call(messages.request("List")))
 
-    async def containers(self) -> list[Info]:
+    async def containers(self) -> builtins.list[Info]:
         """Information on all containers; those that vanish meanwhile are left out."""
         found = []
         for handle in await self.list():

@@ -9,7 +9,9 @@ asyncio: a short command would pay for it.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Unpack
 
@@ -47,7 +49,7 @@ class Client:
         """The handles of all containers."""
         return messages.handles(self._pool.call(messages.request("List")))
 
-    def containers(self) -> list[Info]:
+    def containers(self) -> builtins.list[Info]:
         """Information on all containers; those that vanish meanwhile are left out."""
         found = []
         for handle in self.list():
@@ -79,7 +81,9 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -133,12 +137,12 @@ class Container:
     def __enter__(self) -> Container:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._owned:
-            try:
+            with suppress(UnknownHandle):  # destroyed within the block
                 self.destroy()
-            except UnknownHandle:
-                pass  # destroyed within the block
 
 
 class JobHandle:
@@ -214,7 +218,9 @@ class JobStream:
     def __enter__(self) -> JobStream:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

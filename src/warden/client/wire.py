@@ -10,7 +10,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from warden.client import messages
@@ -105,10 +105,8 @@ class Connection:
 
     def close(self) -> None:
         # A thread blocked in recv on it wakes up by the shutdown, not by the close.
-        try:
+        with suppress(OSError):  # the peer was faster
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the peer was faster
         self._socket.close()
 
 
