@@ -1,0 +1,561 @@
+"""The server over a real Unix socket, with the fake engine: order, errors, disconnects, flow control, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warden import errors
+from warden.model.spec import ContainerSpec, OomPolicy
+from warden.protocol import codec, convert
+from warden.protocol import warden_pb2 as pb
+from warden.protocol.framing import FrameParser
+from warden.server import listen
+from warden.server.server import Server
+from warden.testing.daemon import config_for, serving
+from warden.testing.fake_engine import FakeEngine
+
+
+class Peer:
+    """A client that sends what it is told and reads reply by reply."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self._parser = FrameParser()
+        self._frames: list[bytes] = []
+
+    def send(self, *requests: Any) -> None:
+        self.writer.write(b"".join(codec.encode(codec.KINDS[type(r).__name__[: -len("Request")]], r) for r in requests))
+
+    async def receive(self) -> Any:
+        while not self._frames:
+            data = await asyncio.wait_for(self.reader.read(65536), 10)
+            if not data:
+                raise EOFError
+            self._frames += self._parser.feed(data)
+        kind, payload = codec.decode_envelope(self._frames.pop(0))
+        return codec.decode_response(kind, payload)
+
+    async def call(self, request: Any) -> Any:
+        self.send(request)
+        return await self.receive()
+
+    async def create(self, handle: str = "c", **fields: Any) -> None:
+        assert (await self.call(pb.CreateRequest(handle=handle.encode(), **fields))).handle == handle.encode()
+
+    async def spawn(self, script: bytes, handle: bytes = b"c", **fields: Any) -> int:
+        job_id: int = (await self.call(pb.SpawnRequest(handle=handle, script=script, **fields))).job_id
+        return job_id
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+async def connect(socket: str) -> Peer:
+    return Peer(*await asyncio.open_unix_connection(socket))
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> str:
+    return str(tmp_path / "run" / "warden.sock")
+
+
+@pytest.fixture
+async def engine(socket: str) -> AsyncIterator[FakeEngine]:
+    async with serving(socket) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def peer(socket: str, engine: FakeEngine) -> AsyncIterator[Peer]:  # noqa: ARG001
+    peer = await connect(socket)
+    yield peer
+    await peer.close()
+
+
+def is_error(response: Any, text: str, code: str) -> bool:
+    return isinstance(response, pb.ErrorResponse) and (response.message, response.code) == (text.encode(), code.encode())
+
+
+# Requests.
+
+
+async def test_ping_echo_list_version(peer: Peer) -> None:
+    assert await peer.call(pb.PingRequest()) == pb.PingResponse()
+    assert (await peer.call(pb.EchoRequest(message=b"\xff\0"))).message == b"\xff\0"
+    assert list((await peer.call(pb.ListRequest())).handles) == []
+    assert (await peer.call(pb.VersionRequest())).pid == os.getpid()
+
+
+async def test_life_of_a_container(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create("a b/ü", memory_limit=8192)
+    handle = "a b/ü".encode()
+    assert engine.containers["a b/ü"].spec.limits.oom_policy is OomPolicy.STOP
+    assert list((await peer.call(pb.ListRequest())).handles) == [handle]
+    assert (await peer.call(pb.InfoRequest(handle=handle))).state == b"active"
+    assert (await peer.call(pb.LimitMemoryRequest(handle=handle))).limit_in_bytes == 8192
+    assert (await peer.call(pb.LimitMemoryRequest(handle=handle, limit_in_bytes=5000))).limit_in_bytes == 4096
+    assert isinstance(await peer.call(pb.StopRequest(handle=handle, kill=True)), pb.StopResponse)
+    assert engine.containers["a b/ü"].stops == [True]
+    assert isinstance(await peer.call(pb.DestroyRequest(handle=handle)), pb.DestroyResponse)
+    assert is_error(await peer.call(pb.DestroyRequest(handle=handle)), "unknown handle", "unknown_handle")
+
+
+async def test_unlimited_memory_is_the_originals_number(peer: Peer) -> None:
+    await peer.create()
+    assert (await peer.call(pb.LimitMemoryRequest(handle=b"c"))).limit_in_bytes == 9223372036854771712
+
+
+async def test_run_answers_everything_even_when_empty(peer: Peer) -> None:
+    await peer.create()
+    response = await peer.call(pb.RunRequest(handle=b"c", script=b""))
+    assert all(response.HasField(name) for name in ("exit_status", "stdout", "stderr", "info"))
+    response = await peer.call(pb.RunRequest(handle=b"c", script=b"out \xff\nerr e\nexit 3", want_info=False))
+    assert (response.exit_status, response.stdout, response.stderr, response.verdict) == (3, b"\xff", b"e", b"exited")
+    assert not response.HasField("info")
+
+
+async def test_link_collects_the_job(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out x")
+    assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).stdout == b"x"
+    assert engine.jobs[0].forgotten
+    assert is_error(await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id)), "no such job", "unknown_job")
+
+
+async def test_stream_sends_pieces_and_then_the_end(peer: Peer) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out a\nerr b\nexit 2")
+    peer.send(pb.StreamRequest(handle=b"c", job_id=job_id))
+    pieces = [await peer.receive() for _ in range(3)]
+    assert [(p.name, p.data) for p in pieces[:2]] == [(b"stdout", b"a"), (b"stderr", b"b")]
+    assert not pieces[0].HasField("exit_status")
+    assert pieces[2].exit_status == 2
+    assert not pieces[2].HasField("name")
+    assert pieces[2].info.state == b"active"
+    assert is_error(await peer.call(pb.StreamRequest(handle=b"c", job_id=job_id)), "no such job", "unknown_job")
+
+
+async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engine: FakeEngine) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out x\nwait")
+    others = [await connect(socket) for _ in range(3)]
+    for other in others[:2]:
+        other.send(pb.LinkRequest(handle=b"c", job_id=job_id))
+    others[2].send(pb.StreamRequest(handle=b"c", job_id=job_id))
+    assert (await others[2].receive()).data == b"x"
+    await peer.call(pb.SignalRequest(handle=b"c", job_id=job_id, signal=15))
+    assert [(await other.receive()).stdout for other in others[:2]] == [b"x", b"x"]
+    assert (await others[2].receive()).signal == 15
+    await until(lambda: engine.jobs[0].forgotten)
+    for other in others:
+        await other.close()
+
+
+@pytest.mark.parametrize("name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk", "limit_bandwidth", "limit_cpu"])
+async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
+    kind = {text: number for number, text in codec.NAMES.items()}[name]
+    extra = {"rate": 1, "burst": 1} if name == "limit_bandwidth" else {}
+    extra |= {"src_path": b"/", "dst_path": b"/"} if "copy" in name else {}
+    assert is_error(await peer.call(codec.REQUESTS[kind](handle=b"c", **extra)), "unknown handle", "unknown_handle")
+    await peer.create()
+    response = await peer.call(codec.REQUESTS[kind](handle=b"c", **extra))
+    assert is_error(response, f"{name}: not built into this version yet", "not_built")
+
+
+async def test_attach_both_ways(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"cat\nexit 4", interactive=True)
+    peer.send(pb.AttachRequest(handle=b"c", job_id=job_id), pb.AttachInputRequest(data=b"hello"))
+    assert (await peer.receive()).data == b"hello"
+    peer.send(pb.AttachInputRequest(rows=3, columns=4), pb.AttachInputRequest(data=b"bye", eof=True))
+    assert (await peer.receive()).data == b"bye"
+    assert (await peer.receive()).exit_status == 4
+    assert engine.jobs[0].sizes == [(3, 4)]
+    peer.send(pb.AttachInputRequest(data=b"late"))
+    assert await peer.call(pb.PingRequest()) == pb.PingResponse()
+    assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).stdout == b"hellobye"
+
+
+async def test_logs_consume_nothing(peer: Peer) -> None:
+    await peer.create()
+    first, _second = await peer.spawn(b"out 1"), await peer.spawn(b"out 2\nsleep 0.05\nout 3")
+    for follow in (True, True):
+        peer.send(pb.LogsRequest(handle=b"c", follow=follow))
+        replies = [await peer.receive() for _ in range(4)]
+        assert sorted((r.job_id, r.data) for r in replies[:3]) == [(first, b"1"), (first + 1, b"2"), (first + 1, b"3")]
+        assert replies[3].end
+    peer.send(pb.LogsRequest(handle=b"c", job_id=first))
+    assert [(await peer.receive()).data, (await peer.receive()).end] == [b"1", True]
+
+
+async def test_a_destroyed_container_answers_its_linkers_with_an_obituary(peer: Peer, socket: str) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out x\nwait")
+    linker, streamer = await connect(socket), await connect(socket)
+    linker.send(pb.LinkRequest(handle=b"c", job_id=job_id))
+    streamer.send(pb.StreamRequest(handle=b"c", job_id=job_id))
+    assert (await streamer.receive()).data == b"x"
+    await peer.call(pb.DestroyRequest(handle=b"c"))
+    for response in (await linker.receive(), await streamer.receive()):
+        assert (response.exit_status, response.verdict, response.info.state) == (255, b"stopped", b"active")
+    await linker.close()
+    await streamer.close()
+
+
+async def test_stop_in_the_background(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    await peer.call(pb.StopRequest(handle=b"c", background=True))
+    await until(lambda: engine.containers["c"].stops == [False])
+    response = await peer.call(pb.SpawnRequest(handle=b"c", script=b"x"))
+    assert is_error(response, "Container state must be one of 'active', current state is 'stopped'", "wrong_state")
+
+
+# Order and malformed input.
+
+
+async def test_pipelined_requests_are_answered_in_order_one_at_a_time(peer: Peer, engine: FakeEngine) -> None:
+    peer.send(
+        pb.CreateRequest(handle=b"c"),
+        pb.RunRequest(handle=b"c", script=b"sleep 0.05\nout 1"),
+        pb.RunRequest(handle=b"c", script=b"out 2"),
+        pb.PingRequest(),
+    )
+    kinds = [type(await peer.receive()).__name__ for _ in range(4)]
+    assert kinds == ["CreateResponse", "RunResponse", "RunResponse", "PingResponse"]
+    assert engine.jobs[1].started >= engine.jobs[0].started + 0.05
+
+
+async def test_connections_do_not_wait_for_each_other(peer: Peer, socket: str) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"wait")
+    peer.send(pb.LinkRequest(handle=b"c", job_id=job_id), pb.PingRequest())
+    other = await connect(socket)
+    assert await other.call(pb.PingRequest()) == pb.PingResponse()
+    await other.call(pb.SignalRequest(handle=b"c", job_id=job_id, signal=9))
+    assert (await peer.receive()).verdict == b"stopped"
+    assert await peer.receive() == pb.PingResponse()
+    await other.close()
+
+
+async def test_many_more_requests_than_the_queue_holds(peer: Peer) -> None:
+    peer.send(*(pb.EchoRequest(message=b"%d" % number) for number in range(5000)))
+    assert [int((await peer.receive()).message) for _ in range(5000)] == list(range(5000))
+
+
+@pytest.mark.parametrize("frame", [b"0\r\n\r\n", b"2\r\n\xff\xff\r\n", b"4\r\n\x08\x3c\x12\x00\r\n", b"4\r\n\x08\x15\x12\x00\r\n",
+                                   b"4\r\n\x08\x01\x12\x00\r\n"])  # fmt: skip
+async def test_a_frame_that_is_no_request_is_answered_and_the_connection_goes_on(peer: Peer, frame: bytes) -> None:
+    peer.writer.write(frame)
+    assert (await peer.receive()).code == b"bad_input"
+    assert await peer.call(pb.PingRequest()) == pb.PingResponse()
+
+
+@pytest.mark.parametrize("garbage", [b"hello\r\n", b"x" * 40, b"99999999999\r\n", b"-1\r\n"])
+async def test_garbage_ends_that_connection_alone(peer: Peer, socket: str, garbage: bytes) -> None:
+    other = await connect(socket)
+    other.send(pb.PingRequest())
+    other.writer.write(garbage)
+    assert isinstance(await other.receive(), pb.PingResponse)
+    assert (await other.receive()).code == b"bad_input"
+    with pytest.raises(EOFError):
+        await other.receive()
+    assert await peer.call(pb.PingRequest()) == pb.PingResponse()
+    await other.close()
+
+
+async def test_an_unexpected_failure_is_an_error_reply(peer: Peer, engine: FakeEngine, monkeypatch: Any) -> None:
+    def explode() -> list[str]:
+        raise ValueError("boom")
+
+    monkeypatch.setattr(engine, "handles", explode)
+    assert is_error(await peer.call(pb.ListRequest()), "boom", "engine_fault")
+
+
+# Disconnects.
+
+
+async def test_a_client_that_only_stops_sending_gets_its_answers(peer: Peer, socket: str) -> None:
+    await peer.create()
+    other = await connect(socket)
+    other.send(pb.RunRequest(handle=b"c", script=b"sleep 0.05\nout x"), pb.PingRequest())
+    other.writer.write_eof()
+    assert (await other.receive()).stdout == b"x"
+    assert isinstance(await other.receive(), pb.PingResponse)
+    with pytest.raises(EOFError):
+        await other.receive()
+    await other.close()
+
+
+async def test_a_linker_that_left_still_collects_the_job(peer: Peer, socket: str, engine: FakeEngine) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"wait")
+    other = await connect(socket)
+    other.send(pb.LinkRequest(handle=b"c", job_id=job_id))
+    await asyncio.sleep(0.05)
+    await other.close()
+    await asyncio.sleep(0.05)
+    await peer.call(pb.SignalRequest(handle=b"c", job_id=job_id, signal=9))
+    await until(lambda: engine.jobs[0].forgotten)
+
+
+@pytest.mark.parametrize("request_class", [pb.StreamRequest, pb.AttachRequest])
+async def test_a_streamer_that_left_leaves_the_job(peer: Peer, socket: str, engine: FakeEngine, request_class: Any) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out x\nwait")
+    other = await connect(socket)
+    other.send(request_class(handle=b"c", job_id=job_id))
+    assert (await other.receive()).data == b"x"
+    await other.close()
+    await asyncio.sleep(0.05)
+    await peer.call(pb.SignalRequest(handle=b"c", job_id=job_id, signal=9))
+    assert not engine.jobs[0].forgotten
+    assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).stdout == b"x"
+
+
+# Flow control.
+
+
+async def test_a_slow_reader_holds_the_stream_back(peer: Peer, engine: FakeEngine) -> None:
+    total = 50 * 1024 * 1024
+    await peer.create()
+    job_id = await peer.spawn(b"flood %d" % total)
+    peer.send(pb.StreamRequest(handle=b"c", job_id=job_id))
+    await asyncio.sleep(0.3)
+    assert 0 < engine.jobs[0].produced < 2 * 1024 * 1024
+    received = 0
+    while not (response := await peer.receive()).HasField("exit_status"):
+        received += len(response.data)
+    assert received == total
+
+
+async def test_a_client_that_sends_and_never_reads_is_held_back(socket: str, engine: FakeEngine) -> None:  # noqa: ARG001
+    other = await connect(socket)
+    other.writer.transport.set_write_buffer_limits(high=0)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            for _ in range(200):
+                other.send(pb.EchoRequest(message=bytes(1024 * 1024)))
+                await other.writer.drain()
+                sent += 1
+    assert sent < 30
+    other.writer.transport.abort()
+
+
+# Grace time.
+
+
+async def test_grace_time_runs_from_the_last_connection(socket: str, engine: FakeEngine) -> None:
+    creator = await connect(socket)
+    await creator.create(grace_time=0)
+    await asyncio.sleep(0.05)
+    assert "c" in engine.containers
+    await creator.close()
+    await until(lambda: not engine.containers)
+
+
+async def test_a_new_connection_stops_the_time_and_its_end_restarts_it(socket: str, engine: FakeEngine) -> None:
+    container = await engine.create(ContainerSpec(handle="c", grace_time=0.1))
+    first = await connect(socket)
+    await first.call(pb.PingRequest())
+    await asyncio.sleep(0.2)
+    assert engine.containers == {"c": container}
+    await first.close()
+    await until(lambda: not engine.containers)
+
+
+async def test_recovered_containers_get_their_time_at_once(socket: str) -> None:
+    engine = FakeEngine()
+    await engine.create(ContainerSpec(handle="c", grace_time=0.02))
+    async with serving(socket, engine):
+        await until(lambda: not engine.containers)
+
+
+async def test_the_configured_grace_time_is_the_default(socket: str) -> None:
+    async with serving(socket, server__container_grace_time=7.0) as engine:
+        peer = await connect(socket)
+        await peer.create("a")
+        await peer.create("b", grace_time=0)
+        assert [engine.containers[handle].grace_time for handle in "ab"] == [7.0, 0.0]
+        await peer.close()
+
+
+# Socket, drain, permissions.
+
+
+async def test_socket_permissions_and_directories(socket: str, engine: FakeEngine) -> None:  # noqa: ARG001
+    assert stat.S_IMODE(os.stat(socket).st_mode) == 0o660
+    assert stat.S_IMODE(os.stat(os.path.dirname(socket)).st_mode) == 0o755
+
+
+async def test_a_live_socket_is_refused_and_a_stale_one_replaced(socket: str) -> None:
+    async with serving(socket):
+        second = FakeEngine()
+        with pytest.raises(errors.WrongState, match="a daemon answers there"):
+            await Server(config_for(socket), second).start()
+        assert second.closed
+    assert os.path.exists(socket)
+    async with serving(socket):
+        peer = await connect(socket)
+        assert isinstance(await peer.call(pb.PingRequest()), pb.PingResponse)
+        await peer.close()
+
+
+def test_something_else_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("mine")
+    with pytest.raises(errors.BadInput, match="not a socket"):
+        listen.open_listener(str(path), 0o660)
+    assert path.read_text() == "mine"
+
+
+async def test_users_that_are_not_allowed(socket: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("warden.server.connection.Connection.peer_uid", lambda _self: 1234)
+    async with serving(socket, server__allowed_uids=(5,)):
+        peer = await connect(socket)
+        assert (await peer.receive()).code == b"not_permitted"
+        with pytest.raises(EOFError):
+            await peer.receive()
+        await peer.close()
+    async with serving(socket, server__allowed_uids=(1234,)):
+        peer = await connect(socket)
+        assert isinstance(await peer.call(pb.PingRequest()), pb.PingResponse)
+        await peer.close()
+
+
+async def test_drain_finishes_what_does_not_only_wait(socket: str, tmp_path: Path, monkeypatch: Any) -> None:
+    engine = FakeEngine()
+    gate = asyncio.Event()
+    create = engine.create
+
+    async def slow_create(spec: ContainerSpec) -> Any:
+        await gate.wait() if spec.handle == "slow" else None
+        return await create(spec)
+
+    monkeypatch.setattr(engine, "create", slow_create)
+    pidfile = tmp_path / "pid"
+    running = asyncio.create_task(Server(config_for(socket, server__pidfile=str(pidfile)), engine).run())
+    await until(pidfile.exists)
+    assert pidfile.read_text() == f"{os.getpid()}\n"
+    idle, linker, creator = [await connect(socket) for _ in range(3)]
+    await idle.create()
+    job_id = await idle.spawn(b"wait")
+    linker.send(pb.LinkRequest(handle=b"c", job_id=job_id))
+    creator.send(pb.CreateRequest(handle=b"slow"), pb.PingRequest())
+    await asyncio.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    for peer in (idle, linker):
+        with pytest.raises(EOFError):
+            await peer.receive()
+    assert not running.done()
+    gate.set()
+    assert (await creator.receive()).handle == b"slow"
+    with pytest.raises(EOFError):
+        await creator.receive()
+    await asyncio.wait_for(running, 10)
+    assert engine.closed
+    assert not engine.jobs[0].forgotten
+    assert not pidfile.exists()
+    for peer in (idle, linker, creator):
+        await peer.close()
+
+
+async def test_term_ends_at_once(socket: str) -> None:
+    engine = FakeEngine()
+    running = asyncio.create_task(Server(config_for(socket), engine).run())
+    await until(lambda: os.path.exists(socket))
+    peer = await connect(socket)
+    await peer.create()
+    job_id = await peer.spawn(b"wait")
+    peer.send(pb.LinkRequest(handle=b"c", job_id=job_id))
+    await asyncio.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(running, 10)
+    assert engine.closed and engine.jobs[0].result is None and not engine.jobs[0].forgotten
+    await peer.close()
+
+
+async def test_readiness_is_told(socket: str, tmp_path: Path, monkeypatch: Any) -> None:
+    import socket as sockets
+
+    address = str(tmp_path / "notify")
+    read, write = os.pipe()
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_DGRAM) as notified:
+        notified.bind(address)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        server = Server(config_for(socket), FakeEngine())
+        await server.start(ready_fd=write)
+        assert notified.recv(100) == b"READY=1"
+        assert os.read(read, 10) == b"\n"
+        assert os.read(read, 10) == b""
+        await server.close()
+    os.close(read)
+
+
+def test_errors_on_the_wire_are_text_verbatim() -> None:
+    error = errors.HandleTaken("container with handle: H already exists.")
+    assert convert.error_to_response(error).message == b"container with handle: H already exists."
+
+
+def test_the_json_log_is_one_object_a_line(tmp_path: Path) -> None:
+    import json
+    import logging
+
+    from warden.server import logs
+
+    root = logging.getLogger("warden")
+    before = (root.handlers[:], root.level, root.propagate)
+    path = tmp_path / "log"
+    try:
+        logs.setup("info", str(path), "json")
+        try:
+            raise ValueError("two\nlines")
+        except ValueError:
+            logging.getLogger("warden.x").exception("went\nwrong")
+        logging.getLogger("warden.x").debug("not this")
+        for handler in root.handlers:
+            handler.close()
+    finally:
+        root.handlers[:], root.level, root.propagate = before[0], before[1], before[2]
+    entry, = map(json.loads, path.read_text().splitlines())
+    assert (entry["log_level"], entry["source"], entry["message"]) == ("error", "warden.x", "went\nwrong")
+    assert "ValueError" in entry["exception"]
+
+
+def test_the_help_has_examples_and_needs_no_heavy_import() -> None:
+    import subprocess
+
+    code = (
+        "import sys, warden.cli.wardend as d\n"
+        "try: d.main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('asyncio', 'yaml', 'google.protobuf') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "examples:" in done.stdout
+    assert done.stdout.endswith("[]\n")
+
+
+def test_without_root_it_says_so(monkeypatch: Any, capsys: Any) -> None:
+    from warden.cli import wardend
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert wardend.main([]) == 77
+    assert "sudo wardend" in capsys.readouterr().err
