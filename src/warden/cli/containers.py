@@ -1,0 +1,200 @@
+"""`warden ps`, `info`, `logs`, `stop`, `destroy`: what exists, and its end."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from warden.cli import connect, output
+from warden.cli.options import Command
+from warden.errors import WardenError
+from warden.model.info import Info, JobInfo, State
+from warden.model.size import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_HEADER = ("HANDLE", "STATE", "IMAGE", "ADDRESS", "MEMORY", "LIMIT", "JOBS", "AGE")
+
+
+def age(seconds: float) -> str:
+    """A duration at a glance: 5 s, 3 min, 2 h, 4 d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(max(seconds, 0))} s"
+
+
+def _row(info: Info, now: float) -> tuple[str, ...]:
+    memory = info.memory
+    running = sum(job.running for job in info.jobs)
+    return (
+        info.handle,
+        info.state.value,
+        info.spec.rootfs or info.spec.image,
+        info.container_ip or "-",
+        format_size(memory.current),
+        format_size(memory.limit) if memory.limit else "-",
+        f"{running}/{len(info.jobs)}",
+        age(now - info.created),
+    )
+
+
+def job_as_json(job: JobInfo) -> dict[str, Any]:
+    """A job as `info --json` shows it."""
+    return {
+        "id": job.id,
+        "command": job.command,
+        "running": job.running,
+        "started": job.started,
+        "exit_status": job.exit_status,
+        "verdict": job.verdict or None,
+    }
+
+
+def as_json(info: Info) -> dict[str, Any]:
+    """A container as `ps --json` and `info --json` show it."""
+    memory, cpu = info.memory, info.cpu
+    return {
+        "handle": info.handle,
+        "id": info.id,
+        "state": info.state.value,
+        "image": info.spec.image,
+        "rootfs": info.spec.rootfs,
+        "hostname": info.spec.hostname,
+        "network": info.spec.network.value,
+        "created": info.created,
+        "path": info.path,
+        "pid": info.pid or None,
+        "host_ip": info.host_ip or None,
+        "container_ip": info.container_ip or None,
+        "events": list(info.events),
+        "memory": {
+            "current": memory.current,
+            "peak": memory.peak,
+            "limit": memory.limit,
+            "oom_kills": memory.oom_kills,
+        },
+        "cpu": {"usage_ns": cpu.usage_ns, "user_ticks": cpu.user, "system_ticks": cpu.system},
+        "jobs": [job_as_json(job) for job in info.jobs],
+    }
+
+
+def ps(options: Namespace) -> int:
+    """`warden ps`."""
+    with closing(connect.open_client(options)) as client:
+        found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+    if options.json:
+        output.print_json([as_json(info) for info in found])
+    elif options.quiet:
+        print("".join(info.handle + "\n" for info in found), end="")
+    else:
+        now = time.time()
+        print(output.table(_HEADER, (_row(info, now) for info in found)), end="")
+    return 0
+
+
+def _lines(info: Info) -> Iterable[tuple[str, str]]:
+    memory = info.memory
+    yield "handle", info.handle
+    yield "id", info.id
+    yield "state", info.state.value + (" (" + ", ".join(info.events) + ")" if info.events else "")
+    yield "root", info.spec.rootfs or f"image {info.spec.image}"
+    yield "created", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))
+    yield "path", info.path
+    yield "pid", str(info.pid or "-")
+    yield "address", f"{info.container_ip} (host {info.host_ip})" if info.container_ip else "-"
+    yield "memory", format_size(memory.current)
+    yield "peak", "-" if memory.peak is None else format_size(memory.peak)
+    yield "limit", "-" if memory.limit is None else format_size(memory.limit)
+    yield "oom kills", str(memory.oom_kills)
+    yield "processor", f"{info.cpu.usage_ns / 1e9:.2f} s"
+
+
+def _job_row(job: JobInfo) -> tuple[str, ...]:
+    status = "" if job.exit_status is None else f" {job.exit_status}"
+    return str(job.id), "running" if job.running else (job.verdict or "ended") + status, job.command
+
+
+def info(options: Namespace) -> int:
+    """`warden info`."""
+    with closing(connect.open_client(options)) as client:
+        found = client.container(options.handle).info()
+    if options.json:
+        output.print_json(as_json(found))
+        return 0
+    for name, value in _lines(found):
+        print(f"{name + ':':<11}{value}")
+    if found.jobs:
+        print()
+        print(output.table(("JOB", "STATE", "COMMAND"), map(_job_row, found.jobs)), end="")
+    return 0
+
+
+def logs(options: Namespace) -> int:
+    """`warden logs`."""
+    with closing(connect.open_client(options)) as client:
+        for chunk in client.container(options.handle).logs(options.job, follow=options.follow):
+            output.write_bytes(chunk.stream, chunk.data)
+    return 0
+
+
+def stop(options: Namespace) -> int:
+    """`warden stop`."""
+    with closing(connect.open_client(options)) as client:
+        client.container(options.handle).stop(kill=options.kill)
+    return 0
+
+
+def destroy(options: Namespace) -> int:
+    """`warden destroy`: every handle is tried; the exit code is the first failure's."""
+    code = 0
+    with closing(connect.open_client(options)) as client:
+        for handle in options.handles:
+            try:
+                client.container(handle).destroy()
+            except WardenError as error:
+                output.say(f"{handle}: {error}")
+                code = code or error.exit_code
+    return code
+
+
+COMMANDS = {
+    "ps": Command(
+        "[-a] [-q] [--json]",
+        "Lists containers; those that are stopped with --all.",
+        ("all", "quiet", "json"),
+        "warden ps\nwarden ps --all --json\nwarden ps -aq | xargs -r warden destroy",
+        ps,
+    ),
+    "info": Command(
+        "[--json] HANDLE",
+        "Shows state, memory, processor time, addresses and jobs of a container.",
+        ("json", "handle"),
+        "warden info box\nwarden info --json box",
+        info,
+    ),
+    "logs": Command(
+        "[--job N] [-f] HANDLE",
+        "Shows the output kept of a container's jobs; nothing is consumed.",
+        ("job", "follow", "handle"),
+        "warden logs box\nwarden logs --job 3 --follow box",
+        logs,
+    ),
+    "stop": Command(
+        "[--kill] HANDLE",
+        "Ends all processes of a container: SIGTERM, then SIGKILL. Its files stay until it is destroyed.",
+        ("kill", "handle"),
+        "warden stop box\nwarden stop --kill box",
+        stop,
+    ),
+    "destroy": Command(
+        "HANDLE...",
+        "Removes containers with everything that belongs to them.",
+        ("handles",),
+        "warden destroy box\nwarden destroy web worker",
+        destroy,
+    ),
+}

@@ -1,0 +1,166 @@
+"""Entry of the command `warden`: finds the subcommand, runs it, turns every error into one sentence and an exit code.
+
+Must stay cheap: only the chosen subcommand's module is imported, and neither argparse nor the client before need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from warden.errors import BadInput, WardenError
+
+#: Subcommand, the module that owns it, and its line in the overview.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("running", "run a command in a new container, then remove it"),
+    "create": ("running", "make a container and print its handle"),
+    "exec": ("running", "run a command in a container that exists"),
+    "ps": ("containers", "list containers"),
+    "info": ("containers", "show everything known of a container"),
+    "logs": ("containers", "show the output kept of a container's jobs"),
+    "stop": ("containers", "end all jobs of a container, keep its files"),
+    "destroy": ("containers", "remove containers"),
+    "plan": ("planning", "show step by step what the kernel would be asked, without doing it"),
+    "image": ("images", "build, list and remove images"),
+    "doctor": ("doctor", "check what this machine can do and what is missing"),
+    "ping": ("service", "ask the daemon for a sign of life"),
+    "version": ("service", "show the versions of command and daemon"),
+}
+
+_OVERVIEW = """usage: warden [--socket PATH] COMMAND [OPTION...]
+       warden [--socket PATH] -- REQUEST [--FIELD VALUE...]
+
+commands:
+{commands}
+
+options:
+  --socket PATH  the daemon's socket (default: $WARDEN_SOCKET, else /run/warden/warden.sock)
+  --version      print the version of this command
+  -h, --help     this text, or after a command its options and examples
+
+examples:
+  warden run -m 64M -- python3 -c 'print("hello")'
+  warden exec -it my-box bash
+  warden -- create --memory_limit 67108864
+"""
+
+
+class _Globals:
+    """What stands before the subcommand."""
+
+    def __init__(self) -> None:
+        self.socket: str | None = None
+        self.rest: list[str] = []
+        self.original = False
+        self.help = False
+        self.version = False
+
+
+def _take_socket(word: str, words: list[str]) -> str:
+    if "=" in word:
+        return word.partition("=")[2]
+    if not words:
+        raise BadInput("--socket: a path is missing")
+    return words.pop(0)
+
+
+def split_globals(argv: list[str]) -> _Globals:
+    """Splits off the options that stand before the subcommand; raises BadInput for one that is unknown."""
+    found, words = _Globals(), list(argv)
+    while words and words[0].startswith("-"):
+        word = words.pop(0)
+        if word == "--":
+            found.original = True
+            break
+        if word == "--socket" or word.startswith("--socket="):
+            found.socket = _take_socket(word, words)
+        elif word in ("-h", "--help"):
+            found.help = True
+        elif word == "--version":
+            found.version = True
+        elif word not in ("--trace", "--exit_on_error"):  # of the original's prompt; without meaning for one request
+            raise BadInput(f"unknown option {word}", hint="warden --help lists them")
+    found.rest = words
+    return found
+
+
+def overview() -> str:
+    """The text of `warden --help`."""
+    lines = (f"  {name:<9}{summary}" for name, (_, summary) in COMMANDS.items())
+    return _OVERVIEW.format(commands="\n".join(lines))
+
+
+def _run(argv: list[str]) -> int:
+    found = split_globals(argv)
+    if found.version:
+        from warden import __version__
+
+        print(f"warden {__version__}")
+        return 0
+    if found.original:
+        from warden.cli import original
+
+        return original.main(found.rest, found.socket)
+    if found.help or not found.rest or found.rest[0] == "help":
+        print(overview(), end="")
+        return 0 if found.help or found.rest else 2
+    return _run_subcommand(found.rest[0], found.rest[1:], found.socket)
+
+
+def _run_subcommand(name: str, words: list[str], socket: str | None) -> int:
+    if name not in COMMANDS:
+        _unknown_command(name)
+    from importlib import import_module
+
+    from warden.cli.options import parse
+
+    command = import_module("warden.cli." + COMMANDS[name][0]).COMMANDS[name]
+    options = parse(name, command, words)
+    options.socket = options.socket or socket
+    return int(command.act(options))
+
+
+def _unknown_command(name: str) -> NoReturn:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean {near[0]!r}?" if near else "warden --help lists them"
+    raise BadInput(f"unknown command {name!r}", hint=hint)
+
+
+def _report(error: WardenError) -> int:
+    print(f"warden: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _silence_stdout() -> int:
+    # The reader went away (`warden logs x | head`): not an error, and the flush at exit must not complain either.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit code; `WARDEN_DEBUG=1` lets errors through as tracebacks."""
+    debug = os.environ.get("WARDEN_DEBUG") == "1"
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _silence_stdout()
+    except KeyboardInterrupt:
+        return 128 + 2
+    except WardenError as error:
+        if debug:
+            raise
+        return _report(error)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"warden: {type(error).__name__}: {error} (WARDEN_DEBUG=1 shows where)", file=sys.stderr)
+        return 70  # EX_SOFTWARE of sysexits.h: a bug of ours
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""`warden plan`: what the kernel would be asked for a container. Needs no daemon and no root; changes nothing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from warden.cli.options import CONTAINER, Command
+from warden.cli.running import creation_arguments
+
+if TYPE_CHECKING:
+    from warden.model.spec import ContainerSpec
+
+
+def container_spec(options: Namespace) -> ContainerSpec:
+    """The specification that these options ask for; raises BadInput."""
+    from warden.model.settings import EngineSettings
+    from warden.model.spec import ContainerSpec, Limits, NetworkMode, OomPolicy
+
+    wanted = creation_arguments(options)
+    return ContainerSpec(
+        handle=wanted["handle"],
+        image=wanted["image"] or EngineSettings().default_image,
+        rootfs=wanted["rootfs"],
+        hostname=wanted["hostname"],
+        mounts=wanted["mounts"],
+        limits=Limits(wanted["memory"], OomPolicy(wanted["oom_policy"])),
+        network=NetworkMode(wanted["network"]),
+        user_namespace=wanted["user_namespace"],
+    )
+
+
+def plan(options: Namespace) -> int:
+    """`warden plan`."""
+    from warden.engine.preview import preview
+    from warden.model.settings import EngineSettings
+
+    print(preview(container_spec(options), EngineSettings()).rstrip("\n"))
+    return 0
+
+
+COMMANDS = {
+    "plan": Command(
+        "[OPTION...]",
+        "Prints the steps that would make this container, in the words of the manual pages. Nothing is done.",
+        CONTAINER,
+        "warden plan\nwarden plan -m 64M --network none\nwarden plan -v /srv/data:/data:ro --no-user-namespace",
+        plan,
+    ),
+}

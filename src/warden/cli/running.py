@@ -1,0 +1,211 @@
+"""`warden run`, `create` and `exec`: options to a container and a job, then the job's end to an exit code."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+from warden.cli import connect, jobs, output
+from warden.cli.options import CONTAINER, JOB, Command, read_script, split_env, split_rlimits
+from warden.cli.signals import Interrupted, Signals
+from warden.cli.terminal import window_size
+from warden.errors import BadInput
+from warden.model.job import Verdict
+from warden.model.size import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from warden.client.blocking import Client, Container
+    from warden.model.spec import Mount
+
+#: Seconds after which the daemon removes the container of a `run` whose command was killed outright.
+ORPHAN_GRACE_S = 10
+
+
+def parse_mount(text: str) -> Mount:
+    """SRC:DST[:ro|rw], rw as docker's -v; a relative SRC is taken from the working directory. Raises BadInput."""
+    from warden.model.spec import Mount
+
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")) or not parts[0]:
+        raise BadInput(f"--mount: {text!r} is not SRC:DST[:ro|rw]")
+    return Mount(os.path.abspath(parts[0]), parts[1], read_only=parts[2:] == ["ro"])
+
+
+def creation_arguments(options: Namespace) -> dict[str, Any]:
+    """What `Client.create` gets; raises BadInput."""
+    wanted: dict[str, Any] = {
+        "handle": options.name,
+        "image": options.image,
+        "rootfs": os.path.abspath(options.rootfs) if options.rootfs else None,
+        "memory": parse_size(options.memory, field="--memory") if options.memory else None,
+        "mounts": tuple(parse_mount(text) for text in options.mount),
+        "hostname": options.hostname,
+        "network": options.network,
+        "oom_policy": options.oom_policy or "kill_job",
+        "user_namespace": not options.no_user_namespace,
+    }
+    if options.image and options.rootfs:
+        raise BadInput("--image and --rootfs exclude each other")
+    return wanted
+
+
+def _command_of(options: Namespace) -> dict[str, Any]:
+    if options.script:
+        if options.command:
+            raise BadInput("give either a command or --script")
+        if options.script == "-" and options.interactive:
+            raise BadInput("--script - and -i both want standard input")
+        return {"script_or_argv": read_script(options.script)}
+    if not options.command:
+        if not jobs.stdin_is_terminal():
+            raise BadInput("no command given", hint="warden run -- CMD ..., or --script FILE")
+        options.interactive = options.tty = True
+        return {"script_or_argv": ["bash"]}
+    return {"script_or_argv": list(options.command)}
+
+
+def job_arguments(options: Namespace) -> dict[str, Any]:
+    """What `Container.spawn` gets; without a command at a terminal it is an interactive bash. Raises BadInput."""
+    wanted = _command_of(options)
+    wanted["env"] = split_env(options.env, dict(os.environ))
+    wanted["cwd"], wanted["user"], wanted["privileged"] = options.cwd, options.user, options.privileged
+    wanted["rlimits"] = split_rlimits(options.rlimit)
+    wanted["timeout"] = parse_duration(options.timeout, field="--timeout") if options.timeout else None
+    wanted["output_limit"] = parse_size(options.output_limit, field="--output-limit") if options.output_limit else None
+    wanted["interactive"], wanted["tty"] = options.interactive, options.tty
+    if options.tty:
+        _terminal_arguments(options, wanted)
+    return wanted
+
+
+def _terminal_arguments(options: Namespace, wanted: dict[str, Any]) -> None:
+    if options.json:
+        raise BadInput("--json and -t exclude each other")
+    if options.interactive and not jobs.stdin_is_terminal():
+        raise BadInput("-t: standard input and output are not a terminal")
+    wanted["rows"], wanted["columns"] = window_size(0)
+    wanted["env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
+
+
+def _run_job(container: Container, options: Namespace, job: dict[str, Any], signals: Signals) -> int:
+    """Starts the job, follows it, reports; the exit code."""
+    collected = jobs.Collected()
+    sink = collected.write if options.json else jobs.write_through
+    running = container.spawn(job.pop("script_or_argv"), **job)
+    signals.forward(jobs.forwarder(lambda: connect.open_client(options), container.handle, running.id))
+    try:
+        result = jobs.follow(running, signals, sink, interactive=options.interactive, tty=options.tty)
+    except BrokenPipeError:
+        running.kill()  # nobody reads the output any more
+        raise
+    finally:
+        signals.forward(None)
+    if options.json:
+        output.print_json(jobs.as_json(container.handle, result, collected))
+    else:
+        out_of_memory = Verdict(result.verdict) is Verdict.OUT_OF_MEMORY
+        if text := jobs.sentence(result, jobs.memory_of(container) if out_of_memory else (None, None)):
+            output.say(text)
+    return jobs.exit_code(result)
+
+
+def run(options: Namespace) -> int:
+    """`warden run`."""
+    if options.rm and (options.keep or options.detach):
+        raise BadInput("--rm excludes --keep and --detach")
+    wanted, job = creation_arguments(options), job_arguments(options)
+    if options.detach:
+        return _run_detached(options, wanted, job)
+    if not options.keep:
+        wanted["grace_time"] = ORPHAN_GRACE_S
+    try:
+        with Signals() as signals, closing(connect.open_client(options, start=True)) as client:
+            return _run_attached(client, options, wanted, job, signals)
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+
+
+def _run_attached(
+    client: Client, options: Namespace, wanted: dict[str, Any], job: dict[str, Any], signals: Signals
+) -> int:
+    container = client.create(wanted.pop("handle"), **wanted)
+    with ExitStack() as stack:
+        if not options.keep:
+            stack.enter_context(container)
+        signals.check()
+        return _run_job(container, options, job, signals)
+
+
+def _run_detached(options: Namespace, wanted: dict[str, Any], job: dict[str, Any]) -> int:
+    if options.interactive or options.json:
+        raise BadInput("--detach excludes -i and --json")
+    with closing(connect.open_client(options, start=True)) as client:
+        container = client.create(wanted.pop("handle"), **wanted)
+        container.spawn(job.pop("script_or_argv"), **job)
+        print(container.handle)
+    return 0
+
+
+def create(options: Namespace) -> int:
+    """`warden create`."""
+    wanted = creation_arguments(options)
+    if options.grace_time:
+        wanted["grace_time"] = parse_duration(options.grace_time, field="--grace-time")
+    with closing(connect.open_client(options, start=True)) as client:
+        print(client.create(wanted.pop("handle"), **wanted).handle)
+    return 0
+
+
+def execute(options: Namespace) -> int:
+    """`warden exec`."""
+    job = job_arguments(options)
+    try:
+        with Signals() as signals, closing(connect.open_client(options)) as client:
+            container = client.container(options.handle)
+            if not options.detach:
+                return _run_job(container, options, job, signals)
+            print(container.spawn(job.pop("script_or_argv"), **job).id)
+            return 0
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+
+
+COMMANDS = {
+    "run": Command(
+        "[OPTION...] [--] [CMD...]",
+        "Runs CMD in a new container and removes the container afterwards. Without CMD, at a terminal, runs bash. Ends "
+        "with CMD's exit code,\n128+N for signal N, 124 for --timeout, 137 when memory ran out.",
+        (*CONTAINER, *JOB, "rm", "keep", "detach", "command"),
+        """
+warden run -- echo hello
+warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
+warden run -v ./src:/src:ro -w /src -- make check
+warden run -it -- bash
+warden run --json --script job.sh
+""",
+        run,
+    ),
+    "create": Command(
+        "[OPTION...]",
+        "Makes a container and prints its handle.",
+        (*CONTAINER, "grace_time"),
+        """
+warden create --name box --memory 256M
+warden create --image busybox --network none
+""",
+        create,
+    ),
+    "exec": Command(
+        "[OPTION...] HANDLE [--] CMD...",
+        "Runs CMD in a container that exists; ends as `warden run` does.",
+        (*JOB, "detach", "handle", "command"),
+        """
+warden exec box -- ls -l /
+warden exec -it box bash
+warden exec --timeout 2m --privileged box -- apt-get update
+""",
+        execute,
+    ),
+}
