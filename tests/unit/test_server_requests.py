@@ -21,7 +21,7 @@ from warden.protocol import warden_pb2 as pb
 from warden.protocol.framing import FrameParser
 from warden.server import listen
 from warden.server.server import Server
-from warden.testing.daemon import config_for, serving
+from warden.testing.serving import config_for, serving
 from warden.testing.fake_engine import FakeEngine
 
 

@@ -1,1 +1,1 @@
-"""The commands people type: parse, call the client, print, choose an exit code. No engine work happens here."""
+"""People's doors: parse arguments, print, exit codes."""

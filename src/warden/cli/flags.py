@@ -29,7 +29,10 @@ def parse_flags(message: Any, words: list[str]) -> None:
         position += 1
         holder, field, index = _resolve(message, flag)
         if field.type == field.TYPE_BOOL:
-            _store(holder, field, index, True, flag)
+            # The original's bools have no value; some of ours are true by default, so a value is accepted.
+            given = position < len(words) and words[position] in ("true", "false")
+            _store(holder, field, index, not given or words[position] == "true", flag)
+            position += given
             continue
         if position == len(words) or words[position].startswith("--"):
             raise BadInput(f"In flag: '{flag}', a value is missing.")

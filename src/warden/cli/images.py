@@ -36,7 +36,8 @@ def image(options: Namespace) -> int:
         raise BadInput(f"image {options.action}: which one?", hint=f"warden image {options.action} NAME")
     for name in options.image_names:
         if options.action == "build":
-            print(store.build(name, _progress).path)
+            store.build(name, _progress)
+            _progress(f"image {name} is built")
         else:
             store.remove(name)
     return 0

@@ -1,60 +1,160 @@
-"""A server on a socket of its own, in this event loop or in a thread; by default with a FakeEngine.
+"""A private `wardend`: its own socket, depot, images, cgroup parent and address pool, for a test or a demonstration.
 
-Owns starting and ending it. Everything between the socket and the engine is the real thing.
+Owns starting and stopping it. It destroys the containers that are left, because a daemon that stops leaves them alone.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from types import TracebackType
 
-from warden.server.config import Config
-from warden.server.server import Server
-from warden.testing.fake_engine import FakeEngine
+from warden.errors import EngineFault, WardenError
 
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
 
-def config_for(socket: str, **values: Any) -> Config:
-    """A configuration that listens on *socket*; *values* as Config.override takes them."""
-    return Config().override(server__unix_domain_path=socket, **values)
-
-
-@asynccontextmanager
-async def serving(socket: str, engine: FakeEngine | None = None, **values: Any) -> AsyncIterator[FakeEngine]:
-    """Serves in this event loop."""
-    engine = engine or FakeEngine()
-    server = Server(config_for(socket, **values), engine)
-    await server.start()
-    try:
-        yield engine
-    finally:
-        await server.close()
+_CONFIG = """\
+server:
+  unix_domain_path: {root}/warden.sock
+  container_depot_path: {root}/depot
+  images_path: {root}/images
+  cgroup_parent: {cgroup_parent}
+network:
+  pool_network: {pool}
+"""
 
 
-@contextmanager
-def serving_in_thread(socket: str, **values: Any) -> Iterator[FakeEngine]:
-    """Serves in a thread, for tests of blocking clients. The engine must only be looked at."""
-    engine = FakeEngine()
-    loop = asyncio.new_event_loop()
-    ready, stop = threading.Event(), asyncio.Event()
+class PrivateDaemon:
+    """Running inside the `with` block. Needs root.
 
-    async def run() -> None:
-        async with serving(socket, engine, **values):
-            ready.set()
-            await stop.wait()
+    *socket*, *depot*: where it is; *cgroup_parent*: the name of its cgroup; *log*: the file with all that it wrote.
+    Raises EngineFault when it does not come up, with the end of its log.
+    """
 
-    def work() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(run())
+    def __init__(self) -> None:
+        self.root = tempfile.mkdtemp(prefix="warden-private-")
+        self.socket = f"{self.root}/warden.sock"
+        self.depot = f"{self.root}/depot"
+        self.log = f"{self.root}/wardend.log"
+        self.config = f"{self.root}/warden.yml"
+        self.cgroup_parent = f"warden-private-{os.path.basename(self.root).removeprefix('warden-private-')}"
+        # A /24 by process number: several private daemons and the machine's own one must not share addresses.
+        pool = f"10.253.{os.getpid() % 256}.0/24"
+        with open(self.config, "w") as file:
+            file.write(_CONFIG.format(root=self.root, cgroup_parent=self.cgroup_parent, pool=pool))
+        self._process: subprocess.Popen[bytes] | None = None
 
-    thread = threading.Thread(target=work, name="test server")
-    thread.start()
-    try:
-        if not ready.wait(10):
-            raise RuntimeError("the test server did not start")
-        yield engine
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
+    @property
+    def pid(self) -> int:
+        """Of the daemon; 0 while none runs."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Starts it and waits until it listens; also again after `stop` or `kill`."""
+        reader, writer = os.pipe()
+        try:
+            with open(self.log, "ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "warden.cli.wardend", self.config, "--ready-fd", str(writer)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(writer,),
+                )
+            os.close(writer)
+            writer = -1
+            ready, _, _ = select.select([reader], [], [], START_TIMEOUT_S)
+            if not ready or not os.read(reader, 1):
+                self.kill()
+                raise EngineFault(f"wardend did not start: {self.log_tail()}")
+        finally:
+            os.close(reader)
+            if writer >= 0:
+                os.close(writer)
+
+    def log_tail(self) -> str:
+        """The last lines of its log."""
+        with open(self.log, "rb") as file:
+            return file.read()[-2000:].decode(errors="replace").strip()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash; containers go on."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> int:
+        """SIGTERM and its exit code; SIGKILL after 20 s. Containers go on."""
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        try:
+            code = self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise EngineFault(f"wardend did not stop within {STOP_TIMEOUT_S:.0f} s: {self.log_tail()}") from None
+        self._process = None
+        return code
+
+    def destroy_all(self) -> None:
+        """Destroys every container that it has."""
+        from warden.client.blocking import Client
+
+        client = Client(self.socket)
+        try:
+            for handle in client.list():
+                client.container(handle).destroy()
+        finally:
+            client.close()
+
+    def _remove_cgroups(self) -> None:
+        """The empty parent directories; one that is not empty stays, for the leak check to find."""
+        from warden.testing.leaks import look
+
+        for directory in sorted(look(self.cgroup_parent).cgroups, key=len, reverse=True):
+            for _ in range(50):
+                try:
+                    os.rmdir(directory)
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.02)  # EBUSY for a moment after the last process ended
+
+    def __enter__(self) -> PrivateDaemon:
+        try:
+            self.start()
+        except BaseException:
+            self._clean()
+            raise
+        return self
+
+    def _clean(self) -> None:
+        self._remove_cgroups()
+        from warden.testing.leaks import look
+
+        if not look(self.cgroup_parent, self.root).mounts:  # never remove through a mount that was left
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._process is not None and self._process.poll() is None:
+                self.destroy_all()
+        except WardenError as failure:
+            if error is None:
+                raise
+            error.add_note(f"destroying what was left failed too: {failure}")
+        finally:
+            try:
+                self.stop()
+            finally:
+                self._clean()
