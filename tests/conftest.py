@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from warden.testing import leaks
+from warden.testing.daemon import PrivateDaemon
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -35,11 +37,8 @@ def leak_check() -> Iterator[LeakCheck]:
         assert not found, f"left behind: {found}"
 
 
-@pytest.fixture
-def daemon() -> Iterator[object]:
-    """A running private `wardend` (warden.testing.daemon.PrivateDaemon); after the test nothing may be left of it."""
-    from warden.testing.daemon import PrivateDaemon
-
+@contextmanager
+def checked_daemon() -> Iterator[PrivateDaemon]:
     private = PrivateDaemon()
     before = leaks.look(private.cgroup_parent, private.root)
     with private:
@@ -47,3 +46,17 @@ def daemon() -> Iterator[object]:
     found = leaks.leaks(before, private.cgroup_parent, private.root)
     assert not found, f"left behind: {found}"
     assert not os.path.exists(private.root), f"{private.root} was left behind"
+
+
+@pytest.fixture
+def daemon() -> Iterator[PrivateDaemon]:
+    """A running private `wardend` for one test; afterwards nothing may be left of it."""
+    with checked_daemon() as private:
+        yield private
+
+
+@pytest.fixture(scope="module")
+def shared_daemon() -> Iterator[PrivateDaemon]:
+    """The same for all tests of a module that do not disturb one another."""
+    with checked_daemon() as private:
+        yield private

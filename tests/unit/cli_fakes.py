@@ -1,0 +1,162 @@
+"""A client without a daemon: it behaves as warden.client.blocking promises, for tests of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from warden.errors import UnknownHandle, WardenError
+from warden.model.info import Info, JobInfo, MemoryUse, State
+from warden.model.job import Chunk, JobResult, Verdict
+from warden.model.spec import ContainerSpec
+
+
+@dataclass
+class World:
+    """What the fakes share: what a job will do, and what was asked."""
+
+    result: JobResult = field(default_factory=lambda: JobResult(0, Verdict.EXITED))
+    chunks: tuple[Chunk, ...] = ()
+    fail_spawn: WardenError | None = None
+    during_job: Any = None  # called between the first and the second chunk
+    info: Info | None = None
+    containers: list[str] = field(default_factory=list)
+    created: list[tuple[str | None, dict[str, Any]]] = field(default_factory=list)
+    spawned: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+    signals: list[int] = field(default_factory=list)
+    kills: int = 0
+    calls: list[Any] = field(default_factory=list)
+    replies: list[Any] = field(default_factory=list)
+    stopped: list[tuple[str, bool]] = field(default_factory=list)
+    open_clients: int = 0
+
+
+class FakeStream:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.written = b""
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for index, chunk in enumerate(self._world.chunks):
+            yield chunk
+            if index == 0 and self._world.during_job:
+                self._world.during_job()
+        self.result = self._world.result
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close_stdin(self) -> None:
+        self.closed = True
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._world.calls.append(("resize", rows, columns))
+
+
+class FakeJob:
+    def __init__(self, world: World, job_id: int = 7) -> None:
+        self.id = job_id
+        self._world = world
+
+    def stream(self) -> FakeStream:
+        return FakeStream(self._world)
+
+    attach = stream
+
+    def signal(self, number: int, tree: bool = True) -> None:
+        assert tree
+        self._world.signals.append(number)
+
+    def kill(self) -> None:
+        self._world.kills += 1
+
+
+class FakeContainer:
+    def __init__(self, world: World, handle: str) -> None:
+        self.handle = handle
+        self._world = world
+
+    def __enter__(self) -> FakeContainer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    def spawn(self, script_or_argv: Any, **options: Any) -> FakeJob:
+        if self._world.fail_spawn:
+            raise self._world.fail_spawn
+        self._world.spawned.append((script_or_argv, options))
+        return FakeJob(self._world)
+
+    def job(self, job_id: int) -> FakeJob:
+        return FakeJob(self._world, job_id)
+
+    def info(self) -> Info:
+        if self._world.info is None:
+            raise UnknownHandle()
+        return self._world.info
+
+    def logs(self, job: int | None = None, follow: bool = False) -> Iterator[Chunk]:
+        self._world.calls.append(("logs", job, follow))
+        yield from self._world.chunks
+
+    def stop(self, kill: bool = False) -> None:
+        self._world.stopped.append((self.handle, kill))
+
+    def destroy(self) -> None:
+        if self.handle not in self._world.containers:
+            raise UnknownHandle()
+        self._world.containers.remove(self.handle)
+
+
+class FakeClient:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        world.open_clients += 1
+
+    def create(self, handle: str | None = None, **options: Any) -> FakeContainer:
+        self._world.created.append((handle, options))
+        self._world.containers.append(handle or "generated")
+        return FakeContainer(self._world, handle or "generated")
+
+    def container(self, handle: str) -> FakeContainer:
+        return FakeContainer(self._world, handle)
+
+    def containers(self) -> list[Info]:
+        return [self._world.info] if self._world.info else []
+
+    def ping(self) -> None:
+        self._world.calls.append("ping")
+
+    def call(self, message: Any) -> Any:
+        self._world.calls.append(message)
+        return self._world.replies.pop(0)
+
+    def call_stream(self, message: Any) -> Iterator[Any]:
+        self._world.calls.append(message)
+        yield from self._world.replies
+
+    def close(self) -> None:
+        self._world.open_clients -= 1
+
+
+def some_info(**changes: Any) -> Info:
+    given: dict[str, Any] = {
+        "handle": "box",
+        "id": "18abc",
+        "state": State.ACTIVE,
+        "spec": ContainerSpec(handle="box"),
+        "created": 1_700_000_000.0,
+        "path": "/depot/18abc",
+        "container_ip": "10.254.0.2",
+        "host_ip": "10.254.0.1",
+        "pid": 4711,
+        "memory": MemoryUse(current=1 << 20, peak=2 << 20, limit=64 << 20, oom_kills=1),
+        "jobs": (JobInfo(1, "sleep 9", True, 1.0), JobInfo(2, "true", False, 2.0, 0, "exited")),
+    }
+    return Info(**(given | changes))

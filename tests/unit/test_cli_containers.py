@@ -1,0 +1,137 @@
+"""`warden ps`, `info`, `logs`, `stop`, `destroy`, `image`, `doctor`, `ping`, `version`, and every help text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from cli_fakes import FakeClient, World, some_info
+
+from warden.cli import connect, containers, output
+from warden.cli.main import COMMANDS, main, overview
+from warden.model.info import State
+from warden.model.job import Chunk
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World(containers=["box", "web"], info=some_info())
+    monkeypatch.setattr(connect, "open_client", lambda *_, **__: FakeClient(made))
+    yield made
+    assert made.open_clients == 0, "every client is closed"
+
+
+@pytest.mark.usefixtures("world")
+def test_ps_is_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers.time, "time", lambda: 1_700_000_000.0 + 7300)
+    assert main(["ps"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "HANDLE  STATE   IMAGE  ADDRESS     MEMORY   LIMIT     JOBS  AGE",
+        "box     active  host   10.254.0.2  1.0 MiB  64.0 MiB  1/2   2 h",
+    ]
+
+
+def test_ps_hides_stopped_containers_unless_all(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.info = some_info(state=State.STOPPED)
+    main(["ps", "-q"])
+    assert capsys.readouterr().out == ""
+    main(["ps", "-aq"])
+    assert capsys.readouterr().out == "box\n"
+
+
+@pytest.mark.usefixtures("world")
+def test_ps_and_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["ps", "--json"])
+    (listed,) = json.loads(capsys.readouterr().out)
+    main(["info", "--json", "box"])
+    assert json.loads(capsys.readouterr().out) == listed
+    assert listed["memory"] == {"current": 1 << 20, "peak": 2 << 20, "limit": 64 << 20, "oom_kills": 1}
+    assert listed["jobs"][1] == {
+        "id": 2,
+        "command": "true",
+        "running": False,
+        "started": 2.0,
+        "exit_status": 0,
+        "verdict": "exited",
+    }
+
+
+@pytest.mark.usefixtures("world")
+def test_info_shows_what_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "box"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "state:     active" in lines
+    assert "limit:     64.0 MiB" in lines
+    assert "2    exited 0  true" in lines
+
+
+def test_unknown_handle_is_a_sentence_and_code_3(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.info = None
+    assert main(["info", "ghost"]) == 3
+    assert capsys.readouterr().err == "warden: unknown handle\n"
+
+
+def test_logs_are_bytes_on_their_streams(world: World, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    world.chunks = (Chunk("stdout", b"\xffout"), Chunk("stderr", b"err"))
+    assert main(["logs", "--job", "3", "-f", "box"]) == 0
+    assert capfdbinary.readouterr() == (b"\xffout", b"err")
+    assert world.calls == [("logs", 3, True)]
+
+
+def test_destroy_tries_every_handle(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["destroy", "ghost", "box", "web"]) == 3
+    assert world.containers == []
+    assert capsys.readouterr().err == "warden: ghost: unknown handle\n"
+
+
+def test_stop(world: World) -> None:
+    assert main(["stop", "--kill", "box"]) == 0
+    assert world.stopped == [("box", True)]
+
+
+def test_ping_is_silent(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ping"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert world.calls == ["ping"]
+
+
+def test_the_overview_names_every_command() -> None:
+    for name, (_, summary) in COMMANDS.items():
+        assert f"  {name:<9}{summary}\n" in overview()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    out, _ = capsys.readouterr()
+    assert ended.value.code == 0
+    assert out.startswith(f"usage: warden {name}")
+    assert f"warden {name}" in out.partition("examples:\n")[2]
+
+
+def test_no_command_shows_the_overview_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().out == overview()
+    assert main(["help"]) == main(["--help"]) == 0
+
+
+def test_table_has_no_blanks_at_line_ends() -> None:
+    assert output.table(("A", "B"), [("x", ""), ("long", "y")]) == "A     B\nx\nlong  y\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (59.9, "59 s"), (60, "1 min"), (7199, "1 h"), (86400 * 3, "3 d")]
+)
+def test_age(seconds: float, text: str) -> None:
+    assert containers.age(seconds) == text
+
+
+def test_colours_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert output.colour("x", "red") == "x"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert output.colour("x", "red") == "\033[31mx\033[0m"
+    monkeypatch.setenv("NO_COLOR", "")
+    assert output.colour("x", "red") == "x"
