@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from warden.cli import output
 from warden.cli.signals import Signals
 from warden.cli.terminal import RawTerminal, window_size
-from warden.errors import WardenError
+from warden.errors import EngineFault, WardenError
 from warden.model.job import Chunk, Usage, Verdict
 from warden.model.size import format_size
 
@@ -146,7 +146,7 @@ def follow(job: JobHandle, signals: Signals, sink: Callable[[Chunk], None], *, i
         stream = job.stream()
         for chunk in stream:
             sink(chunk)
-        return stream.result
+        return _result(stream.result)
     duplex = job.attach()
     with ExitStack() as stack:
         if tty:
@@ -158,7 +158,13 @@ def follow(job: JobHandle, signals: Signals, sink: Callable[[Chunk], None], *, i
         for chunk in duplex:
             sink(chunk)
         signals.forward(None)
-    return duplex.result
+    return _result(duplex.result)
+
+
+def _result(result: Ended | None) -> Ended:
+    if result is None:
+        raise EngineFault("job: its output ended without a result")
+    return result
 
 
 def as_json(handle: str, result: Ended, collected: Collected) -> dict[str, object]:

@@ -26,7 +26,7 @@ def container_spec(options: Namespace) -> ContainerSpec:
         mounts=wanted["mounts"],
         limits=Limits(wanted["memory"], OomPolicy(wanted["oom_policy"])),
         network=NetworkMode(wanted["network"]),
-        user_namespace=wanted["user_namespace"],
+        user_namespace=wanted["user_namespace"] is not False,
     )
 
 

@@ -44,7 +44,7 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "hostname": options.hostname,
         "network": options.network,
         "oom_policy": options.oom_policy or "kill_job",
-        "user_namespace": not options.no_user_namespace,
+        "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
     }
     if options.image and options.rootfs:
         raise BadInput("--image and --rootfs exclude each other")
