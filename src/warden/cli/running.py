@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
 from warden.cli.options import CONTAINER, JOB, Command, read_script, split_env, split_rlimits
 from warden.cli.signals import Interrupted, Signals
 from warden.cli.terminal import window_size
-from warden.errors import BadInput
+from warden.errors import BadInput, WardenError
 from warden.model.job import Verdict
 from warden.model.size import parse_duration, parse_size
 
@@ -98,7 +98,8 @@ def _run_job(container: Container, options: Namespace, job: dict[str, Any], sign
     try:
         result = jobs.follow(running, signals, sink, interactive=options.interactive, tty=options.tty)
     except BrokenPipeError:
-        running.kill()  # nobody reads the output any more
+        with suppress(WardenError):  # nobody reads the output any more; the job may have ended by itself
+            running.kill()
         raise
     finally:
         signals.forward(None)
