@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from warden.errors import ImageError
-from warden.rootfs.etc import container_files, write_upper
+from warden.rootfs.etc import container_files, read_in_container, write_upper
 from warden.rootfs.images import Image, ImageStore
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -84,3 +85,18 @@ def test_the_upper_directory_belongs_to_the_containers_users(tmp_path: Path) -> 
     modes = {name: stat.S_IMODE(found[name].st_mode) for name in ("etc", "home", "home/vcap", "etc/passwd")}
     assert modes == {"etc": 0o751, "home": 0o711, "home/vcap": 0o755, "etc/passwd": 0o644}
     assert b"vcap:x:20000:20000::/home/vcap:/bin/bash" in (upper / "etc/passwd").read_bytes()
+
+
+def test_nothing_that_the_container_mounted_is_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(tmp_path / "etc")], check=True)
+    root_fd = os.open(tmp_path, os.O_PATH)
+    try:
+        (tmp_path / "etc/passwd").write_text("mounted")
+        with pytest.raises(OSError, match=r"[Cc]ross-device") as caught:
+            read_in_container(root_fd, "etc/passwd")
+        assert caught.value.errno == errno.EXDEV
+        assert read_in_container(root_fd, "etc/passwd", follow_mounts=True) == b"mounted"
+    finally:
+        os.close(root_fd)
+        subprocess.run(["umount", str(tmp_path / "etc")], check=True)

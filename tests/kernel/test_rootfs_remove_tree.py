@@ -66,3 +66,18 @@ def test_a_mount_is_never_entered(tmp_path: Path, kind: str) -> None:
     assert (outside / "precious").read_text() == "kept"
     remove_tree(str(tmp_path / "tree"))
     assert os.listdir(tmp_path) == ["outside"]
+
+
+def test_an_immutable_file_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "tree" / "file"
+    file.parent.mkdir()
+    file.touch()
+    if subprocess.run(["chattr", "+i", str(file)], check=False, capture_output=True).returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        with pytest.raises(KernelRefused) as caught:
+            remove_tree(str(file.parent))
+    finally:
+        subprocess.run(["chattr", "-i", str(file)], check=True)
+    assert (caught.value.errno, caught.value.target) == (errno.EPERM, str(file))
+    assert "chattr" in caught.value.hint

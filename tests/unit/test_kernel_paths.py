@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from warden.errors import KernelRefused
 from warden.kernel import paths
 from warden.kernel.paths import open_in_root, openat2, remove_tree
 
@@ -154,4 +156,40 @@ def test_a_directory_larger_than_a_batch_goes(tmp_path: Path, monkeypatch: pytes
         (tree / f"file-{number}").touch()
         (tree / "directory-0" / f"file-{number}").touch()
     remove_tree(str(tree))
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_may_not_go_to_the_top_goes_as_high_as_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_deep(tmp_path / "tree", 200)
+    top = (tmp_path / "tree").stat().st_ino
+    real = os.rename
+    moved: list[str] = []
+
+    def like_a_subvolume(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if os.fstat(dst_dir_fd).st_ino == top:
+            raise OSError(errno.EXDEV, "told to fail")
+        real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        moved.append(target)
+
+    monkeypatch.setattr(os, "rename", like_a_subvolume)
+    remove_tree(str(tmp_path / "tree"))
+    assert os.listdir(tmp_path) == []
+    assert moved
+
+
+def test_a_tree_that_cannot_be_moved_says_so_and_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_deep(tmp_path / "tree", 40)
+
+    def refuse(*names: str, **directories: int) -> None:
+        raise OSError(errno.EROFS, "told to fail")
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        with pytest.raises(KernelRefused) as caught:
+            remove_tree(str(tmp_path / "tree"))
+    assert (caught.value.operation, caught.value.errno) == ("rename", errno.EROFS)
+    assert caught.value.target.startswith(str(tmp_path / "tree" / "x"))
+    assert len(os.listdir("/proc/self/fd")) == before
+    remove_tree(str(tmp_path / "tree"))
     assert os.listdir(tmp_path) == []

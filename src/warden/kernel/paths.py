@@ -33,6 +33,10 @@ _ATTEMPTS = 64
 
 _DEPTH = 32  # levels descended, and so descriptors held, before a directory is moved up
 _BATCH = 65536  # names held of one directory at a time
+_HINTS = {
+    errno.EBUSY: "something is mounted there, umount it",
+    errno.EPERM: "it may be immutable, chattr -i -a lets it go",
+}
 _RESCANS = 4096  # full batches, or races with a writer, before giving up
 
 
@@ -125,7 +129,7 @@ class _Removal:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 self._unlink(parent_fd, name)
             elif error.errno == errno.EXDEV:
-                raise self._refused("rmdir", name, errno.EBUSY, "something is mounted there, umount it") from None
+                raise self._refused("rmdir", name, errno.EBUSY) from None
             elif error.errno != errno.ENOENT:
                 raise self._refused("open", name, error.errno) from None
             return
@@ -182,9 +186,9 @@ class _Removal:
                 return
         raise self._refused("rename", name, errno.EXDEV)
 
-    def _refused(self, operation: str, name: str, error: int | None, hint: str = "") -> KernelRefused:
+    def _refused(self, operation: str, name: str, error: int | None) -> KernelRefused:
         parts = [self._head, *(frame.name for frame in self._stack), name]
         target = os.path.join(*(part for part in parts if part))
-        if error == errno.EBUSY and not hint:
-            hint = "something is mounted there, umount it"
-        return KernelRefused(operation, repr(target) if not target.isprintable() else target, error or 0, hint=hint)
+        return KernelRefused(
+            operation, repr(target) if not target.isprintable() else target, error or 0, hint=_HINTS.get(error or 0, "")
+        )

@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -179,7 +180,7 @@ def _build(name: str, directory: str, recipe: Callable[[str, Progress], Recipe],
         os.mkdir(root)
         try:
             made = recipe(root, progress)
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             raise ImageError(f"image {name}: {error}") from error
         Generation(work, made, time.time(), tree_size(root)).write()
         final = os.path.join(directory, f"{time.time_ns():x}")
