@@ -365,6 +365,18 @@ def test_parent_stays_while_a_container_is_there(group: ContainerGroup, manager:
     assert directories() == before
 
 
+def test_parent_stays_while_a_supervisor_is_there(manager: Manager) -> None:
+    before = directories()
+    supervisor = Child(JobGroup((), "", 0, lambda killed: None), sleep).ready()
+    for place in [*manager.supervisor_joins(), *filter(None, [manager.supervisor_into()])]:
+        file = place if place.endswith("/tasks") else f"{place}/cgroup.procs"
+        Path(file).write_text(str(supervisor.pid))
+    manager.remove_parent_if_empty()
+    assert directories() == before
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert supervisor.wait() == -signal.SIGKILL
+
+
 def test_nested_parent_goes_with_what_was_made_above_it() -> None:
     manager = Manager(f"{PARENT}/inner/warden")
     manager.prepare()

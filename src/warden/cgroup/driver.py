@@ -10,7 +10,7 @@ import errno
 import time
 from pathlib import PurePosixPath
 
-from warden.cgroup import files
+from warden.cgroup import files, kill
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.layout import Hierarchy, Layout, detect
 from warden.cgroup.watch import OomWatch
@@ -142,10 +142,10 @@ def _explained(path: str, error: KernelRefused) -> KernelRefused:
 
 
 def _remove_if_empty(path: str) -> bool:
-    try:
-        files.remove_group(path, timeout_s=0)
-    except KernelRefused as error:
-        if error.errno == errno.EBUSY:
+    """Without recursion: what another process makes below *path* meanwhile stays, and *path* with it."""
+    deadline = time.monotonic() + files.REMOVE_TIMEOUT_S
+    while not files.remove_empty(path):
+        if files.subgroups(path) or kill.pids(path) or time.monotonic() > deadline:
             return False
-        raise
+        time.sleep(0.001)
     return True

@@ -117,6 +117,14 @@ def remove_group(path: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
             pause = min(2 * pause, 0.02)
 
 
+def remove_empty(path: str) -> bool:
+    """One rmdir(2), nothing below is touched; False when the group is in use; raises KernelRefused."""
+    error = _rmdir(path)
+    if error is not None and error.errno != errno.EBUSY:
+        raise refused("rmdir", path, error)
+    return error is None
+
+
 def _rmdir(path: str) -> OSError | None:
     try:
         os.rmdir(path)
