@@ -17,12 +17,12 @@ BINARY = Path("warden/_native/wshd")
 def build_wshd(target: Path) -> None:
     """Compile native/ to *target*, an absolute path."""
     if not any(shutil.which(name) for name in ("musl-gcc", "cc")) or not shutil.which("make"):
-        raise SystemExit("build wshd: a C compiler and make are needed (on Debian and Ubuntu: apt install musl-tools make)")
+        raise SystemExit("build wshd: a C compiler and make are needed (Debian, Ubuntu: apt install musl-tools make)")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         subprocess.run(["make", "-s", "-C", str(HERE / "native"), f"BIN={target}", str(target)], check=True)
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"build wshd: make ended with status {error.returncode}, see the compiler's messages above") from None
+        raise SystemExit(f"build wshd: make ended with {error.returncode}, see its messages above") from None
 
 
 class BuildWithWshd(build_py):

@@ -53,7 +53,9 @@ class Undo:
     def __enter__(self) -> Undo:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.run()
         if error is not None:
             for name, failure in self.failures:

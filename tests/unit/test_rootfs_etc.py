@@ -179,7 +179,7 @@ def test_what_is_no_small_file_is_refused_at_once(lower: Path, root_fd: int, kin
         path.touch()
         os.truncate(path, 1 << 40)
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is compared below
+    with pytest.raises(OSError) as caught:
         read_in_container(root_fd, "etc/object")
     assert caught.value.errno == number
     assert len(os.listdir("/proc/self/fd")) == before

@@ -125,7 +125,7 @@ def _enable_racing(path: str, wanted: frozenset[str]) -> None:
     """Enable *wanted* below *path*; another writer of cgroup.subtree_control may be at work on the same file."""
     for left in reversed(range(_TRIES)):
         if wanted <= set(files.read(f"{path}/cgroup.subtree_control").split()):
-            return
+            return None
         try:
             return enable_controllers(path, wanted)
         except KernelRefused as error:

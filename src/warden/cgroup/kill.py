@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from warden.cgroup import files
 from warden.cgroup.tables import parse_flat
@@ -100,10 +100,8 @@ def _pidfd_open(pid: int) -> int | None:
 
 
 def _send(handle: int, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        pass
 
 
 @contextmanager

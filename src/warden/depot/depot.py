@@ -121,7 +121,8 @@ class Depot:
             os.chmod(self.path, 0o711)
             self._lock_fd = os.open(f"{self.path}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise KernelRefused("open", self.path, error.errno or 0, hint="the depot must be a directory of root") from error
+            hint = "the depot must be a directory of root"
+            raise KernelRefused("open", self.path, error.errno or 0, hint=hint) from error
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -104,6 +104,6 @@ def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
-    limits = {**data["limits"], "oom_policy": OomPolicy(data["limits"]["oom_policy"])}
+    limits = Limits(**{**data["limits"], "oom_policy": OomPolicy(data["limits"]["oom_policy"])})
     mounts = tuple(Mount(**mount) for mount in data["mounts"])
-    return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": Limits(**limits), "mounts": mounts})
+    return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts})

@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
@@ -20,7 +21,7 @@ from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links
-from warden.plan.container import Batch, Bind, Placement, container_plan
+from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.steps import Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
 from warden.rootfs import etc
@@ -61,14 +62,15 @@ def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
             kind = os.stat(mount.source).st_mode
         except OSError as error:
             raise BadInput(f"Source path for bind mount does not exist: {mount.source}") from error
-        binds.append(Bind(mount.source, mount.target, mount.read_only, stat.S_ISDIR(kind), required_map=not mount.read_only))
+        id_map = IdMap.WELCOME if mount.read_only else IdMap.NEEDED
+        binds.append(Bind(mount.source, mount.target, mount.read_only, stat.S_ISDIR(kind), id_map))
     return tuple(binds)
 
 
-def placement(site: Site, order: Order, binds: tuple[Bind, ...]) -> Placement:
+def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...]) -> Placement:
     """Where the container goes, as its plan needs it."""
     snapshot, link = order.snapshot, order.attachment
-    image_binds = tuple(Bind(m.source, m.target, m.read_only, required_map=False) for m in order.image.binds)
+    image_binds = tuple(Bind(m.source, m.target, m.read_only, id_map=IdMap.NONE) for m in order.image.binds)
     if link is not None:
         host, inside = link.host_batch(), link.container_batch()
     else:
@@ -79,8 +81,8 @@ def placement(site: Site, order: Order, binds: tuple[Bind, ...]) -> Placement:
         hostname=snapshot.hostname,
         id_base=snapshot.id_base,
         binds=image_binds + binds,
-        joins=tuple(site.cgroups.supervisor_joins()),
-        into=site.cgroups.supervisor_into(),
+        joins=tuple(cgroups.supervisor_joins()),
+        into=cgroups.supervisor_into(),
         host_network=None if host is None else Batch(host.messages, host.text),
         container_network=Batch(inside.messages, inside.text),
     )
@@ -89,14 +91,14 @@ def placement(site: Site, order: Order, binds: tuple[Bind, ...]) -> Placement:
 def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
     """Makes the container's directory, cgroups and PID 1. Raises WardenError; then nothing is left."""
     base = order.snapshot.id_base
-    plan = container_plan(order.snapshot.spec, placement(site, order, binds))
+    plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds))
     with Undo() as undo:
         undo.add("container directory", site.depot.discard, order.directory)
         try:
             order.directory.make(base)
             _write_etc(site, order, base or 0)
         except OSError as error:
-            raise KernelRefused(f"create: write {error.filename or order.directory.path}", "", error.errno or 0) from error
+            raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
         order.group.create()
         undo.add("cgroups", order.group.remove)
         order.group.set_limits(order.snapshot.spec.limits)

@@ -292,7 +292,7 @@ class Container:
         return True
 
     async def destroy(self) -> None:
-        """Kills and removes everything. Goes on after errors and raises the first; can be called again, also after success."""
+        """Kills and removes everything. Goes on after errors and raises the first; twice is fine."""
         self._destroying = True
         self._kill_init()  # before the lock: a stop that waits for its processes ends with them
         async with self._changing:

@@ -1,4 +1,4 @@
-"""The engine: a registry of containers over one depot. Usable with or without a daemon; satisfies server.ports.Engine."""
+"""The engine: a registry of containers over one depot, with or without a daemon. It is what server.ports asks for."""
 
 from __future__ import annotations
 

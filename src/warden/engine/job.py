@@ -224,9 +224,9 @@ class Job:
         """Its PID 1 is gone, and with it every process."""
         if self._result is None:
             self._cause = self._cause or cause
-            usage = self._cgroup_usage()
-            wall = time.time() - self.started_at
-            self._conclude(None, Usage(usage.cpu_user_s, usage.cpu_system_s, wall, usage.peak_memory_bytes), usage.oom_kills, detail)
+            use = self._cgroup_usage()
+            usage = Usage(use.cpu_user_s, use.cpu_system_s, time.time() - self.started_at, use.peak_memory_bytes)
+            self._conclude(None, usage, use.oom_kills, detail)
 
     def _conclude(self, status: int | None, usage: Usage, oom_kills: int, detail: str = "") -> None:
         if self._deadline is not None:

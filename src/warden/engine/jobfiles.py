@@ -11,10 +11,8 @@ from warden.model.job import JobResult, JobSpec, Usage, Verdict
 
 def command_text(spec: JobSpec) -> str:
     """A short text of what runs, for people."""
-    if spec.argv:
-        text = " ".join(spec.argv)
-    else:
-        text = (spec.script or b"").decode(errors="replace").strip().split("\n", 1)[0]
+    first_line = (spec.script or b"").decode(errors="replace").strip().split("\n", 1)[0]
+    text = " ".join(spec.argv) or first_line
     return text[:80].encode(errors="replace").decode(errors="replace")
 
 

@@ -65,7 +65,8 @@ def _look(site: Site, directory: ContainerDirectory) -> Found | None:
     pidfd = init_of(directory)
     if snapshot is not None and pidfd is not None:
         return Found(snapshot, directory, pidfd)
-    log.warning("container directory %s: %s; it is removed", directory.path, "half made" if snapshot is None else "PID 1 is gone")
+    reason = "half made" if snapshot is None else "PID 1 is gone"
+    log.warning("container directory %s: %s; it is removed", directory.path, reason)
     remove(site, directory, pidfd)
     return None
 

@@ -9,12 +9,12 @@ from warden.plan.steps import Op, Plan
 
 #: (operation, errno) → remedy. None as operation: for every operation.
 _REMEDIES: dict[tuple[Op | None, int], str] = {
-    (Op.BIND, errno.EINVAL): "its file system cannot be id-mapped; use a copy on ext4, xfs, btrfs or tmpfs, or --no-user-namespace",
+    (Op.BIND, errno.EINVAL): "its file system cannot be id-mapped: take ext4, xfs, btrfs, tmpfs, or no user namespace",
     (Op.BIND, errno.ENOENT): "the source does not exist on the host, or the target could not be made",
     (Op.CLONE, errno.ENOSPC): "too many namespaces: raise /proc/sys/user/max_*_namespaces",
     (Op.CLONE, errno.EPERM): "namespaces are forbidden to this process; `warden doctor` says by what",
     (Op.MOUNT, errno.EPERM): "the host hides part of /proc or forbids mounts in user namespaces; see `warden doctor`",
-    (Op.MOUNT, errno.EINVAL): "the file system of the depot cannot carry an overlay; put the depot on ext4, xfs, btrfs or tmpfs",
+    (Op.MOUNT, errno.EINVAL): "the depot's file system cannot carry an overlay; put it on ext4, xfs, btrfs or tmpfs",
     (Op.MOUNT, errno.ENODEV): "the kernel has no such file system; load its module",
     (Op.NETLINK, errno.EEXIST): "an interface or address of that name exists already; `ip link` shows it",
     (Op.NETLINK, errno.EOPNOTSUPP): "the kernel has no veth; load its module: modprobe veth",

@@ -47,7 +47,8 @@ class Pools:
     def take_range(self) -> int:
         slot = self.ranges.acquire(time.monotonic())
         if slot is None:
-            raise PoolExhausted("no range of host ids available", hint="raise user.id_range_count, or destroy containers")
+            hint = "raise user.id_range_count, or destroy containers"
+            raise PoolExhausted("no range of host ids available", hint=hint)
         return self.first_id + slot * ID_COUNT
 
     def give_range(self, base: int) -> None:

@@ -146,7 +146,7 @@ def _failure(container: Container, plan: Plan, spec: JobSpec, record: Record) ->
         program = spec.argv[0] if spec.argv else container.snapshot.shell
         return JobFailed(f"exec {program}: {reason}", hint="is it in the image, executable, and on PATH?")
     if step is not None and step.op is Op.CHDIR:
-        return JobFailed(f"{step.text}: {reason}", hint="the directory must exist in the container and be open to the job's user")
+        return JobFailed(f"{step.text}: {reason}", hint="it must exist in the container and be open to the job's user")
     return refusal(plan, record.step, record.error, doing=f"job {record.job}")
 
 

@@ -21,7 +21,8 @@ def parse_size(text: str | int, *, field: str = "size") -> int:
         match = _SIZE.fullmatch(str(text))
         if match is None:
             raise BadInput(f"{field}: {text!r} is not a size", hint="a number with K, M, G or T, such as 64M")
-        value = int(float(match[1]) * _UNITS[match[2].lower()]) if "." in match[1] else int(match[1]) * _UNITS[match[2].lower()]
+        unit = _UNITS[match[2].lower()]
+        value = int(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
     if not 0 <= value <= MAX_BYTES:
         raise BadInput(f"{field}: {text!r} is out of range", hint=f"0 to {MAX_BYTES} bytes")
     return value

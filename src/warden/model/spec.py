@@ -72,6 +72,7 @@ class ContainerSpec:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
             raise BadInput(f"handle: {self.handle!r} is not usable", hint="1 to 1024 characters without NUL")
         if self.hostname is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.hostname):
-            raise BadInput(f"hostname: {self.hostname!r} is not usable", hint="1 to 64 letters, digits, dots and dashes")
+            hint = "1 to 64 letters, digits, dots and dashes"
+            raise BadInput(f"hostname: {self.hostname!r} is not usable", hint=hint)
         if self.rootfs is not None and not self.rootfs.startswith("/"):
             raise BadInput(f"rootfs: {self.rootfs!r} is not an absolute path")

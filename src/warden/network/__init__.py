@@ -1,1 +1,1 @@
-"""Addresses, links and names of containers: pools and netlink messages as pure data; wshd sends them (docs/plan-format.md)."""
+"""Addresses and links of containers: pools and netlink messages as pure data, which wshd sends."""

@@ -65,7 +65,8 @@ class Attachment:
             ]
         )
         pair = f"ip link add {self.host_name} type veth peer name {self.container_name} netns CHILD"
-        return Batch(messages, f"{pair}; ip address add {address} dev {self.host_name}; ip link set {self.host_name} up")
+        up = f"ip address add {address} dev {self.host_name}; ip link set {self.host_name} up"
+        return Batch(messages, f"{pair}; {up}")
 
     def container_batch(self) -> Batch:
         """Run by the child in its own namespace."""

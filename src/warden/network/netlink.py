@@ -62,7 +62,8 @@ Message = tuple[int, int, bytes]
 
 def add_veth(name: str, index: int, peer: str, peer_index: int, *, netns_fd: int, mtu: int) -> Message:
     """ip link add NAME type veth peer name PEER netns FD: the peer is born where it belongs, moving one costs 16 ms."""
-    peer_data = ifinfo(index=peer_index) + text(IFLA_IFNAME, peer) + number(IFLA_MTU, mtu) + number(IFLA_NET_NS_FD, netns_fd)
+    peer_data = ifinfo(index=peer_index) + text(IFLA_IFNAME, peer) + number(IFLA_MTU, mtu)
+    peer_data += number(IFLA_NET_NS_FD, netns_fd)
     data = attribute(IFLA_INFO_DATA | NESTED, attribute(VETH_INFO_PEER | NESTED, peer_data))
     info = attribute(IFLA_LINKINFO | NESTED, text(IFLA_INFO_KIND, "veth") + data)
     body = ifinfo(index=index) + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu) + info

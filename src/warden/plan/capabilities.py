@@ -28,5 +28,6 @@ def capability_names(bits: int) -> list[str]:
 #: What root of a container keeps: enough to install packages, change users and serve a low port, nothing that
 #: configures the kernel. All of it counts only inside the container's user namespace.
 CONTAINER_ROOT = capability_set(
-    "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service net_raw sys_chroot audit_write setfcap".split()
+    "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service net_raw sys_chroot audit_write "
+    "setfcap".split()
 )

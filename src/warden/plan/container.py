@@ -7,6 +7,7 @@ before (mount_namespaces(7)).
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,15 +40,26 @@ READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 NOTHING = flags.MS_NOSUID | flags.MS_NODEV | flags.MS_NOEXEC
 
 
+class IdMap(enum.Enum):
+    """Whether owners are shifted into the container's ids: seen inside as they are on the host."""
+
+    NEEDED = "needed"  # or the container could not write as anybody
+    WELCOME = "welcome"  # as it is where the file system cannot
+    NONE = "none"  # root inside must not read what only root of the host may
+
+
+_BIND_FLAGS = {IdMap.NEEDED: BIND_IDMAP, IdMap.WELCOME: BIND_TRY_IDMAP, IdMap.NONE: BIND_RECURSIVE}
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A directory or file of the host in the container. *required_map*: an id map is needed, not only nice."""
+    """A directory or file of the host in the container."""
 
     source: str
     target: str
     read_only: bool
     is_directory: bool = True
-    required_map: bool = True
+    id_map: IdMap = IdMap.NEEDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +149,8 @@ def _root_file_system(place: Placement) -> Iterator[Step]:
         )
     )
     target = f"{place.directory}/mnt/root"
-    yield words.mount("overlay", target, "overlay", flags.MS_NODEV, options, "image below, the container's own layer above")
+    why = "image below, the container's own layer above"
+    yield words.mount("overlay", target, "overlay", flags.MS_NODEV, options, why)
     yield words.root(target, "targets are resolved below it with openat2(RESOLVE_IN_ROOT)")
 
 
@@ -162,19 +175,19 @@ def _binds(place: Placement) -> Iterator[Step]:
     for item in place.binds:
         yield words.mkdir(item.target, 0o755, owner) if item.is_directory else words.empty_file(item.target, owner)
         attributes = flags.MOUNT_ATTR_NODEV | (flags.MOUNT_ATTR_RDONLY if item.read_only else 0)
-        how = BIND_RECURSIVE
-        if place.id_base is not None:
-            # A recursive clone can be id-mapped only as a whole: one odd file system below would refuse it.
-            how = BIND_IDMAP if item.required_map else BIND_TRY_IDMAP
+        # A recursive clone can be id-mapped only as a whole: one odd file system below would refuse it.
+        how = BIND_RECURSIVE if place.id_base is None else _BIND_FLAGS[item.id_map]
         yield words.bind(item.source, item.target, attributes, how, "what the host lends")
 
 
 def _inside(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
     if place.id_base is not None:
         yield from words.owner_ids(0, 0, "root of its user namespace")
-    yield words.unshare(flags.CLONE_NEWNS | flags.CLONE_NEWCGROUP, "what was mounted so far is locked for the container")
+    own = flags.CLONE_NEWNS | flags.CLONE_NEWCGROUP
+    yield words.unshare(own, "what was mounted so far is locked for the container")
     yield words.mount("proc", "/proc", "proc", NOTHING, "", "before pivot_root: the host's must still be in sight")
-    yield words.mount("devpts", "/dev/pts", "devpts", flags.MS_NOSUID | flags.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+    terminals = flags.MS_NOSUID | flags.MS_NOEXEC
+    yield words.mount("devpts", "/dev/pts", "devpts", terminals, "newinstance,ptmxmode=0666,mode=0620")
     yield words.mount("mqueue", "/dev/mqueue", "mqueue", NOTHING)
     for name in MASKED:
         yield words.mask(f"/proc/{name}", "tells of the host")

@@ -77,7 +77,8 @@ def job_filter(machine: str | None = None) -> bytes:
 def _job_filter(architecture: Architecture) -> bytes:
     refuse, unknown = RET_ERRNO | errno.EPERM, RET_ERRNO | errno.ENOSYS
     denied = sorted(n for pair in DENIED.values() if (n := pair[architecture.column]) is not None)
-    program = [_insn(LD_W_ABS, ARCH), _insn(JEQ, architecture.audit, 1, 0), _insn(RET, RET_KILL), _insn(LD_W_ABS, NR)]
+    program = [_insn(LD_W_ABS, ARCH), _insn(JEQ, architecture.audit, 1, 0), _insn(RET, RET_KILL)]
+    program.append(_insn(LD_W_ABS, NR))
     if architecture.has_x32:
         program += _when(JGE, X32_BIT, RET_KILL)
     program += _when(JGE, FIRST_UNKNOWN, unknown)

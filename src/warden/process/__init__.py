@@ -1,1 +1,1 @@
-"""Starting wshd with a plan, talking to it, and moving the output of jobs. Knows bytes and descriptors, not containers."""
+"""Starting wshd with a plan, talking to it, moving the output of jobs. Knows bytes and descriptors, not containers."""

@@ -90,14 +90,23 @@ class Channel:
         return cls(connect_socket(directory), on_record, on_lost)
 
     async def request(
-        self, kind: int, job: int = 0, *, flags: int = 0, a: int = 0, b: int = 0, body: bytes = b"", fds: tuple[int, ...] = ()
+        self,
+        kind: int,
+        job: int = 0,
+        *,
+        flags: int = 0,
+        a: int = 0,
+        b: int = 0,
+        body: bytes = b"",
+        fds: tuple[int, ...] = (),
     ) -> Reply:
         """Sends one request and waits for its reply; raises EngineFault when the connection is lost."""
         memory = -1
         if len(body) > INLINE_LIMIT:
             memory = os.memfd_create("request", os.MFD_CLOEXEC)
             os.write(memory, body)
-            packet, fds = REQUEST.pack(REQUEST_MAGIC, kind, flags | BODY_IN_FD, job, a, b, len(body)), (memory, *fds)
+            packet = REQUEST.pack(REQUEST_MAGIC, kind, flags | BODY_IN_FD, job, a, b, len(body))
+            fds = (memory, *fds)
         else:
             packet = REQUEST.pack(REQUEST_MAGIC, kind, flags, job, a, b, len(body)) + body
         future: asyncio.Future[Reply] = self._loop.create_future()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import struct
 from dataclasses import dataclass
@@ -113,7 +114,8 @@ def _await_ready(control: socket.socket) -> Launched:
         while True:
             data, descriptors, _, _ = socket.recv_fds(control, _MESSAGE.size, 1)
             if len(data) != _MESSAGE.size:
-                raise EngineFault("wshd: ended before its container was ready", hint="see the kernel log for a killed process")
+                hint = "see the kernel log for a killed process"
+                raise EngineFault("wshd: ended before its container was ready", hint=hint)
             kind, step, errno, number = _MESSAGE.unpack(data)
             if kind == CLONED:
                 pid, pidfd = number, descriptors[0]
@@ -132,6 +134,4 @@ def _await_ready(control: socket.socket) -> Launched:
 
 
 def _kill(pidfd: int) -> None:
-    import signal
-
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)

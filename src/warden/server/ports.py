@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from warden.model.info import Info
@@ -26,7 +26,7 @@ class Job(Protocol):
         ...
 
     def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
-        """Output from the first byte, in the order it came, to the end of the job (or, not *follow*, as far as it is)."""
+        """Output from the first byte in the order it came, to the end of the job; without *follow* as far as it is."""
         ...
 
     async def output(self) -> tuple[bytes, bytes]:
@@ -59,7 +59,7 @@ class Container(Protocol):
         """Raises UnknownJob."""
         ...
 
-    def jobs(self) -> list[Job]: ...
+    def jobs(self) -> Sequence[Job]: ...
 
     async def info(self) -> Info: ...
 
@@ -89,4 +89,4 @@ class Engine(Protocol):
         """Raises UnknownHandle."""
         ...
 
-    def handles(self) -> list[str]: ...
+    def handles(self) -> Sequence[str]: ...

@@ -1,0 +1,57 @@
+"""The plan of a container that is not made: what `warden plan` prints. Needs no root and changes nothing."""
+
+from __future__ import annotations
+
+import time
+
+from warden.cgroup.driver import Manager
+from warden.depot.depot import Depot
+from warden.depot.snapshot import Snapshot
+from warden.engine import build
+from warden.engine.ids import IdSource
+from warden.engine.site import make_pools
+from warden.model.info import State
+from warden.model.settings import EngineSettings
+from warden.model.spec import ContainerSpec, Mount
+from warden.plan.container import container_plan
+from warden.rootfs.images import Image
+
+
+def preview(spec: ContainerSpec, settings: EngineSettings) -> str:
+    """The steps for *spec*, one a line, with the first free network, ids and the image where the store would have it.
+
+    Raises BadInput when a mount's source does not exist.
+    """
+    snapshot, cgroups = _snapshot(spec, settings), Manager(settings.cgroup_parent)
+    order = build.Order(
+        snapshot,
+        _image(spec, settings),
+        Depot(settings.depot).directory(snapshot.container_id),
+        cgroups.container(snapshot.container_id),
+        build.attachment(snapshot, settings.mtu),
+    )
+    place = build.placement(cgroups, order, build.check_mounts(spec))
+    return container_plan(spec, place).describe()
+
+
+def _snapshot(spec: ContainerSpec, settings: EngineSettings) -> Snapshot:
+    pools, container_id = make_pools(settings), IdSource().next()
+    return Snapshot(
+        container_id=container_id,
+        handle=spec.handle or container_id,
+        state=State.BORN,
+        spec=spec,
+        created=time.time(),
+        uid=pools.take_uid(),
+        id_base=pools.take_range() if spec.user_namespace and settings.user_namespace else None,
+        hostname=spec.hostname or container_id,
+        shell="/bin/bash",
+        network=str(pools.networks.acquire(time.monotonic()).network_address) if build.wants_network(spec) else "",
+    )
+
+
+def _image(spec: ContainerSpec, settings: EngineSettings) -> Image:
+    if spec.rootfs is not None:
+        return Image(spec.rootfs, spec.rootfs, (), "/bin/bash")
+    binds = (Mount("/usr", "/usr"),) if spec.image == "host" else ()
+    return Image(spec.image, f"{settings.images}/{spec.image}/current/rootfs", binds, "/bin/bash")
