@@ -13,7 +13,7 @@ import builtins
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Unpack
+from typing import Any, Unpack
 
 from warden.client import messages
 from warden.client.messages import Command, CreateOptions, JobOptions, SpawnOptions
@@ -73,6 +73,23 @@ class Client:
         """The daemon's version."""
         version: bytes = self._pool.call(messages.request("Version")).version
         return version.decode()
+
+    def call(self, request: Any) -> Any:
+        """Sends a message of the protocol (warden.protocol.warden_pb2) as it is, and returns the response."""
+        return self._pool.call(messages.of_message(request), patient=True)
+
+    def call_stream(self, request: Any) -> Iterator[Any]:
+        """The same for a StreamRequest: every response, up to the one with the exit status."""
+        kind, message = messages.of_message(request)
+        with self._pool.connection() as connection:
+            connection.send((kind, message))
+            while True:
+                response = connection.receive(kind, patient=True)
+                over = response.HasField("exit_status")
+                connection.busy = not over
+                yield response
+                if over:
+                    return
 
     def close(self) -> None:
         """Closes the connections; twice is fine."""

@@ -155,6 +155,14 @@ def request(name: str, **fields: Any) -> Request:
     return kind, codec.REQUESTS[kind](**{key: value for key, value in given.items() if value is not None})
 
 
+def of_message(message: Any) -> Request:
+    """The request that a message of the protocol is; raises BadInput for one that is not a request."""
+    kind = codec.KINDS.get(type(message).__name__.removesuffix("Request"))
+    if kind is None:
+        raise BadInput(f"{type(message).__name__}: not a request of the protocol")
+    return kind, message
+
+
 def limit_memory(handle: str, limit: str | int | None) -> Request:
     return request(
         "LimitMemory", handle=handle, limit_in_bytes=None if limit is None else parse_size(limit, field="memory")

@@ -7,7 +7,7 @@ it is (spec/warden.md §4). Memory stays constant: a piece of output is read whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -131,14 +131,14 @@ def _log_response(job: Job, chunk: Chunk) -> pb.LogsResponse:
     )
 
 
-async def _in_turn(jobs: list[Job], *, follow: bool) -> AsyncIterator[tuple[Job, Chunk]]:
+async def _in_turn(jobs: Sequence[Job], *, follow: bool) -> AsyncIterator[tuple[Job, Chunk]]:
     for job in jobs:
         async with aclosing(cast(Any, job.follow(follow=follow))) as chunks:
             async for chunk in chunks:
                 yield job, chunk
 
 
-async def _merged(jobs: list[Job]) -> AsyncIterator[tuple[Job, Chunk]]:
+async def _merged(jobs: Sequence[Job]) -> AsyncIterator[tuple[Job, Chunk]]:
     """The output of several running jobs as it comes."""
     queue: asyncio.Queue[tuple[Job, Chunk] | None] = asyncio.Queue(_MERGED)
 
