@@ -158,6 +158,8 @@ static void hear(unsigned index)
 	unsigned given = dispatch(&wish, &response, kept);
 	fd_close_all(fds, count);
 	answer(index, &response, sizeof response.reply + response.reply.count * sizeof(struct record), kept, given);
+	if (request.kind == REQ_PING && given) /* what jobs keep stays open, this was made for the answer */
+		close(kept[0]);
 }
 
 static void take_signals(void)

@@ -255,7 +255,7 @@ def test_kill_reaches_a_tree_that_hides(
     child = Child(job, daemonize).ready(4)
     assert len(job.pids()) >= 4
     if way != "the kernel's best":
-        chosen = kill._kill_frozen if way == "frozen" else kill._signal_all
+        chosen = kill._kill_frozen if way == "frozen" else kill.signal_group
         monkeypatch.setattr(kill, "_round_for", lambda path, is_v2: chosen)
     job.kill()
     assert (job.pids(), job.populated()) == ([], False)

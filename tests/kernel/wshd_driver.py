@@ -194,7 +194,11 @@ class Client:
         self, kind: int, *, job: int = 0, flags: int = 0, a: int = 0, b: int = 0, body: bytes = b"", fds: tuple[int, ...] = ()
     ) -> Reply:
         self.send(REQUEST.pack(0x31515257, kind, flags, job, a, b, len(body)) + body, fds)
-        return self.answer(kind)
+        reply = self.answer(kind)
+        if kind == PING:  # brings a pidfd of PID 1
+            for fd in reply.fds:
+                os.close(fd)
+        return reply
 
     def spawn(self, job: int, body: bytes, flags: int = 0, *, a: int = 0, b: int = 0, fds: tuple[int, ...] = ()) -> Reply:
         if len(body) <= 32768:
