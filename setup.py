@@ -6,9 +6,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from setuptools import setup
-from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # before setuptools 70.1 it was in the package wheel
+    from wheel.bdist_wheel import bdist_wheel
 
 HERE = Path(__file__).parent
 BINARY = Path("warden/_native/wshd")
@@ -17,12 +21,12 @@ BINARY = Path("warden/_native/wshd")
 def build_wshd(target: Path) -> None:
     """Compile native/ to *target*, an absolute path."""
     if not any(shutil.which(name) for name in ("musl-gcc", "cc")) or not shutil.which("make"):
-        raise SystemExit("build wshd: a C compiler and make are needed (Debian, Ubuntu: apt install musl-tools make)")
+        raise SystemExit("build wshd: no C compiler or no make (on Debian and Ubuntu: apt install musl-tools make)")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         subprocess.run(["make", "-s", "-C", str(HERE / "native"), f"BIN={target}", str(target)], check=True)
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"build wshd: make ended with {error.returncode}, see its messages above") from None
+        raise SystemExit(f"build wshd: make ended with status {error.returncode}, see its messages above") from None
 
 
 class BuildWithWshd(build_py):
@@ -40,15 +44,18 @@ class BuildWithWshd(build_py):
         return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / BINARY)]
 
 
+class PlatformDistribution(Distribution):
+    """A distribution that is made for one machine, as if it had extension modules."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
 class PlatformWheel(bdist_wheel):
     """The wheel holds a program for one machine, but works with any Python 3."""
-
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.root_is_pure = False
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
 
 
-setup(cmdclass={"build_py": BuildWithWshd, "bdist_wheel": PlatformWheel})
+setup(distclass=PlatformDistribution, cmdclass={"build_py": BuildWithWshd, "bdist_wheel": PlatformWheel})

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -242,5 +243,6 @@ int step_serve(struct run *run, const struct step *step)
 	if (send_control(run, CONTROL_READY, 0, -1) < 0)
 		return -1;
 	close(run->control);
+	munmap((void *)(uintptr_t)run->plan.bytes, run->plan.length);
 	loop();
 }

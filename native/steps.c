@@ -18,7 +18,7 @@ static const char *text(const struct step *step, unsigned index)
 	return step->args[index].bytes;
 }
 
-/* 1 when index is a passed descriptor, which is then in *fd*. */
+/* Finds passed descriptor number *index*. */
 static int passed_fd(const struct run *run, uint64_t index, int *fd)
 {
 	if (index >= run->passed_count) {
@@ -58,18 +58,25 @@ int step_into_cgroup(struct run *run, const struct step *step)
 	return 0;
 }
 
+/* Before a process can be seen from inside a container it must not be traceable there: until exec it holds memory and
+ * descriptors of the host (CVE-2016-9962). */
+static int enter(int fd, uint64_t flags)
+{
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -1 : setns(fd, (int)flags);
+}
+
 int step_setns(struct run *run, const struct step *step)
 {
 	(void)run;
 	cleanup_close int fd = open(text(step, 0), O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : setns(fd, (int)step_number(step, 1));
+	return fd < 0 ? -1 : enter(fd, step_number(step, 1));
 }
 
 int step_setns_pid(struct run *run, const struct step *step)
 {
 	(void)run;
 	cleanup_close int fd = sys_pidfd_open((pid_t)step_number(step, 0));
-	return fd < 0 ? -1 : setns(fd, (int)step_number(step, 1)); /* a pidfd since 5.8 */
+	return fd < 0 ? -1 : enter(fd, step_number(step, 1)); /* a pidfd since 5.8 */
 }
 
 int step_write(struct run *run, const struct step *step)

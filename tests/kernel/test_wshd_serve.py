@@ -6,10 +6,10 @@ import array
 import contextlib
 import errno
 import os
+import resource
 import select
 import signal
 import socket
-import struct
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ from wshd_driver import (
     read_all,
     step,
 )
-from wshd_fixtures import Box, binary, box, built, no_leftovers  # noqa: F401
+from wshd_fixtures import Box, binary, box, built, no_leftovers, open_box  # noqa: F401
 
 from warden.plan.steps import Op
 
@@ -78,7 +78,8 @@ def test_container_is_what_the_plan_says(box: Box) -> None:  # noqa: F811
 
 
 def test_container_cannot_undo_what_the_launcher_mounted(box: Box) -> None:  # noqa: F811
-    script = "umount /dev; mount -o remount,rw,bind /usr; touch /usr/x; echo x > /proc/sys/kernel/hostname; touch /mine && stat -c %u /mine"
+    tries = "umount /dev; mount -o remount,rw,bind /usr; touch /usr/x; echo x > /proc/sys/kernel/hostname"
+    script = f"{tries}; touch /mine && stat -c %u /mine"
     out, errors, _ = run(box.client(), 1, script)
     assert out == b"0\n"
     assert len(errors.splitlines()) >= 4
@@ -99,8 +100,6 @@ def test_pid_1_holds_nothing_of_the_host(box: Box) -> None:  # noqa: F811
 
 
 def test_resident_memory_stays_small() -> None:
-    from wshd_fixtures import open_box
-
     made = open_box(built("wshd"))
     try:
         client = made.client()
@@ -175,7 +174,6 @@ def test_stdin_pipe_and_its_end(box: Box) -> None:  # noqa: F811
 def test_stdin_is_ended_even_while_another_job_hangs_before_exec(box: Box) -> None:  # noqa: F811
     client = box.client()
     reader = client.spawn(1, program("cat"), STDIN | STDOUT)
-    hold, release = os.pipe()
     # the second job's process blocks in opening a FIFO, with all that it inherited from PID 1 closed
     client.spawn(2, program("mkfifo", "/tmp/fifo"))
     client.wait(2)
@@ -188,8 +186,7 @@ def test_stdin_is_ended_even_while_another_job_hangs_before_exec(box: Box) -> No
     record = client.wait(3)
     assert (record.state, record.status) == (OVER, signal.SIGKILL)
     assert not [event for event in client.events if event.job == 3 and event.kind == STARTED]
-    for fd in (hold, release, reader.fds[1]):
-        os.close(fd)
+    os.close(reader.fds[1])
 
 
 def test_given_stdin_and_further_descriptors(box: Box) -> None:  # noqa: F811
@@ -284,7 +281,8 @@ def test_release_and_numbers(box: Box) -> None:  # noqa: F811
 
 def test_signal_to_the_process_or_its_group(box: Box) -> None:  # noqa: F811
     client = box.client()
-    script = "trap 'echo parent; exit 0' TERM; sh -c 'trap \"echo child; exit 0\" TERM; echo ready; while :; do sleep 1; done' & while :; do wait; done"
+    child = "sh -c 'trap \"echo child; exit 0\" TERM; echo ready; while :; do sleep 1; done'"
+    script = f"trap 'echo parent; exit 0' TERM; {child} & while :; do wait; done"
     reply = client.spawn(1, program("sh", "-c", script, before=(step(Op.SETSID),)), STDOUT)
     assert os.read(reply.fds[0], 6) == b"ready\n"
     assert client.request(SIGNAL, job=1, a=signal.SIGTERM, b=1).error == 0
@@ -306,13 +304,14 @@ def test_signal_to_everything_but_pid_1(box: Box) -> None:  # noqa: F811
         client.wait(job, STARTED)
     assert client.request(SIGNAL, job=0, a=signal.SIGKILL).error == 0
     assert {os.waitstatus_to_exitcode(client.wait(job).status) for job in (1, 2, 3)} == {-signal.SIGKILL}
-    run(client, 4, "true")  # the orphans were killed before, so they are reaped before this one
-    assert inside(box) == [box.launched.pid]
+    while inside(box) != [box.launched.pid]:
+        client.request(PING)
 
 
 def test_orphans_are_reaped(box: Box) -> None:  # noqa: F811
     client = box.client()
-    out, _, _ = run(client, 1, "for i in 1 2 3 4 5 6 7 8 9; do (sh -c 'sleep 0.01 &' ); done; echo $(ls /proc | grep -c '^[0-9]')")
+    script = "for i in 1 2 3 4 5 6 7 8 9; do (sh -c 'sleep 0.01 &' ); done; ls /proc | grep -c '^[0-9]'"
+    out, _, _ = run(client, 1, script)
     assert int(out) > 1
     watch = box.client()
     while len(inside(box)) > 1:
@@ -322,7 +321,8 @@ def test_orphans_are_reaped(box: Box) -> None:  # noqa: F811
 
 def test_a_hundred_jobs_at_once(box: Box) -> None:  # noqa: F811
     client = box.client()
-    readers = {job: client.spawn(job, program("sh", "-c", f"echo {job}; exit {job}"), STDOUT).fds[0] for job in range(1, 101)}
+    bodies = {job: program("sh", "-c", f"echo {job}; exit {job}") for job in range(1, 101)}
+    readers = {job: client.spawn(job, body, STDOUT).fds[0] for job, body in bodies.items()}
     assert {os.waitstatus_to_exitcode(client.wait(job).status) for job in readers} == set(range(1, 101))
     listed = client.list()
     assert sorted(record.job for record in listed) == sorted(readers), "in two batches"
@@ -336,8 +336,9 @@ def test_connection_from_inside_is_refused(box: Box) -> None:  # noqa: F811
     client = box.client()
     listing = os.open(box.place, os.O_PATH)
     code = (
-        "import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET); s.connect('/proc/self/fd/9/socket');"
-        "s.settimeout(20)\ntry:\n s.send(b'x'*24); print('answer', s.recv(99))\nexcept OSError as e: print('broken', e.errno)"
+        "import socket; s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET); s.connect('/proc/self/fd/9/socket')\n"
+        "s.settimeout(20)\ntry:\n s.send(b'x'*24); print('answer', s.recv(99))\n"
+        "except OSError as e: print('broken', e.errno)"
     )
     os.chmod(box.place, 0o755)
     os.chmod(box.place / "socket", 0o777)
@@ -454,12 +455,37 @@ def test_jobs_join_a_cgroup_by_descriptor(box: Box) -> None:  # noqa: F811
 
 
 def test_jobs_get_the_file_limit_that_pid_1_was_given(box: Box) -> None:  # noqa: F811
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     out, _, _ = run(box.client(), 1, "ulimit -Sn; ulimit -Hn")
     assert out.split() == [b"%d" % soft, b"%d" % hard]
 
 
-def test_record_is_72_bytes() -> None:
-    assert struct.calcsize("<IiIiIiIIQQQQQ") == 72
+def test_no_more_than_4096_jobs_are_held() -> None:
+    made = open_box(built("wshd"))
+    try:
+        client = made.client()
+        for job in range(1, 4097):
+            assert client.spawn(job, b"").error == 0
+            assert client.wait(job).state == BROKEN
+            client.events.clear()
+        assert client.spawn(5000, b"").error == errno.EAGAIN
+        assert len(client.list()) == client.request(PING).b == 4096
+        assert client.request(RELEASE, job=77).error == 0
+        assert client.spawn(5000, b"").error == 0
+        client.wait(5000)
+    finally:
+        made.close()
+
+
+def test_client_that_vanishes_in_the_middle_of_a_reply(box: Box) -> None:  # noqa: F811
+    client = box.client()
+    for job in range(1, 21):
+        gone = box.client()
+        gone.send(REQUEST.pack(MAGIC, SPAWN, STDOUT, job, 0, 0, 0))
+        gone.close()
+        client.request(PING)
+    for job in range(1, 21):
+        while not [record for record in client.list() if record.job == job and record.state == BROKEN]:
+            client.request(PING)
+        assert client.request(RELEASE, job=job).error == 0
+    assert client.request(PING).b == 0

@@ -26,6 +26,9 @@ NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
     0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
 )  # fmt: skip
 PATIENCE = 20.0  # seconds after which a test is stuck; nothing is measured with it
+# of wshd-asan: leaks cannot be looked for in a process that never ends, and PID 1 must not have signal handlers,
+# or signals from inside would reach it
+ASAN = "detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:log_path=/tmp/w-asan"
 REQUEST = struct.Struct("<IHHIIII")
 REPLY = struct.Struct("<IHHIiIIII")
 RECORD = struct.Struct("<IiIiIiIIQQQQQ")
@@ -106,17 +109,16 @@ class Launch:
         self.process.communicate()
 
 
-def launch(
-    binary: Path, content: bytes, *, listen: socket.socket | None = None, fds: tuple[int, ...] = (), stdin: int = subprocess.DEVNULL
-) -> Launch:
+def launch(binary: Path, content: bytes, *, listen: socket.socket | None = None, fds: tuple[int, ...] = ()) -> Launch:
     """Start *binary* on the plan *content*."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     given = memfd(content)
     word = str(listen.fileno()) if listen else "-"
     argv = [str(binary), str(theirs.fileno()), str(given), word, *map(str, fds)]
     passed = (theirs.fileno(), given, *fds, *([listen.fileno()] if listen else []))
-    env = {"ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:log_path=/tmp/w-asan", "PATH": os.environ["PATH"]}
-    process = subprocess.Popen(argv, pass_fds=passed, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    env = {"ASAN_OPTIONS": ASAN, "PATH": os.environ["PATH"]}
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    process = subprocess.Popen(argv, pass_fds=passed, env=env, stdin=null, stdout=pipe, stderr=pipe)
     theirs.close()
     os.close(given)
     return Launch(process, ours)
@@ -191,7 +193,15 @@ class Client:
             self.events.append(reply)
 
     def request(
-        self, kind: int, *, job: int = 0, flags: int = 0, a: int = 0, b: int = 0, body: bytes = b"", fds: tuple[int, ...] = ()
+        self,
+        kind: int,
+        *,
+        job: int = 0,
+        flags: int = 0,
+        a: int = 0,
+        b: int = 0,
+        body: bytes = b"",
+        fds: tuple[int, ...] = (),
     ) -> Reply:
         self.send(REQUEST.pack(0x31515257, kind, flags, job, a, b, len(body)) + body, fds)
         reply = self.answer(kind)
@@ -200,7 +210,9 @@ class Client:
                 os.close(fd)
         return reply
 
-    def spawn(self, job: int, body: bytes, flags: int = 0, *, a: int = 0, b: int = 0, fds: tuple[int, ...] = ()) -> Reply:
+    def spawn(
+        self, job: int, body: bytes, flags: int = 0, *, a: int = 0, b: int = 0, fds: tuple[int, ...] = ()
+    ) -> Reply:
         if len(body) <= 32768:
             return self.request(SPAWN, job=job, flags=flags, a=a, b=b, body=body, fds=fds)
         carrier = memfd(body)

@@ -80,6 +80,7 @@ def no_leftovers() -> Iterator[None]:
 
 def launcher_steps(place: Path) -> list[Step]:
     dev = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+    layers = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"
     return [
         step(Op.UNSHARE, NEWNS),
         step(Op.PROPAGATION, 0x4000 | 0x40000),
@@ -88,10 +89,13 @@ def launcher_steps(place: Path) -> list[Step]:
         step(Op.UID_MAP, f"0 {MAPPED} 65536"),
         step(Op.GID_MAP, f"0 {MAPPED} 65536"),
         step(Op.BIND, f"{place}/image", f"{place}/lower", 0, 2, 0),
-        step(Op.MOUNT, "overlay", f"{place}/root", "overlay", 0, f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work"),
+        step(Op.MOUNT, "overlay", f"{place}/root", "overlay", 0, layers),
         step(Op.ROOT, f"{place}/root"),
         step(Op.MOUNT, "tmpfs", "/dev", "tmpfs", NOSUID | NOEXEC, f"mode=0755,size=64k,uid={MAPPED},gid={MAPPED}"),
-        *(step(Op.MKNOD, f"/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(*at), MAPPED, MAPPED) for name, at in dev.items()),
+        *(
+            step(Op.MKNOD, f"/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(*at), MAPPED, MAPPED)
+            for name, at in dev.items()
+        ),
         step(Op.SYMLINK, "pts/ptmx", "/dev/ptmx"),
         step(Op.MKDIR, "/dev/pts", 0o755, MAPPED, MAPPED),
         step(Op.MKDIR, "/dev/mqueue", 0o755, MAPPED, MAPPED),
