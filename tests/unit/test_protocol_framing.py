@@ -53,7 +53,8 @@ def test_a_length_line_has_a_bound() -> None:
 
 
 def test_frames_before_the_bad_one_are_delivered_and_nothing_after() -> None:
-    parser, got = FrameParser(), []
+    parser = FrameParser()
+    got: list[bytes] = []
     with pytest.raises(FrameError):
         got.extend(parser.feed(PING))
         for payload in parser.feed(PING + b"bad\r\n" + PING):
@@ -69,10 +70,13 @@ def test_frame_limit() -> None:
         list(FrameParser(limit=4).feed(b"5\r\n"))
 
 
-@given(payloads=st.lists(st.binary(max_size=300), max_size=8), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=50))
+@given(
+    payloads=st.lists(st.binary(max_size=300), max_size=8), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=50)
+)
 def test_any_cutting_gives_the_same_frames(payloads: list[bytes], cuts: list[int]) -> None:
     wire = b"".join(b"%d\r\n%s\r\n" % (len(payload), payload) for payload in payloads)
-    parser, got, position, turn = FrameParser(), [], 0, 0
+    parser, position, turn = FrameParser(), 0, 0
+    got: list[bytes] = []
     while position < len(wire):
         step = cuts[turn % len(cuts)]
         got.extend(parser.feed(wire[position : position + step]))

@@ -84,14 +84,15 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 
 @pytest.fixture
-async def peer(socket: str, engine: FakeEngine) -> AsyncIterator[Peer]:
+async def peer(socket: str, engine: FakeEngine) -> AsyncIterator[Peer]:  # noqa: ARG001
     peer = await connect(socket)
     yield peer
     await peer.close()
 
 
 def is_error(response: Any, text: str, code: str) -> bool:
-    return isinstance(response, pb.ErrorResponse) and (response.message, response.code) == (text.encode(), code.encode())
+    expected = (text.encode(), code.encode())
+    return isinstance(response, pb.ErrorResponse) and (response.message, response.code) == expected
 
 
 # Requests.
@@ -169,10 +170,12 @@ async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engin
         await other.close()
 
 
-@pytest.mark.parametrize("name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk", "limit_bandwidth", "limit_cpu"])
+@pytest.mark.parametrize(
+    "name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk", "limit_bandwidth", "limit_cpu"]
+)
 async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
     kind = {text: number for number, text in codec.NAMES.items()}[name]
-    extra = {"rate": 1, "burst": 1} if name == "limit_bandwidth" else {}
+    extra: dict[str, Any] = {"rate": 1, "burst": 1} if name == "limit_bandwidth" else {}
     extra |= {"src_path": b"/", "dst_path": b"/"} if "copy" in name else {}
     assert is_error(await peer.call(codec.REQUESTS[kind](handle=b"c", **extra)), "unknown handle", "unknown_handle")
     await peer.create()
@@ -260,8 +263,16 @@ async def test_many_more_requests_than_the_queue_holds(peer: Peer) -> None:
     assert [int((await peer.receive()).message) for _ in range(5000)] == list(range(5000))
 
 
-@pytest.mark.parametrize("frame", [b"0\r\n\r\n", b"2\r\n\xff\xff\r\n", b"4\r\n\x08\x3c\x12\x00\r\n", b"4\r\n\x08\x15\x12\x00\r\n",
-                                   b"4\r\n\x08\x01\x12\x00\r\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"0\r\n\r\n",
+        b"2\r\n\xff\xff\r\n",
+        b"4\r\n\x08\x3c\x12\x00\r\n",
+        b"4\r\n\x08\x15\x12\x00\r\n",
+        b"4\r\n\x08\x01\x12\x00\r\n",
+    ],
+)
 async def test_a_frame_that_is_no_request_is_answered_and_the_connection_goes_on(peer: Peer, frame: bytes) -> None:
     peer.writer.write(frame)
     assert (await peer.receive()).code == b"bad_input"
@@ -317,7 +328,9 @@ async def test_a_linker_that_left_still_collects_the_job(peer: Peer, socket: str
 
 
 @pytest.mark.parametrize("request_class", [pb.StreamRequest, pb.AttachRequest])
-async def test_a_streamer_that_left_leaves_the_job(peer: Peer, socket: str, engine: FakeEngine, request_class: Any) -> None:
+async def test_a_streamer_that_left_leaves_the_job(
+    peer: Peer, socket: str, engine: FakeEngine, request_class: Any
+) -> None:
     await peer.create()
     job_id = await peer.spawn(b"out x\nwait")
     other = await connect(socket)
@@ -346,7 +359,7 @@ async def test_a_slow_reader_holds_the_stream_back(peer: Peer, engine: FakeEngin
     assert received == total
 
 
-async def test_a_client_that_sends_and_never_reads_is_held_back(socket: str, engine: FakeEngine) -> None:
+async def test_a_client_that_sends_and_never_reads_is_held_back(socket: str, engine: FakeEngine) -> None:  # noqa: ARG001
     other = await connect(socket)
     other.writer.transport.set_write_buffer_limits(high=0)
     sent = 0
@@ -401,7 +414,7 @@ async def test_the_configured_grace_time_is_the_default(socket: str) -> None:
 # Socket, drain, permissions.
 
 
-async def test_socket_permissions_and_directories(socket: str, engine: FakeEngine) -> None:
+async def test_socket_permissions_and_directories(socket: str, engine: FakeEngine) -> None:  # noqa: ARG001
     assert stat.S_IMODE(os.stat(socket).st_mode) == 0o660
     assert stat.S_IMODE(os.stat(os.path.dirname(socket)).st_mode) == 0o755
 
@@ -535,7 +548,7 @@ def test_the_json_log_is_one_object_a_line(tmp_path: Path) -> None:
             handler.close()
     finally:
         root.handlers[:], root.level, root.propagate = before[0], before[1], before[2]
-    entry, = map(json.loads, path.read_text().splitlines())
+    (entry,) = map(json.loads, path.read_text().splitlines())
     assert (entry["log_level"], entry["source"], entry["message"]) == ("error", "warden.x", "went\nwrong")
     assert "ValueError" in entry["exception"]
 

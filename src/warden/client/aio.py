@@ -14,7 +14,7 @@ import builtins
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Unpack
+from typing import Any, Unpack
 
 from warden.client import messages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
@@ -72,6 +72,22 @@ class AsyncClient:
         """The daemon's version."""
         version: bytes = (await self._pool.call(messages.request("Version"))).version
         return version.decode()
+
+    async def call(self, request: Any) -> Any:
+        """Sends a message of the protocol (warden.protocol.warden_pb2) as it is, and returns the response."""
+        return await self._pool.call(messages.of_message(request), patient=True)
+
+    async def call_stream(self, request: Any) -> AsyncIterator[Any]:
+        """The same for a StreamRequest: every response, up to the one with the exit status."""
+        kind, message = messages.of_message(request)
+        async with self._pool.connection() as connection:
+            await connection.send((kind, message))
+            over = False
+            while not over:
+                response = await connection.receive(kind, patient=True)
+                over = response.HasField("exit_status")
+                connection.busy = not over
+                yield response
 
     async def close(self) -> None:
         """Closes the connections; twice is fine."""

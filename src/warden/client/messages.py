@@ -89,9 +89,7 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         network=_choice(NetworkMode, "network", network),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
     )
-    request = convert.spec_to_create(
-        spec, image=options.get("image"), user_namespace=options.get("user_namespace")
-    )
+    request = convert.spec_to_create(spec, image=options.get("image"), user_namespace=options.get("user_namespace"))
     return codec.KINDS["Create"], request
 
 

@@ -31,9 +31,7 @@ class Result:
     @classmethod
     def of(cls, job: JobResult, stdout: bytes, stderr: bytes, info: Info | None) -> Result:
         """The result with its output."""
-        return cls(
-            job.exit_status, stdout, stderr, job.verdict, job.signal, job.truncated, job.usage, job.detail, info
-        )
+        return cls(job.exit_status, stdout, stderr, job.verdict, job.signal, job.truncated, job.usage, job.detail, info)
 
     @property
     def ok(self) -> bool:

@@ -95,12 +95,15 @@ class Connection:
 
     def is_alive(self) -> bool:
         """Whether an idle connection still has its server: one that went away reads as end of file."""
+        self._socket.settimeout(0)  # with a timeout set, Python itself would wait, whatever MSG_DONTWAIT says
         try:
-            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:
             return False
+        finally:
+            self._socket.settimeout(self.timeout)
         return False  # end of file, or bytes that nobody asked for
 
     def close(self) -> None:

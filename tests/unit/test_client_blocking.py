@@ -1,0 +1,287 @@
+"""The blocking client against a real server with the fake engine."""
+
+from __future__ import annotations
+
+import signal
+import socket as sockets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import warden
+from warden import errors
+from warden.client.blocking import Client, CommandFailed, Container
+from warden.model.info import State
+from warden.model.job import Verdict
+from warden.model.spec import Mount, NetworkMode, OomPolicy
+from warden.protocol import warden_pb2 as pb
+from warden.testing.fake_engine import FakeEngine
+from warden.testing.serving import serving_in_thread
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> str:
+    return str(tmp_path / "w.sock")
+
+
+@pytest.fixture
+def engine(socket: str) -> Iterator[FakeEngine]:
+    with serving_in_thread(socket) as engine:
+        yield engine
+
+
+@pytest.fixture
+def client(socket: str, engine: FakeEngine) -> Iterator[Client]:  # noqa: ARG001
+    with Client(socket, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def container(client: Client) -> Iterator[Container]:
+    with client.create("c") as container:
+        yield container
+
+
+def test_the_package_names_it() -> None:
+    assert warden.Client is Client
+    assert warden.Container is Container
+
+
+def test_small_requests(client: Client) -> None:
+    client.ping()
+    assert client.echo(b"\xff\0") == b"\xff\0"
+    assert client.version() == warden.__version__
+    assert client.list() == []
+
+
+def test_every_option_of_create_arrives(client: Client, engine: FakeEngine) -> None:
+    client.create(
+        "c",
+        image="busybox",
+        memory="64M",
+        mounts=[("/a", "/b"), ("/c", "/d", "rw"), Mount("/e", "/f")],
+        hostname="name",
+        network="none",
+        grace_time="2m",
+        oom_policy="stop",
+        user_namespace=False,
+    )
+    spec = engine.containers["c"].spec
+    assert (spec.image, spec.limits.memory_bytes, spec.limits.oom_policy) == ("busybox", 64 << 20, OomPolicy.STOP)
+    assert spec.mounts == (Mount("/a", "/b"), Mount("/c", "/d", read_only=False), Mount("/e", "/f"))
+    assert (spec.hostname, spec.network, spec.grace_time) == ("name", NetworkMode.NONE, 120.0)
+    assert spec.user_namespace is False
+
+
+def test_our_default_is_to_kill_the_job(client: Client, engine: FakeEngine) -> None:
+    client.create("c")
+    assert engine.containers["c"].spec.limits.oom_policy is OomPolicy.KILL_JOB
+
+
+@pytest.mark.parametrize(
+    "options", [{"memory": "x"}, {"network": "bridge"}, {"oom_policy": "x"}, {"mounts": [("/a", "/b", "rx")]}]
+)
+def test_bad_options_never_leave_the_client(socket: str, options: dict[str, str]) -> None:
+    with pytest.raises(errors.BadInput):
+        Client(socket).create(**options)  # type: ignore[arg-type]
+
+
+def test_a_created_container_is_destroyed_at_the_end(client: Client, engine: FakeEngine) -> None:
+    with client.create("a"), client.container("a") as same:
+        assert client.list() == ["a"]
+        same.stop()
+    assert engine.containers == {}
+    with client.create("a") as container:
+        container.destroy()
+    client.create("b")
+    with client.container("b"):
+        pass
+    assert client.list() == ["b"]
+
+
+def test_run_gives_everything(container: Container) -> None:
+    result = container.run("out \u00e9\nerr e\nexit 3")
+    assert (result.exit_status, result.text, result.stderr, result.verdict) == (3, "\u00e9", b"e", Verdict.EXITED)
+    assert not result.ok and result.info is None
+    assert container.run(["out", "word"]).stdout == b"word"
+    assert container.run(b"cat", stdin="text").stdout == b"text"
+
+
+def test_every_option_of_a_job_arrives(container: Container, engine: FakeEngine) -> None:
+    container.run(
+        "", env={"A": "b"}, cwd="/w", user="7", privileged=True, timeout="1.5", output_limit="1K",
+        rlimits={"nofile": 5}, discard_output=True, log_tag="t",
+    )  # fmt: skip
+    spec = engine.jobs[0].spec
+    assert (spec.env, spec.cwd, spec.user, spec.privileged) == ((("A", "b"),), "/w", "7", True)
+    assert (spec.wall_limit_s, spec.output_limit, dict(spec.rlimits)) == (1.5, 1024, {"nofile": 5})
+    assert (spec.discard_output, spec.log_tag, spec.script) == (True, "t", b"")
+
+
+def test_check_raises_with_the_result(container: Container) -> None:
+    assert container.run("out x", check=True).ok
+    with pytest.raises(CommandFailed, match="job: exit status 4: first why") as caught:
+        container.run("err first why\nexit 4", check=True)
+    assert caught.value.result.exit_status == 4
+
+
+def test_spawn_wait_stream_and_signal(container: Container) -> None:
+    job = container.spawn("out a\nwait")
+    job.signal(signal.SIGTERM)
+    result = container.job(job.id).wait()
+    assert (result.stdout, result.signal, result.exit_status) == (b"a", 15, 255)
+    assert result.info is not None and result.info.state is State.ACTIVE
+    with pytest.raises(errors.UnknownJob, match="no such job"):
+        job.wait()
+    stream = container.spawn("out a\nerr b\nexit 1").stream()
+    assert [(chunk.stream, chunk.data) for chunk in stream] == [("stdout", b"a"), ("stderr", b"b")]
+    assert stream.result is not None and stream.result.exit_status == 1
+    assert list(stream) == []
+
+
+def test_a_stream_left_early_leaves_the_job(container: Container) -> None:
+    job = container.spawn("out a\nwait")
+    with job.stream() as stream:
+        assert next(stream).data == b"a"
+    job.kill()
+    assert job.wait().verdict is Verdict.STOPPED
+
+
+def test_attach_both_ways(container: Container, engine: FakeEngine) -> None:
+    job = container.spawn("cat", interactive=True, tty=True, rows=5, columns=6)
+    with job.attach() as attachment:
+        attachment.write(b"one")
+        assert next(attachment).data == b"one"
+        attachment.resize(7, 8)
+        attachment.close_stdin()
+        assert list(attachment) == []
+    assert attachment.result is not None and attachment.result.ok
+    attachment.write(b"dropped")
+    assert (engine.jobs[0].spec.rows, engine.jobs[0].sizes) == (5, [(7, 8)])
+    assert job.wait().stdout == b"one"
+
+
+def test_logs(container: Container) -> None:
+    job = container.spawn("out a\nout b")
+    assert [chunk.data for chunk in container.logs(job.id, follow=True)] == [b"a", b"b"]
+    assert [chunk.data for chunk in container.logs()] == [b"a", b"b"]
+    assert all(chunk.time > 0 for chunk in container.logs())
+
+
+def test_info_and_memory(client: Client, container: Container) -> None:
+    job = container.spawn("wait")
+    assert container.limit_memory() is None
+    assert container.limit_memory("64M") == 64 << 20
+    info = container.info()
+    assert (info.handle, info.state, info.memory.limit) == ("c", State.ACTIVE, 64 << 20)
+    assert [(item.id, item.running) for item in info.jobs] == [(job.id, True)]
+    assert [found.handle for found in client.containers()] == ["c"]
+
+
+@pytest.mark.parametrize("handle", ["caf\u00e9 / x", "\udcff"])
+def test_any_handle(client: Client, handle: str) -> None:
+    assert client.create(handle).handle == handle
+    assert client.list() == [handle]
+    with pytest.raises(errors.HandleTaken, match="already exists"):
+        client.create(handle)
+
+
+def test_typed_errors(client: Client) -> None:
+    with pytest.raises(errors.UnknownHandle, match=r"^unknown handle$"):
+        client.container("no").info()
+
+
+def test_nobody_there(socket: str) -> None:
+    with pytest.raises(errors.Unreachable, match=r"no such socket \(start it with: sudo wardend\)"):
+        Client(socket).ping()
+    with sockets.socket(sockets.AF_UNIX) as dead:
+        dead.bind(socket)
+    with pytest.raises(errors.Unreachable, match="nobody listens there"):
+        Client(socket).ping()
+
+
+def test_a_restarted_server_is_not_noticed(socket: str) -> None:
+    client = Client(socket)
+    for _ in range(2):
+        with serving_in_thread(socket):
+            client.ping()
+    client.close()
+    with pytest.raises(errors.Unreachable, match="closed"):
+        client.ping()
+
+
+def test_a_server_that_ends_in_the_middle(socket: str) -> None:
+    client = Client(socket)
+    with ThreadPoolExecutor(1) as pool:
+        with serving_in_thread(socket):
+            job = client.create("c").spawn("wait")
+            waiting = pool.submit(job.wait)
+            client.container("c").info()
+        with pytest.raises(errors.Unreachable, match=r"lost|no such|nobody"):
+            waiting.result(10)
+    client.close()
+
+
+def test_a_server_that_never_answers(socket: str) -> None:
+    with sockets.socket(sockets.AF_UNIX) as mute:
+        mute.bind(socket)
+        mute.listen()
+        with Client(socket, timeout=0.05) as client, pytest.raises(errors.Unreachable, match=r"no reply within 0.05"):
+            client.ping()
+
+
+def test_a_server_that_answers_nonsense(socket: str) -> None:
+    def answer(listener: sockets.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(100)
+            peer.sendall(b"4\r\n\x08\x5c\x12\x00\r\n")
+
+    with sockets.socket(sockets.AF_UNIX) as listener, Client(socket) as client:
+        listener.bind(socket)
+        listener.listen()
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        with pytest.raises(errors.EngineFault, match="list came instead of ping"):
+            client.ping()
+        thread.join()
+
+
+def test_messages_as_they_are(client: Client) -> None:
+    client.call(pb.CreateRequest(handle=b"c"))
+    job_id = client.call(pb.SpawnRequest(handle=b"c", script=b"out a")).job_id
+    replies = list(client.call_stream(pb.StreamRequest(handle=b"c", job_id=job_id)))
+    assert [reply.data for reply in replies] == [b"a", b""]
+    with pytest.raises(errors.BadInput, match="not a request"):
+        client.call(pb.CreateResponse(handle=b"c"))
+
+
+def test_threads_share_a_client(container: Container) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        results = list(pool.map(lambda number: container.run(f"sleep 0.01\nout {number}").stdout, range(100)))
+    assert results == [b"%d" % number for number in range(100)]
+
+
+def test_a_big_output(container: Container) -> None:
+    assert len(container.run("flood 50000000").stdout) == 50_000_000
+    stream = container.spawn("flood 52428800").stream()
+    assert sum(len(chunk.data) for chunk in stream) == 52428800
+
+
+def test_asyncio_is_not_imported() -> None:
+    code = "import sys, warden.client.blocking; sys.exit('asyncio' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_socket_comes_from_the_environment(
+    engine: FakeEngine, socket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDEN_SOCKET", socket)
+    with Client() as client:
+        client.create("x")
+    assert list(engine.containers) == ["x"]
