@@ -115,10 +115,12 @@ class PrivateDaemon:
             client.close()
 
     def _remove_cgroups(self) -> None:
-        """The empty parent directories; one that is not empty stays, for the leak check to find."""
+        """The parent directories alone; one that is not empty stays, for the leak check to find."""
         from warden.testing.leaks import look
 
-        for directory in sorted(look(self.cgroup_parent).cgroups, key=len, reverse=True):
+        for directory in look(self.cgroup_parent).cgroups:
+            if os.path.basename(directory) != self.cgroup_parent:
+                continue
             for _ in range(50):
                 try:
                     os.rmdir(directory)
