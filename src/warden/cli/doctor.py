@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from warden.cli import output
 from warden.cli.options import Command
 from warden.model.settings import DEFAULT_DEPOT
 
+if TYPE_CHECKING:
+    from warden.kernel.features import Finding
+
 #: Finding.ok as a sign, its colour, and the word that a reader without colours or UTF-8 looks for in --json.
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
+
+#: Findings without which containers run all the same: one kind of limit, or of statistics, is not to be had.
+_OPTIONAL = ("CAP_SYS_RESOURCE", "disk limit", "link ifb", "qdisc", "swap accounting", "time namespace")
+
+
+def is_needed(name: str) -> bool:
+    """Whether no container can be made, or none safely, without what this finding is about."""
+    return not name.startswith(_OPTIONAL)
 
 
 def doctor(options: Namespace) -> int:
@@ -19,21 +31,38 @@ def doctor(options: Namespace) -> int:
 
     found = probe(options.depot or os.environ.get("WARDEN_DEPOT") or DEFAULT_DEPOT)
     if options.json:
-        output.print_json([{"name": f.name, "ok": f.ok, "detail": f.detail, "remedy": f.remedy} for f in found])
+        output.print_json([_as_json(finding) for finding in found])
     else:
         width = max((len(finding.name) for finding in found), default=0)
         for finding in found:
-            sign, colour = _SIGNS[finding.ok]
-            print(f"{output.colour(sign, colour)} {finding.name:<{width}}  {finding.detail}".rstrip())
-            if finding.remedy and not finding.ok:
-                print(f"  {'':<{width}}  → {finding.remedy}")
-    return 1 if any(finding.ok is False for finding in found) else 0
+            _show(finding, width)
+    return 1 if any(finding.ok is False and is_needed(finding.name) for finding in found) else 0
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {
+        "name": finding.name,
+        "ok": finding.ok,
+        "needed": is_needed(finding.name),
+        "detail": finding.detail,
+        "remedy": finding.remedy,
+    }
+
+
+def _show(finding: Finding, width: int) -> None:
+    sign, colour = _SIGNS[finding.ok]
+    optional = finding.ok is False and not is_needed(finding.name)
+    sign = output.colour(sign, "yellow" if optional else colour)
+    detail = "(optional) " + finding.detail if optional else finding.detail
+    print(f"{sign} {finding.name:<{width}}  {detail}".rstrip())
+    if finding.remedy and not finding.ok:
+        print(f"  {'':<{width}}  → {finding.remedy}")
 
 
 COMMANDS = {
     "doctor": Command(
         "[--json]",
-        "Checks what this machine can do: ✓ works, ✗ is missing and needed, ? could not be found out.",
+        "Checks what this machine can do: ✓ works, ✗ is missing, ? could not be found out. Ends with 1 when something needed is missing.",
         ("depot", "json"),
         "sudo warden doctor\nwarden doctor --json",
         doctor,
