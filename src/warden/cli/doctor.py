@@ -62,7 +62,8 @@ def _show(finding: Finding, width: int) -> None:
 COMMANDS = {
     "doctor": Command(
         "[--json]",
-        "Checks what this machine can do: ✓ works, ✗ is missing, ? could not be found out. Ends with 1 when something needed is missing.",
+        "Checks what this machine can do: ✓ works, ✗ is missing, ? could not be found out.\n"
+        "Ends with 1 when something needed is missing.",
         ("depot", "json"),
         "sudo warden doctor\nwarden doctor --json",
         doctor,
