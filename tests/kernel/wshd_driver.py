@@ -13,6 +13,8 @@ import signal
 import socket
 import struct
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -238,6 +240,14 @@ class Client:
             slot = reply.b
             if slot == 0:
                 return found
+
+
+def until(client: Client, holds: Callable[[], bool]) -> None:
+    """Keep PID 1 busy with pings until *holds*; a test that is stuck fails instead of running for ever."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it never came true"
+        client.request(PING)
 
 
 def read_all(fd: int) -> bytes:
