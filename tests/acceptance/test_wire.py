@@ -101,7 +101,7 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
 
 
 @pytest.fixture
-def client(engine: FakeEngine, tmp_path: Path) -> Iterator[OldClient]:  # noqa: ARG001
+def client(engine: FakeEngine, tmp_path: Path) -> Iterator[OldClient]:
     client = OldClient(str(tmp_path / "s"))
     yield client
     client.close()

@@ -34,7 +34,7 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 
 @pytest.fixture
-async def client(socket: str, engine: FakeEngine) -> AsyncIterator[AsyncClient]:  # noqa: ARG001
+async def client(socket: str, engine: FakeEngine) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(socket, timeout=10) as client:
         yield client
 

@@ -36,7 +36,7 @@ def engine(socket: str) -> Iterator[FakeEngine]:
 
 
 @pytest.fixture
-def client(socket: str, engine: FakeEngine) -> Iterator[Client]:  # noqa: ARG001
+def client(socket: str, engine: FakeEngine) -> Iterator[Client]:
     with Client(socket, timeout=10) as client:
         yield client
 

@@ -84,7 +84,7 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 
 @pytest.fixture
-async def peer(socket: str, engine: FakeEngine) -> AsyncIterator[Peer]:  # noqa: ARG001
+async def peer(socket: str, engine: FakeEngine) -> AsyncIterator[Peer]:
     peer = await connect(socket)
     yield peer
     await peer.close()
@@ -359,7 +359,7 @@ async def test_a_slow_reader_holds_the_stream_back(peer: Peer, engine: FakeEngin
     assert received == total
 
 
-async def test_a_client_that_sends_and_never_reads_is_held_back(socket: str, engine: FakeEngine) -> None:  # noqa: ARG001
+async def test_a_client_that_sends_and_never_reads_is_held_back(socket: str, engine: FakeEngine) -> None:
     other = await connect(socket)
     other.writer.transport.set_write_buffer_limits(high=0)
     sent = 0
@@ -414,7 +414,7 @@ async def test_the_configured_grace_time_is_the_default(socket: str) -> None:
 # Socket, drain, permissions.
 
 
-async def test_socket_permissions_and_directories(socket: str, engine: FakeEngine) -> None:  # noqa: ARG001
+async def test_socket_permissions_and_directories(socket: str, engine: FakeEngine) -> None:
     assert stat.S_IMODE(os.stat(socket).st_mode) == 0o660
     assert stat.S_IMODE(os.stat(os.path.dirname(socket)).st_mode) == 0o755
 
