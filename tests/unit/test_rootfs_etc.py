@@ -108,7 +108,7 @@ def test_resolv_conf(servers: list[str], host_text: bytes, host_ip: str, expecte
 
 
 def test_users_are_found_by_name_and_number() -> None:
-    expected = User("www-data", 33, 33, "/var/www", "/bin/sh", (4, 44))
+    expected = User("www", 33, 33, "/var/www", "/bin/sh", (4, 44))
     assert find_user(PASSWD, GROUP, "www") == expected
     assert find_user(PASSWD, GROUP, "33") == expected
     assert find_user(PASSWD, GROUP, "root") == User("root", 0, 0, "/root", "/bin/bash", ())
