@@ -125,9 +125,10 @@ def _enable_racing(path: str, wanted: frozenset[str]) -> None:
     """Enable *wanted* below *path*; another writer of cgroup.subtree_control may be at work on the same file."""
     for left in reversed(range(_TRIES)):
         if wanted <= set(files.read(f"{path}/cgroup.subtree_control").split()):
-            return None
+            return
         try:
-            return enable_controllers(path, wanted)
+            enable_controllers(path, wanted)
+            return
         except KernelRefused as error:
             if not left:
                 raise _explained(path, error) from error

@@ -80,13 +80,12 @@ class ContainerDirectory:
         """Makes the job's directory and records what was asked, before it is started."""
         path = self.job_path(job_id)
         os.mkdir(path, 0o700)
-        with open(f"{path}/job.json", "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(json.dumps(spec))
+        _write_file(f"{path}/job.json", json.dumps(spec))
         return path
 
     def end_job(self, job_id: int, result: Mapping[str, Any]) -> None:
-        """Records how it ended."""
-        _replace_file(f"{self.job_path(job_id)}/result.json", json.dumps(result))
+        """Records how it ended. Not by rename: PID 1 still knows a job whose record was cut short by a crash."""
+        _write_file(f"{self.job_path(job_id)}/result.json", json.dumps(result))
 
     def drop_job(self, job_id: int) -> None:
         """Forgets it and its output; absent is fine."""
@@ -146,17 +145,23 @@ class Depot:
 
     def discard(self, directory: ContainerDirectory) -> None:
         """Takes a container's directory away: out of sight at once, then for good. Absent is fine."""
+        hidden = self.hide(directory)
+        if hidden is not None:
+            remove_tree(hidden)
+
+    def hide(self, directory: ContainerDirectory) -> str | None:
+        """Takes it out of sight; the path that `remove` finishes, None when it was not there."""
         hidden = f"{self.path}/{TRASH}/{directory.name}"
         try:
             os.rename(directory.path, hidden)
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise KernelRefused("rename", directory.path, error.errno or 0) from error
             remove_tree(hidden)
             os.rename(directory.path, hidden)
-        remove_tree(hidden)
+        return hidden
 
     def empty_trash(self) -> None:
         """Removes what an earlier engine had no time to."""
@@ -165,9 +170,18 @@ class Depot:
 
 
 def _replace_file(path: str, text: str) -> None:
-    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
+    _write_file(f"{path}.new", text)
     os.rename(f"{path}.new", path)
+
+
+def _write_file(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    finally:
+        os.close(fd)
 
 
 def _read_json(path: str) -> dict[str, Any] | None:

@@ -54,6 +54,11 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
     return site.images.from_directory(spec.rootfs) if spec.rootfs is not None else site.images.find(spec.image)
 
 
+def look_up(site: Site, spec: ContainerSpec) -> tuple[Image, tuple[Bind, ...]]:
+    """Blocking: what the machine must have for *spec*."""
+    return find_image(site, spec), check_mounts(spec)
+
+
 def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
     """The bind mounts of *spec*; raises BadInput with Warden's text when a source does not exist."""
     binds = []

@@ -20,6 +20,7 @@ from warden.engine.build import attachment
 from warden.engine.job import Job
 from warden.engine.site import Site
 from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
+from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobSpec, Verdict
 from warden.model.spec import Limits, OomPolicy
@@ -336,7 +337,16 @@ class Container:
     async def _remove_directory(self) -> None:
         for job in self._jobs.values():
             job.close()
-        await self._site.blocking(self._site.depot.discard, self._directory)
+        hidden = self._site.depot.hide(self._directory)
+        if hidden is not None:
+            # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
+            self._site.in_background(asyncio.ensure_future(self._clear(hidden)))
+
+    async def _clear(self, hidden: str) -> None:
+        try:
+            await self._site.blocking(remove_tree, hidden)
+        except WardenError as error:
+            log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 
     def _on_lost(self) -> None:
         """PID 1 ended without being asked to: the container is over, its jobs with it."""

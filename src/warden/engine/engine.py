@@ -122,6 +122,8 @@ class Engine:
             container.close()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=5)
+        if not self._containers:
+            await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
         self._site.depot.unlock()
@@ -166,8 +168,7 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
-        image = await site.blocking(build.find_image, site, spec)
-        binds = await site.blocking(build.check_mounts, spec)
+        image, binds = await site.blocking(build.look_up, site, spec)
         snapshot = self._acquire(spec, handle, container_id, image.shell)
         undo.add("resources", self._release, snapshot)
         order = build.Order(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from warden.model.job import JobResult, JobSpec, Usage, Verdict
@@ -17,7 +17,12 @@ def command_text(spec: JobSpec) -> str:
 
 
 def result_to_data(result: JobResult) -> dict[str, Any]:
-    return {**asdict(result), "verdict": result.verdict.value}
+    return {**_fields(result), "verdict": result.verdict.value, "usage": _fields(result.usage)}
+
+
+def _fields(record: JobResult | Usage | About) -> dict[str, Any]:
+    """dataclasses.asdict without its deep copies: this runs twice a job."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def result_from_data(data: Mapping[str, Any]) -> JobResult:
@@ -51,7 +56,7 @@ class About:
 
 
 def about_to_data(about: About) -> dict[str, Any]:
-    return asdict(about)
+    return _fields(about)
 
 
 def about_from_data(data: Mapping[str, Any]) -> About:
