@@ -15,7 +15,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import jobfiles, spawn
+from warden.engine import spawn
 from warden.engine.build import attachment
 from warden.engine.job import Job
 from warden.engine.site import Site
@@ -167,17 +167,9 @@ class Container:
                     return
             await asyncio.sleep(pause)
 
-    def job_ended(self, job: Job) -> None:
-        """Keeps the result on disk: it must outlive this engine."""
-        assert job.result is not None
-        try:
-            self._directory.end_job(job.id, jobfiles.result_to_data(job.result))
-        except OSError as error:
-            log.error("job %d: its result is kept in memory only: %s", job.id, error)
-
-    def drop_job(self, job: Job) -> None:
-        if self._jobs.pop(job.id, None) is not None:
-            self._directory.drop_job(job.id)
+    def disown(self, job: Job) -> None:
+        """A job whose result was collected is no longer one of the container's."""
+        self._jobs.pop(job.id, None)
 
     # ---- limits and statistics
 

@@ -32,6 +32,8 @@ from warden.undo import AsyncUndo
 
 log = logging.getLogger("warden.engine")
 
+BACKGROUND_S = 5.0  # how long `close` waits for what was begun, such as a stop; recovery finishes the rest
+
 
 class Engine:
     """Containers of one depot. `start` before anything else; `close` leaves everything running."""
@@ -118,10 +120,10 @@ class Engine:
         if self._site is None:
             return
         await self._idle.wait()
+        if self._site.background:
+            await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
         for container in self._containers.values():
             container.close()
-        if self._site.background:
-            await asyncio.wait(self._site.background, timeout=5)
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
         self._site.workers.shutdown(wait=True)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from warden.cgroup.groups import JobGroup, JobUse
+from warden.depot.depot import ContainerDirectory
 from warden.engine import jobfiles
 from warden.engine.site import Site
 from warden.engine.verdict import Evidence, judge
@@ -38,9 +39,10 @@ class Owner(Protocol):
 
     def connection(self) -> Channel: ...
 
-    def job_ended(self, job: Job) -> None: ...
+    @property
+    def directory(self) -> ContainerDirectory: ...
 
-    def drop_job(self, job: Job) -> None: ...
+    def disown(self, job: Job) -> None: ...
 
 
 class Job:
@@ -61,6 +63,8 @@ class Job:
         self._deadline: asyncio.TimerHandle | None = None
         self._result: JobResult | None = None
         self._ended = asyncio.Event()
+        self._settled = asyncio.Event()  # nobody will write in its directory any more
+        self._forgotten = False
         self._loop = asyncio.get_running_loop()
 
     # ---- what callers ask
@@ -83,7 +87,14 @@ class Job:
     async def forget(self) -> None:
         if self._result is None:
             raise BadInput(f"job {self.id}: still runs")
-        self._owner.drop_job(self)
+        if not self._forgotten:
+            self._forgotten = True
+            self._owner.disown(self)
+            self._owner.site.in_background(asyncio.ensure_future(self._drop_files()))
+
+    async def _drop_files(self) -> None:
+        await self._settled.wait()
+        await self._owner.site.blocking(self._owner.directory.drop_job, self.id)
 
     async def write_stdin(self, data: bytes) -> None:
         """Waits while the job does not read; raises BadInput when it has no stdin to write to."""
@@ -234,12 +245,13 @@ class Job:
         self._drain()
         self._result = judge(Evidence(status, usage, oom_kills, self._cause, self._log.truncated, detail))
         self._log.finish()
-        self._owner.job_ended(self)
         self._ended.set()
         if self._stdin >= 0:
             os.close(self._stdin)
             self._stdin = -1
-        if not self._readers:
+        if self._readers:
+            self._settled.set()  # until they end PID 1 keeps the status, and the files may go
+        else:
             self._release()
 
     def _drain(self) -> None:
@@ -271,20 +283,30 @@ class Job:
             return JobUse(0.0, 0.0)
 
     def _release(self) -> None:
-        """Nothing is left to read: PID 1 may forget it, its cgroup may go."""
+        """Nothing is left to read: its cgroup may go, and PID 1 may forget it once the result is on disk."""
         self._owner.site.in_background(asyncio.ensure_future(self._tidy()))
 
     async def _tidy(self) -> None:
+        try:
+            await self._owner.site.blocking(self._settle)
+        finally:
+            self._settled.set()
         with contextlib.suppress(WardenError):  # a container that is gone has nothing to be told
             await self._owner.connection().request(channel.RELEASE, self.id)
+
+    def _settle(self) -> None:
+        """Blocking. A job whose result was collected at once needs no record of it."""
+        assert self._result is not None
         try:
-            await self._owner.site.blocking(self._remove_group)
+            if not self._forgotten:
+                self._owner.directory.end_job(self.id, jobfiles.result_to_data(self._result))
+        except OSError as error:
+            log.error("job %d: its result is kept in memory only: %s", self.id, error)
+        try:
+            if not self.group.populated():
+                self.group.remove()
         except WardenError as error:
             log.warning("job %d: its cgroup stays until the container goes: %s", self.id, error)
-
-    def _remove_group(self) -> None:
-        if not self.group.populated():
-            self.group.remove()
 
     def recall(self, result: JobResult) -> None:
         """An earlier engine judged it already."""
@@ -292,6 +314,7 @@ class Job:
         self._log.truncated = result.truncated
         self._log.finish()
         self._ended.set()
+        self._settled.set()
 
     def release_if_read(self) -> None:
         """An ended job whose pipes nobody holds any more need not be kept by PID 1."""
