@@ -63,7 +63,7 @@ class Job:
         self._deadline: asyncio.TimerHandle | None = None
         self._result: JobResult | None = None
         self._ended = asyncio.Event()
-        self._settled = asyncio.Event()  # nobody will write in its directory any more
+        self._settled = False  # nobody will write in its directory any more
         self._forgotten = False
         self._loop = asyncio.get_running_loop()
 
@@ -90,10 +90,10 @@ class Job:
         if not self._forgotten:
             self._forgotten = True
             self._owner.disown(self)
-            self._owner.site.in_background(asyncio.ensure_future(self._drop_files()))
+            if self._settled:  # else `_tidy` does it
+                self._owner.site.in_background(asyncio.ensure_future(self._drop_files()))
 
     async def _drop_files(self) -> None:
-        await self._settled.wait()
         await self._owner.site.blocking(self._owner.directory.drop_job, self.id)
 
     async def write_stdin(self, data: bytes) -> None:
@@ -250,7 +250,7 @@ class Job:
             os.close(self._stdin)
             self._stdin = -1
         if self._readers:
-            self._settled.set()  # until they end PID 1 keeps the status, and the files may go
+            self._settled = True  # until they end PID 1 keeps the status, and the files may go
         else:
             self._release()
 
@@ -287,19 +287,23 @@ class Job:
         self._owner.site.in_background(asyncio.ensure_future(self._tidy()))
 
     async def _tidy(self) -> None:
-        try:
-            await self._owner.site.blocking(self._settle)
-        finally:
-            self._settled.set()
+        await asyncio.sleep(0)  # whoever waited for the end collects it now, and then no record is needed
+        wanted = not self._forgotten
+        await self._owner.site.blocking(self._settle, wanted)
+        self._settled = True
+        if wanted and self._forgotten:
+            await self._drop_files()
         with contextlib.suppress(WardenError):  # a container that is gone has nothing to be told
             await self._owner.connection().request(channel.RELEASE, self.id)
 
-    def _settle(self) -> None:
-        """Blocking. A job whose result was collected at once needs no record of it."""
+    def _settle(self, wanted: bool) -> None:
+        """Blocking: puts the result on disk, or, not *wanted* any more, takes the job's files away."""
         assert self._result is not None
         try:
-            if not self._forgotten:
+            if wanted:
                 self._owner.directory.end_job(self.id, jobfiles.result_to_data(self._result))
+            else:
+                self._owner.directory.drop_job(self.id)
         except OSError as error:
             log.error("job %d: its result is kept in memory only: %s", self.id, error)
         try:
@@ -314,7 +318,7 @@ class Job:
         self._log.truncated = result.truncated
         self._log.finish()
         self._ended.set()
-        self._settled.set()
+        self._settled = True
 
     def release_if_read(self) -> None:
         """An ended job whose pipes nobody holds any more need not be kept by PID 1."""
