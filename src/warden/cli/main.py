@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "check what this machine can do and what is missing"),
     "ping": ("service", "ask the daemon for a sign of life"),
     "version": ("service", "show the versions of command and daemon"),
+    "completion": ("manual", "print the completion script for bash and zsh"),
+    "man": ("manual", "print the manual page of a command"),
 }
 
 _OVERVIEW = """usage: warden [--socket PATH] COMMAND [OPTION...]
@@ -87,7 +89,7 @@ def split_globals(argv: list[str]) -> _Globals:
 
 def overview() -> str:
     """The text of `warden --help`."""
-    lines = (f"  {name:<9}{summary}" for name, (_, summary) in COMMANDS.items())
+    lines = (f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items())
     return _OVERVIEW.format(commands="\n".join(lines))
 
 

@@ -91,6 +91,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "handles": ((), {"metavar": "HANDLE", "nargs": "+"}),
     "command": ((), {"metavar": "CMD", "nargs": argparse.REMAINDER, "help": argparse.SUPPRESS}),
     "action": ((), {"metavar": "ACTION", "choices": ("build", "list", "remove")}),
+    "topic": ((), {"metavar": "COMMAND"}),
     "image_names": ((), {"metavar": "IMAGE", "nargs": "*"}),
 }
 

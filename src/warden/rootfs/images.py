@@ -71,7 +71,7 @@ class ImageStore:
         """
         built = self._current(name)
         if name == "host" and (built is None or built.recipe.stamp != host.stamp()):
-            return self.build(name, lambda line: None)
+            return self.build(name, lambda _line: None)
         if built is None:
             raise self._missing(name)
         return _image(name, built)
