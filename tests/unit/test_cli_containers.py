@@ -98,7 +98,7 @@ def test_ping_is_silent(world: World, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_overview_names_every_command() -> None:
     for name, (_, summary) in COMMANDS.items():
-        assert f"  {name:<9}{summary}\n" in overview()
+        assert f"  {name:<12}{summary}\n" in overview()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
