@@ -85,7 +85,7 @@ def init_of(directory: ContainerDirectory) -> int | None:
 
 def _pidfd_in_reply(sock: socket.socket) -> int | None:
     while True:
-        packet, descriptors, _, _ = socket.recv_fds(sock, 65536, 4)
+        packet, descriptors, _, _ = socket.recv_fds(sock, 65536, 4, socket.MSG_CMSG_CLOEXEC)
         if not packet:
             return None
         if channel.REPLY.unpack_from(packet)[1] == channel.PING:  # anything else is an event of a job

@@ -112,7 +112,7 @@ def _await_ready(control: socket.socket) -> Launched:
     pid, pidfd = 0, -1
     try:
         while True:
-            data, descriptors, _, _ = socket.recv_fds(control, _MESSAGE.size, 1)
+            data, descriptors, _, _ = socket.recv_fds(control, _MESSAGE.size, 1, socket.MSG_CMSG_CLOEXEC)
             if len(data) != _MESSAGE.size:
                 hint = "see the kernel log for a killed process"
                 raise EngineFault("wshd: ended before its container was ready", hint=hint)
