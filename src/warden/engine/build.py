@@ -98,9 +98,10 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
     base = order.snapshot.id_base
     plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds))
     with Undo() as undo:
-        undo.add("container directory", site.depot.discard, order.directory)
         try:
-            order.directory.make(base)
+            order.directory.claim()
+            undo.add("container directory", site.depot.discard, order.directory)
+            order.directory.fill(base)
             _write_etc(site, order, base or 0)
         except OSError as error:
             raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
