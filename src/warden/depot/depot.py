@@ -47,9 +47,12 @@ class ContainerDirectory:
     def __truediv__(self, name: str) -> str:
         return f"{self.path}/{name}"
 
-    def make(self, owner: int | None) -> None:
-        """Creates it and what lies in it; the overlay's directories belong to *owner*, the mapped root."""
+    def claim(self) -> None:
+        """Creates it; raises FileExistsError when it is somebody's already."""
         os.mkdir(self.path, 0o711)
+
+    def fill(self, owner: int | None) -> None:
+        """Creates what lies in it; the overlay's directories belong to *owner*, the mapped root."""
         for name in SUBDIRECTORIES:
             os.mkdir(self / name, 0o755 if name != "run" else 0o700)
         for name in ("upper", "work"):
@@ -98,12 +101,16 @@ class ContainerDirectory:
     def jobs(self) -> list[JobRecord]:
         """Every job on disk, unreadable ones left out."""
         found = []
-        for name in os.listdir(self / "jobs"):
-            path = f"{self.path}/jobs/{name}"
+        for job_id in self.job_ids():
+            path = self.job_path(job_id)
             spec, result = _read_json(f"{path}/job.json"), _read_json(f"{path}/result.json")
-            if name.isdecimal() and spec is not None:
-                found.append(JobRecord(int(name), spec, result))
-        return sorted(found, key=lambda record: record.id)
+            if spec is not None:
+                found.append(JobRecord(job_id, spec, result))
+        return found
+
+    def job_ids(self) -> list[int]:
+        """Every number that is taken, in order; also those of which nothing more was written before a crash."""
+        return sorted(int(name) for name in os.listdir(self / "jobs") if name.isdecimal())
 
 
 class Depot:

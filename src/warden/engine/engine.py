@@ -98,9 +98,11 @@ class Engine:
                 await site.blocking(recovery.remove, site, found.directory, found.pidfd)
                 continue
             self._take_resources(found.snapshot)
+            self._ids.avoid(found.snapshot.container_id)
             self._containers[container.handle] = container
             try:
                 await recovery.recall_jobs(container)
+                container.catch_up()
             except WardenError as error:
                 log.error("container %s: %s; it is destroyed", container.handle, error)
                 with contextlib.suppress(WardenError):

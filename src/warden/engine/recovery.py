@@ -128,13 +128,17 @@ def resume(site: Site, found: Found, on_gone: Callable[[Container], None]) -> Co
 async def recall_jobs(container: Container) -> None:
     """Running jobs are taken up, ended ones kept with their output and status until somebody collects them."""
     records = {record.job: record for record in await _listed(container)}
+    taken = container.directory.job_ids()
+    container.site.last_job = max(container.site.last_job, *taken, 0)
     kept = {item.id: item for item in container.directory.jobs()}
+    for job_id in set(taken) - kept.keys():  # a crash came before its record was whole: it was never started
+        container.directory.drop_job(job_id)
     for item in kept.values():
-        container.site.last_job = max(container.site.last_job, item.id)
         await _recall(container, item, records.get(item.id))
     for job_id in records.keys() - kept.keys():
         await _release(container, job_id)
-    for job_id in set(container.group.existing_jobs()) - kept.keys():
+    attached = {job_id for job_id in kept.keys() & records.keys() if records[job_id].state != channel.STATE_FAILED}
+    for job_id in set(container.group.existing_jobs()) - attached:
         with contextlib.suppress(WardenError):
             await container.site.blocking(_drop_group, container, job_id)
 
