@@ -151,8 +151,11 @@ class Container:
         if future is not None and not future.done():
             future.set_result(record)
         job = self._jobs.get(record.job)
-        if job is not None and kind == channel.ENDED and job.result is None and record.state == channel.STATE_ENDED:
-            job.end(record)
+        if job is not None and kind == channel.ENDED and job.result is None:
+            if record.state == channel.STATE_ENDED:
+                job.end(record)
+            else:  # an earlier engine asked for it and did not live to see that it could not start
+                job.lose(Verdict.ENGINE_ERROR, f"it could not be started: {os.strerror(record.error)}")
 
     async def abandon(self, job: Job) -> None:
         """A job whose start failed or was cancelled: nothing of it stays."""
@@ -248,6 +251,13 @@ class Container:
             if victims:
                 return
 
+    def catch_up(self) -> None:
+        """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
+        if self.state is State.STOPPED:
+            self._site.in_background(asyncio.ensure_future(self._end_jobs(kill=False)))
+        elif self._watch is not None:
+            self._site.in_background(asyncio.ensure_future(self._after_oom()))
+
     def _add_event(self, text: str) -> None:
         if text not in self._snapshot.events and not self._gone:
             self._save(replace(self._snapshot, events=(*self._snapshot.events, text)))
@@ -260,6 +270,9 @@ class Container:
         if self.state is State.STOPPED:
             return
         self._save(self._snapshot.with_state(State.STOPPED))
+        await self._end_jobs(kill=kill)
+
+    async def _end_jobs(self, *, kill: bool) -> None:
         async with self._changing:
             if not kill:
                 await self._signal_everything(signal.SIGTERM)
