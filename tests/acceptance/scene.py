@@ -1,0 +1,122 @@
+"""What the acceptance tests share: a daemon with other settings, and a look at everything one daemon has on the machine.
+
+Owns looking and waiting. It asserts nothing about what a container may do: that is each test's own promise.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from warden.client.blocking import Client, JobHandle, Result
+from warden.testing import leaks
+from warden.testing.daemon import PrivateDaemon
+
+PATIENCE_S = 30.0
+
+
+@contextmanager
+def daemon_with(**network: object) -> Iterator[PrivateDaemon]:
+    """A private daemon with these keys in the section `network` of its file; afterwards nothing may be left of it."""
+    private = PrivateDaemon()
+    with open(private.config) as file:
+        lines = [line for line in file.read().splitlines() if line.strip().partition(":")[0] not in network]
+    with open(private.config, "w") as file:
+        file.write("\n".join(lines + [f"  {key}: {value}" for key, value in network.items()]) + "\n")
+    before = leaks.look(private.cgroup_parent, private.root)
+    with private:
+        yield private
+    found = leaks.leaks(before, private.cgroup_parent, private.root)
+    assert not found, f"left behind: {found}"
+    assert not processes_of(private), "processes were left behind"
+
+
+@contextmanager
+def roomy_daemon() -> Iterator[PrivateDaemon]:
+    """One with a thousand networks, each usable again at once."""
+    with daemon_with(pool_network=f"10.{200 + os.getpid() % 40}.0.0/20", release_delay=0) as private:
+        yield private
+
+
+def processes_of(private: PrivateDaemon) -> set[int]:
+    """Host pids of everything that runs in one of its containers, or makes one: their mounts name its directory."""
+    found = set()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/mountinfo") as file:
+                if private.root in file.read():
+                    found.add(int(name))
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def holdings(private: PrivateDaemon) -> dict[str, set[str]]:
+    """All that belongs to its containers, by kind."""
+    seen = leaks.look(private.cgroup_parent, private.root)
+    return {
+        "cgroups": set(seen.cgroups),
+        "mounts": set(seen.mounts),
+        "links": {name for name in seen.links if os.path.isdir(f"{private.depot}/{name.split('-')[1]}")},
+        "directories": {name for name in os.listdir(private.depot) if not name.startswith(".")},
+        "jobs": {f"{name}/{job}" for name in _containers(private) for job in _listing(private, name)},
+        "trash": set(os.listdir(f"{private.depot}/.trash")),
+        "processes": set(map(str, processes_of(private))),
+        "descriptors": {str(len(os.listdir(f"/proc/{private.pid}/fd")))},
+    }
+
+
+def _containers(private: PrivateDaemon) -> list[str]:
+    return [name for name in os.listdir(private.depot) if not name.startswith(".")]
+
+
+def _listing(private: PrivateDaemon, name: str) -> list[str]:
+    try:
+        return os.listdir(f"{private.depot}/{name}/jobs")
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def nothing_new(private: PrivateDaemon, client: Client) -> Iterator[None]:
+    """Inside the block the daemon may do what it likes; at the end it must have what it had, down to descriptors."""
+    client.ping()  # its connection is one of the descriptors
+    before = holdings(private)
+    yield
+    wait_until(lambda: holdings(private) == before, lambda: f"{before} became {holdings(private)}")
+
+
+def wait_until(
+    is_so: Callable[[], bool], complaint: Callable[[], str] | str = "it never came", seconds: float = PATIENCE_S
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, complaint if isinstance(complaint, str) else complaint()
+        time.sleep(0.02)
+
+
+def collect(job: JobHandle) -> tuple[bytes, bytes, Result]:
+    """Everything a job wrote, by its stream from the first byte, and its result."""
+    parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    with job.stream() as stream:
+        for chunk in stream:
+            parts[chunk.stream].append(chunk.data)
+    assert stream.result is not None
+    return b"".join(parts["stdout"]), b"".join(parts["stderr"]), stream.result
+
+
+def read_until(job: JobHandle, wanted: bytes) -> bytes:
+    """What it has written, as soon as *wanted* is in it."""
+    seen = b""
+    with job.stream() as stream:
+        for chunk in stream:
+            seen += chunk.data
+            if wanted in seen:
+                return seen
+    raise AssertionError(f"it ended without {wanted!r}: {seen!r}")
+
+
+def client_of(private: PrivateDaemon) -> Client:
+    return Client(private.socket, timeout=120)
