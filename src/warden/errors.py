@@ -58,6 +58,10 @@ class ConfigError(BadInput):
 
     code = "config"
     exit_code = 78  # EX_CONFIG of sysexits.h
+    # What an error that crossed the wire has instead.
+    path: str = ""
+    line: int = 0
+    column: int = 0
 
     def __init__(self, message: str, *, path: str = "", line: int = 0, column: int = 0, hint: str = "") -> None:
         place = ":".join(str(part) for part in (path, line, column) if part)
@@ -123,11 +127,14 @@ class ImageError(WardenError):
 class KernelRefused(WardenError):
     """The kernel refused a step.
 
-    *operation* and *target* in man-page terms, *errno* as the kernel gave it.
+    *operation* and *target* in man-page terms, *errno* as the kernel gave it; "" and 0 once it crossed the wire.
     """
 
     code = "kernel"
     exit_code = 71  # EX_OSERR of sysexits.h
+    operation: str = ""
+    target: str = ""
+    errno: int = 0
 
     def __init__(self, operation: str, target: str = "", errno: int = 0, *, hint: str = "") -> None:
         subject = f"{operation} {target}".strip()
