@@ -63,17 +63,23 @@ class Undo:
 
 
 class AsyncUndo(Undo):
-    """The same for coroutines: an undo function may return an awaitable, and is shielded from cancellation."""
+    """The same for coroutines: an undo function may return an awaitable.
+
+    A cancellation waits: the step that runs is finished, the others follow in order, and only then it goes on.
+    """
 
     async def run_async(self) -> None:
+        cancelled: asyncio.CancelledError | None = None
         while self._steps:
             name, function, args = self._steps.pop()
             try:
                 result = function(*args)
                 if isinstance(result, Awaitable):
-                    await asyncio.shield(asyncio.ensure_future(result))
+                    cancelled = await _finish(asyncio.ensure_future(result)) or cancelled
             except (Exception, asyncio.CancelledError) as error:
                 self._failed(name, error)
+        if cancelled is not None:
+            raise cancelled
 
     async def __aenter__(self) -> AsyncUndo:
         return self
@@ -85,3 +91,15 @@ class AsyncUndo(Undo):
         if error is not None:
             for name, failure in self.failures:
                 error.add_note(f"undo of {name} failed too: {failure}")
+
+
+async def _finish(step: asyncio.Future[object]) -> asyncio.CancelledError | None:
+    """Waits for *step* whatever happens; the cancellation that came meanwhile. Raises what *step* raises."""
+    cancelled = None
+    while not step.done():
+        try:
+            await asyncio.wait((step,))  # which leaves the step alone when it is cancelled
+        except asyncio.CancelledError as error:
+            cancelled = error
+    step.result()
+    return cancelled
