@@ -7,9 +7,9 @@ import re
 from warden.errors import BadInput
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-_SIZE = re.compile(r"(?i)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*")
+_SIZE = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*")
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(?i)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?\s*")
+_DURATION = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?\s*")
 MAX_BYTES = 2**63 - 1
 
 
@@ -21,17 +21,23 @@ def parse_size(text: str | int, *, field: str = "size") -> int:
         match = _SIZE.fullmatch(str(text))
         if match is None:
             raise BadInput(f"{field}: {text!r} is not a size", hint="a number with K, M, G or T, such as 64M")
-        unit = _UNITS[match[2].lower()]
-        value = int(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
+        value = _scaled(match[1], _UNITS[match[2].lower()])
     if not 0 <= value <= MAX_BYTES:
         raise BadInput(f"{field}: {text!r} is out of range", hint=f"0 to {MAX_BYTES} bytes")
     return value
 
 
+def _scaled(digits: str, unit: int) -> int:
+    """More than any range allows where Python counts no further: floats end at 1.8e308, int() at 4300 digits."""
+    if float(digits) > 2 * MAX_BYTES:
+        return 2 * MAX_BYTES
+    return int(float(digits) * unit) if "." in digits else int(digits) * unit
+
+
 def parse_duration(text: str | float, *, field: str = "duration") -> float:
     """Seconds of "1.5", "300ms", "2m", "1h"; raises BadInput naming *field*."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        value = float(text)
+        value = float(text) if abs(text) < 1e9 else float("inf")
     else:
         match = _DURATION.fullmatch(str(text))
         if match is None:
@@ -46,7 +52,7 @@ def format_size(count: int) -> str:
     """The shortest text of a number of bytes that a person reads at a glance: 64.0 MiB, 512 B."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
+        if round(value, 1) < 1024:
             return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
