@@ -89,8 +89,12 @@ class JobSpec:
         for name, limit in self.rlimits.items():
             if name not in DEFAULT_RLIMITS or not 0 <= limit <= RLIMIT_INFINITY:
                 raise BadInput(f"rlimits: {name}={limit} is not a limit", hint="one of " + ", ".join(DEFAULT_RLIMITS))
-        if self.wall_limit_s is not None and self.wall_limit_s <= 0:
+        if self.wall_limit_s is not None and not self.wall_limit_s > 0:  # also refuses "not a number"
             raise BadInput(f"timeout: {self.wall_limit_s} is not a positive number of seconds")
+        if self.output_limit is not None and self.output_limit < 0:
+            raise BadInput(f"output limit: {self.output_limit} is not a number of bytes")
+        if not (0 <= self.rows <= 65535 and 0 <= self.columns <= 65535):
+            raise BadInput(f"terminal: {self.rows} rows and {self.columns} columns are not a size", hint="0 to 65535")
         if self.stdin is not None and self.interactive:
             raise BadInput("job: give either the bytes of stdin or an interactive one")
 

@@ -74,5 +74,7 @@ class ContainerSpec:
         if self.hostname is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.hostname):
             hint = "1 to 64 letters, digits, dots and dashes"
             raise BadInput(f"hostname: {self.hostname!r} is not usable", hint=hint)
-        if self.rootfs is not None and not self.rootfs.startswith("/"):
+        if self.rootfs is not None and (not self.rootfs.startswith("/") or "\0" in self.rootfs):
             raise BadInput(f"rootfs: {self.rootfs!r} is not an absolute path")
+        if self.grace_time is not None and not self.grace_time >= 0:  # also refuses "not a number"
+            raise BadInput(f"grace_time: {self.grace_time} is not a number of seconds")
