@@ -100,12 +100,20 @@ class Plan:
 
     def describe(self) -> str:
         """One numbered line a step: what the kernel is asked, then the reason."""
-        width = max((len(step.text) for step in self.steps if len(step.text) < 72), default=0)
+        texts = [_printable(step.text) for step in self.steps]
+        width = max((len(text) for text in texts if len(text) < 72), default=0)
         lines = []
-        for number, step in enumerate(self.steps):
+        for number, (text, step) in enumerate(zip(texts, self.steps, strict=True)):
             why = f"  # {step.why}" if step.why else ""
-            lines.append(f"{number:3}  {step.text.ljust(width) if why else step.text}{why}")
+            lines.append(f"{number:3}  {text.ljust(width) if why else text}{why}")
         return "\n".join(lines)
 
     def __add__(self, more: Plan | Iterable[Step]) -> Plan:
         return Plan(self.steps + tuple(more.steps if isinstance(more, Plan) else more))
+
+
+def _printable(text: str) -> str:
+    """Control characters and bytes that are no text as escapes: a path must not write lines of its own."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
