@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -33,7 +34,7 @@ def test_refuses_what_is_not_a_size(text: str) -> None:
 
 @pytest.mark.parametrize("size", [-1, 2**63, "9223372036854775808", "8388608T", "9" * 400 + ".5", "9" * 5000])
 def test_refuses_sizes_out_of_range(size: str | int) -> None:
-    with pytest.raises(BadInput, match="^disk: "):
+    with pytest.raises(BadInput, match=r"^disk: "):
         parse_size(size, field="disk")
 
 
@@ -63,10 +64,8 @@ def test_formatting_and_reading_differ_by_rounding_only(count: int) -> None:
 
 @given(st.text() | st.from_regex(r"[0-9]{1,400}(\.[0-9]{1,400})?[kKmMgGtT\u212a]?(i?b)?", fullmatch=True))
 def test_any_text_is_a_size_or_bad_input(text: str) -> None:
-    try:
+    with contextlib.suppress(BadInput):
         assert 0 <= parse_size(text) <= MAX_BYTES
-    except BadInput:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,5 @@ def test_refuses_durations_out_of_range(value: str | float) -> None:
 
 @given(st.text() | st.from_regex(r"[0-9]{1,400}(\.[0-9]{1,400})?(?i:ms|s|m|h|\u017f)?", fullmatch=True) | st.floats())
 def test_anything_is_a_duration_or_bad_input(value: str | float) -> None:
-    try:
+    with contextlib.suppress(BadInput):
         assert 0 <= parse_duration(value) < 1e9
-    except BadInput:
-        pass

@@ -1,0 +1,72 @@
+"""Plans made from fixed inputs, for the golden files of tests/unit/plans and for the tests of the encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from warden.model.job import JobSpec
+from warden.model.spec import ContainerSpec, NetworkMode
+from warden.network.links import Attachment, loopback_batch
+from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
+from warden.plan.job import JobPlace, Person, job_plan
+from warden.plan.steps import Plan
+
+LINK = Attachment("18jn0aqmdbo", IPv4Network("10.254.0.4/30"), 1500)
+HOST, INSIDE = (Batch(batch.messages, batch.text) for batch in (LINK.host_batch(), LINK.container_batch()))
+LOOPBACK = Batch(loopback_batch().messages, loopback_batch().text)
+PLACE = Placement(
+    directory="/depot/18jn0aqmdbo",
+    lower="/images/host/1/rootfs",
+    hostname="box",
+    id_base=0x3001_0000,
+    binds=(Bind("/usr", "/usr", True, id_map=IdMap.NONE),),
+    joins=("/sys/fs/cgroup/memory/warden/wshd/tasks", "/sys/fs/cgroup/cpu/warden/wshd/tasks"),
+    host_network=HOST,
+    container_network=INSIDE,
+)
+LENT = (
+    Bind("/srv/data", "/data", True, True, IdMap.WELCOME),
+    Bind("/srv/cache", "/cache", False, True, IdMap.NEEDED),
+    Bind("/etc/hostname", "/etc/host name", True, False, IdMap.WELCOME),
+    Bind("/srv/state.db", "/state.db", False, False, IdMap.NEEDED),
+)
+VCAP = Person("vcap", 10000, 10000, "/home/vcap")
+ROOT = Person("root", 0, 0, "/root")
+JOB_PLACE = JobPlace(VCAP, "/bin/bash", 2, {"nofile": 4096}, "C.UTF-8", b"\6\0\0\0\0\0\377\177")
+
+
+def unconnected() -> Placement:
+    return replace(PLACE, host_network=None, container_network=LOOPBACK)
+
+
+SAMPLES: dict[str, Callable[[], Plan]] = {
+    "container": lambda: container_plan(ContainerSpec(), PLACE),
+    "container-cgroup-v2": lambda: container_plan(
+        ContainerSpec(), replace(PLACE, joins=(), into="/sys/fs/cgroup/warden/wshd")
+    ),
+    "container-no-network": lambda: container_plan(ContainerSpec(network=NetworkMode.NONE), unconnected()),
+    "container-host-network": lambda: container_plan(ContainerSpec(network=NetworkMode.HOST), unconnected()),
+    "container-no-user-namespace": lambda: container_plan(
+        ContainerSpec(user_namespace=False), replace(PLACE, id_base=None)
+    ),
+    "container-mounts": lambda: container_plan(ContainerSpec(), replace(PLACE, binds=(*PLACE.binds, *LENT))),
+    "container-mounts-no-user-namespace": lambda: container_plan(
+        ContainerSpec(user_namespace=False), replace(PLACE, id_base=None, binds=(*PLACE.binds, *LENT))
+    ),
+    "job-script-vcap": lambda: job_plan(JobSpec(script=b"echo hello"), JOB_PLACE),
+    "job-argv-root": lambda: job_plan(
+        JobSpec(
+            argv=("make", "-C", "/src dir", "all"),
+            privileged=True,
+            env=(("LANG", "de_DE.UTF-8"), ("MAKEFLAGS", "-j2")),
+            cwd="/src dir",
+            rlimits={"core": 1 << 20, "nofile": 64},
+        ),
+        replace(JOB_PLACE, person=ROOT),
+    ),
+    "job-terminal-no-filter": lambda: job_plan(
+        JobSpec(argv=("vi",), tty=True), replace(JOB_PLACE, seccomp=b"", cgroup_descriptors=0)
+    ),
+}
