@@ -1,0 +1,9 @@
+"""Settings of all unit tests."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# No assertion about time: a busy machine is not a failure.
+settings.register_profile("warden", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("warden")
