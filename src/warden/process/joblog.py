@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -75,6 +76,8 @@ class JobLog:
         room = self._limit - self.size
         if room <= 0:
             return self._over(source, most)
+        if stream not in self._files and not (state := _state(source)):
+            return state
         try:
             moved = os.splice(source, self._file(stream), min(most, room), flags=SPLICE_NONBLOCK)
         except BlockingIOError:
@@ -91,10 +94,13 @@ class JobLog:
         if self._discard or self.truncated:
             return
         kept = data[: max(self._limit - self.size, 0)]
-        self.truncated = len(kept) < len(data)
-        if kept:
-            os.write(self._file(stream), kept)
-            self._grew(stream, len(kept))
+        try:
+            written = os.write(self._file(stream), kept) if kept else 0
+        except OSError:
+            written = 0
+        self.truncated = written < len(data)  # at the limit, or because the disk is full
+        if written:
+            self._grew(stream, written)
 
     def _over(self, source: int, most: int) -> int | None:
         dropped = _drop(source, most)
@@ -124,9 +130,9 @@ class JobLog:
             self._pieces[-1] = (stream, last[1] + length, last[2])
         else:
             self._pieces.append((stream, length, stamp))
-        if self._index_fd < 0:
-            self._index_fd = os.open(self._path("index"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with contextlib.suppress(OSError):  # a full disk costs the order, not the output
+            if self._index_fd < 0:
+                self._index_fd = os.open(self._path("index"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.pwrite(self._index_fd, _PIECE.pack(*self._pieces[-1]), (len(self._pieces) - 1) * _PIECE.size)
 
     def _wake(self) -> None:
@@ -221,6 +227,14 @@ class _Cursor:
         for fd in self._files:
             if fd >= 0:
                 os.close(fd)
+
+
+def _state(source: int) -> int | None:
+    """As `move` tells: 0 at the end of a pipe, None when it is empty, 1 when bytes wait. Takes none of them."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    events = next((events for _, events in poll.poll(0)), 0)
+    return 1 if events & select.POLLIN else 0 if events else None
 
 
 def _drop(source: int, most: int) -> int | None:
