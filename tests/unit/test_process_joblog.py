@@ -205,7 +205,7 @@ def test_chunks_come_in_the_order_in_which_they_came(log: JobLog, monkeypatch: p
 
 def test_chunks_carry_the_time_of_their_piece(log: JobLog, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([1_000_000_000, 3_500_000_000])
-    monkeypatch.setattr(joblog.time, "time_ns", lambda: next(times))
+    monkeypatch.setattr("warden.process.joblog.time.time_ns", lambda: next(times))
     log.append(0, b"a")
     log.append(0, b"b")
     assert [(chunk.data, chunk.time) for chunk in chunks(log)] == [(b"a", 1.0), (b"b", 3.5)]

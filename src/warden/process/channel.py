@@ -79,6 +79,7 @@ class Channel:
         self._on_lost = on_lost
         self._waiting: deque[asyncio.Future[Reply]] = deque()
         self._sending = asyncio.Lock()
+        self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -116,7 +117,11 @@ class Channel:
         finally:
             if memory >= 0:
                 os.close(memory)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            _let_go(future)
+            raise
 
     async def _send(self, packet: bytes, fds: tuple[int, ...], future: asyncio.Future[Reply]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -132,12 +137,13 @@ class Channel:
                 return
 
     async def _writable(self) -> None:
-        ready = asyncio.Event()
-        self._loop.add_writer(self._socket.fileno(), ready.set)
+        self._room.clear()
+        self._loop.add_writer(self._socket.fileno(), self._room.set)
         try:
-            await ready.wait()
+            await self._room.wait()
         finally:
-            self._loop.remove_writer(self._socket.fileno())
+            if self._socket.fileno() >= 0:
+                self._loop.remove_writer(self._socket.fileno())
 
     def _readable(self) -> None:
         for _ in range(64):  # not for ever: other connections wait
@@ -183,11 +189,20 @@ class Channel:
             return
         with contextlib.suppress(RuntimeError):  # the loop may be closed already
             self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
+            self._room.set()  # who waits to send learns that the socket is closed
         self._socket.close()
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(EngineFault("wshd: connection lost"))
+
+
+def _let_go(future: asyncio.Future[Reply]) -> None:
+    """The reply of a request whose caller was cancelled after it had come: nobody else closes its descriptors."""
+    if future.done() and not future.cancelled() and future.exception() is None:
+        for fd in future.result().descriptors.values():
+            os.close(fd)
 
 
 def connect_socket(directory: str) -> socket.socket:
