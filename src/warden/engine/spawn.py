@@ -84,10 +84,10 @@ def _person(pid: int, name: str) -> Person:
     except OSError as error:
         raise JobFailed(f"user {name!r}: the container's root cannot be opened: {error.strerror}") from error
     try:
-        passwd, group = (_text(root, path) for path in ("etc/passwd", "etc/group"))
+        passwd = _text(root, "etc/passwd")
     finally:
         os.close(root)
-    user = etc.find_user(passwd, group, name)
+    user = etc.find_user(passwd, b"", name)  # jobs have no supplementary groups (spec/warden.md §4)
     return Person(user.name, user.uid, user.gid, user.home)
 
 
