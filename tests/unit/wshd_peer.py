@@ -45,7 +45,8 @@ class Peer:
             fds.frombytes(rights)
         magic, *fields, length = REQUEST.unpack_from(data)
         assert magic == int.from_bytes(b"WRQ1", "little")
-        return Request(*fields, length, data[REQUEST.size :], list(fds))
+        kind, flags, job, a, b = fields
+        return Request(kind, flags, job, a, b, length, data[REQUEST.size :], list(fds))
 
     def has_more(self) -> bool:
         return bool(select.select([self.socket], [], [], 0)[0])

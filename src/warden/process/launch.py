@@ -5,6 +5,7 @@ Blocking; meant for a worker thread. Raises StepFailed by number; who made the p
 
 from __future__ import annotations
 
+import array
 import contextlib
 import fcntl
 import os
@@ -14,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from importlib.resources import files
 
-from warden.errors import EngineFault
+from warden.errors import EngineFault, KernelRefused
 
 _MESSAGE = struct.Struct("<IIii")
 CLONED, FAILED, READY = 1, 2, 3
@@ -64,8 +65,8 @@ class Binary:
 
 def listen_at(directory: str) -> socket.socket:
     """A listening packet socket named wshd.sock in *directory*, for host root alone."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         # Through the descriptor: a depot's path may be longer than the 107 bytes of sun_path.
         listener.bind(f"/proc/self/fd/{directory_fd}/{SOCKET_NAME}")
@@ -80,7 +81,7 @@ def listen_at(directory: str) -> socket.socket:
 
 
 def launch(binary: Binary, plan: bytes, listener: socket.socket) -> Launched:
-    """Runs *plan* to its `serve` step. Raises StepFailed, or EngineFault when wshd says nothing."""
+    """Runs *plan* to its `serve` step. Raises StepFailed, EngineFault when wshd says nothing, or KernelRefused."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
@@ -94,6 +95,9 @@ def launch(binary: Binary, plan: bytes, listener: socket.socket) -> Launched:
         ours.settimeout(TIMEOUT_S)
         try:
             return _await_ready(ours)
+        except EngineFault:
+            os.kill(launcher, signal.SIGKILL)  # not waited for yet, so the number is still its own
+            raise
         finally:
             # Closing first: a launcher that still waits for somebody to read ends by itself.
             ours.close()
@@ -105,14 +109,18 @@ def _spawn(binary: Binary, descriptors: list[int]) -> int:
     targets = [base + n for n in range(len(descriptors))]
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
     moves = [(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in zip(descriptors, targets, strict=True)]
-    return os.posix_spawn(binary.path, ["wshd", *map(str, targets)], {}, file_actions=null + moves, setsigmask=())
+    argv = ["wshd", *map(str, targets)]
+    try:
+        return os.posix_spawn(binary.path, argv, {}, file_actions=null + moves, setsigmask=())
+    except OSError as error:
+        raise KernelRefused("posix_spawn", "wshd", error.errno or 0) from error
 
 
 def _await_ready(control: socket.socket) -> Launched:
     pid, pidfd = 0, -1
     try:
         while True:
-            data, descriptors, _, _ = socket.recv_fds(control, _MESSAGE.size, 1, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors = _receive(control)
             if len(data) != _MESSAGE.size:
                 hint = "see the kernel log for a killed process"
                 raise EngineFault("wshd: ended before its container was ready", hint=hint)
@@ -123,14 +131,23 @@ def _await_ready(control: socket.socket) -> Launched:
                 return Launched(pid, pidfd)
             else:
                 raise StepFailed(step, errno)
-    except TimeoutError as error:
-        raise EngineFault(f"wshd: not ready after {TIMEOUT_S:g} s", hint="a mount source may hang") from error
-    except BaseException:
+    except BaseException as error:
         if pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 _kill(pidfd)
             os.close(pidfd)
+        if isinstance(error, TimeoutError):
+            raise EngineFault(f"wshd: not ready after {TIMEOUT_S:g} s", hint="a mount source may hang") from error
         raise
+
+
+def _receive(control: socket.socket) -> tuple[bytes, array.array[int]]:
+    """One message and its descriptor, close-on-exec (which socket.recv_fds has no way to ask for)."""
+    data, ancillary, _, _ = control.recvmsg(_MESSAGE.size, socket.CMSG_LEN(4), socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for _, _, rights in ancillary:
+        descriptors.frombytes(rights)
+    return data, descriptors
 
 
 def _kill(pidfd: int) -> None:
