@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from warden.errors import EngineFault
+from warden.errors import BadInput, EngineFault
 from warden.model.info import State
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 
@@ -92,7 +92,7 @@ class Snapshot:
                 memory_limit=resources.get("limit_memory"),
                 grace_time=data["grace_time"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
 
 

@@ -1,0 +1,132 @@
+"""snapshot.json: Warden's keys, every spec there and back, and nothing but EngineFault for what is no snapshot."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warden.depot.snapshot import VERSION, Snapshot
+from warden.errors import EngineFault
+from warden.model.info import State
+from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+
+#: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
+NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: 0 not in raw).map(os.fsdecode)
+PATHS = NAMES.map(lambda name: "/" + name.replace("..", "__"))
+SPECS = st.builds(
+    ContainerSpec,
+    handle=st.none() | NAMES,
+    image=NAMES,
+    rootfs=st.none() | PATHS,
+    hostname=st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
+    mounts=st.lists(st.builds(Mount, PATHS, PATHS, st.booleans()), max_size=3).map(tuple),
+    limits=st.builds(Limits, st.none() | st.integers(0, 2**63), st.sampled_from(OomPolicy)),
+    network=st.sampled_from(NetworkMode),
+    network_address=st.none() | st.ip_addresses(v=4).map(str),
+    grace_time=st.none() | st.floats(0, allow_infinity=False),
+    user_namespace=st.booleans(),
+)
+SNAPSHOTS = st.builds(
+    Snapshot,
+    container_id=st.from_regex(r"[0-9a-v]{11}", fullmatch=True),
+    handle=NAMES,
+    state=st.sampled_from(State),
+    spec=SPECS,
+    created=st.floats(0, 1e11),
+    uid=st.integers(0, 2**32 - 1),
+    id_base=st.none() | st.integers(0, 2**32 - 1),
+    hostname=NAMES,
+    shell=PATHS,
+    network=st.just("") | st.ip_addresses(v=4).map(str),
+    events=st.lists(NAMES, max_size=3).map(tuple),
+    memory_limit=st.none() | st.integers(0, 2**63),
+    grace_time=st.none() | st.floats(0, allow_infinity=False),
+)
+PLAIN = Snapshot(
+    container_id="18jn0aqmdbo", handle="box", state=State.ACTIVE, spec=ContainerSpec(), created=1.5, uid=10000,
+    id_base=0x3000_0000, hostname="box", shell="/bin/bash", network="10.254.0.4", events=("out of memory",),
+    memory_limit=1 << 20, grace_time=300.0,
+)  # fmt: skip
+
+
+@given(SNAPSHOTS)
+def test_every_snapshot_comes_back(snapshot: Snapshot) -> None:
+    assert Snapshot.from_json(snapshot.to_json()) == snapshot
+
+
+@given(SNAPSHOTS)
+def test_the_text_can_be_written_in_any_encoding(snapshot: Snapshot) -> None:
+    assert snapshot.to_json().isascii()
+
+
+def test_warden_s_keys_are_as_they_were() -> None:
+    """spec/warden.md §8"""
+    data = json.loads(PLAIN.to_json())
+    ours = data.pop("warden")
+    assert data == {
+        "events": ["out of memory"],
+        "grace_time": 300.0,
+        "jobs": {},
+        "limits": {},
+        "resources": {
+            "container_id": "18jn0aqmdbo", "handle": "box", "limit_memory": 1 << 20, "net_in": [], "net_out": [],
+            "network": "10.254.0.4", "ports": [], "uid": 10000,
+        },
+        "state": "active",
+    }  # fmt: skip
+    assert ours["version"] == VERSION
+
+
+def test_a_limit_that_was_never_asked_for_is_absent() -> None:
+    assert "limit_memory" not in json.loads(replace(PLAIN, memory_limit=None).to_json())["resources"]
+
+
+def test_the_state_changes_alone() -> None:
+    stopped = PLAIN.with_state(State.STOPPED)
+    assert stopped == replace(PLAIN, state=State.STOPPED)
+    assert PLAIN.state is State.ACTIVE
+
+
+def changed(path: str, value: Any) -> str:
+    data = json.loads(PLAIN.to_json())
+    place = data
+    *way, last = path.split(".")
+    for name in way:
+        place = place[name]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "3", '"x"', "{}", '{"resources": {}, "warden": {}}'])
+def test_what_is_no_snapshot(text: str) -> None:
+    with pytest.raises(EngineFault, match=r"^snapshot: not readable"):
+        Snapshot.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("warden", ...), ("resources.handle", ...), ("events", None), ("state", "asleep"), ("state", None),
+        ("warden.spec", None), ("warden.spec.limits.oom_policy", "pray"), ("warden.spec.mounts", [{"source": "x"}]),
+        ("warden.spec.mounts", [{"source": "relative", "target": "/x"}]), ("warden.spec.hostname", "a b"),
+        ("warden.spec.handle", ""), ("warden.spec.colour", "red"), ("warden.version", None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_snapshot_that_was_damaged(path: str, value: Any) -> None:
+    with pytest.raises(EngineFault, match=r"^snapshot: not readable"):
+        Snapshot.from_json(changed(path, value))
+
+
+def test_a_snapshot_of_a_newer_warden() -> None:
+    with pytest.raises(EngineFault, match=f"^snapshot: version {VERSION + 1} is from a newer warden"):
+        Snapshot.from_json(changed("warden.version", VERSION + 1))
