@@ -141,7 +141,12 @@ def test_a_container_whose_step_was_refused_is_killed(
 ) -> None:
     copies: list[int] = []
     kill = launching._kill
-    monkeypatch.setattr(launching, "_kill", lambda pidfd: (copies.append(os.dup(pidfd)), kill(pidfd)))
+
+    def keep_and_kill(pidfd: int) -> None:
+        copies.append(os.dup(pidfd))
+        kill(pidfd)
+
+    monkeypatch.setattr(launching, "_kill", keep_and_kill)
     script = f"child(); say({FAILED}, 7, {errno.EPERM}); os.waitpid(-1, 0)"
     with pytest.raises(StepFailed):
         launch(binary, script.encode(), listener)
@@ -170,7 +175,7 @@ def test_a_program_that_cannot_run(tmp_path: Path, listener: socket.socket) -> N
     path = tmp_path / "noise"
     path.write_bytes(b"\0\1\2\3 no program")
     made = Binary(str(path))
-    with pytest.raises(KernelRefused, match="^posix_spawn wshd: "):
+    with pytest.raises(KernelRefused, match=r"^posix_spawn wshd: "):
         launch(made, b"", listener)
     made.close()
 
@@ -186,7 +191,7 @@ def test_the_program_is_sealed_and_close_on_exec(binary: Binary) -> None:
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(EngineFault, match="cannot read .*No such file.*make -C native"):
+    with pytest.raises(EngineFault, match=r"cannot read .*No such file.*make -C native"):
         Binary(str(tmp_path / "absent"))
 
 
