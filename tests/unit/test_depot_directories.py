@@ -16,16 +16,21 @@ from warden.model.info import State
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
-    made = Depot(str(tmp_path / "depot"))
-    made.lock()
-    return made
+    locked = Depot(str(tmp_path / "depot"))
+    locked.lock()
+    return locked
 
 
 @pytest.fixture
 def box(depot: Depot) -> ContainerDirectory:
-    made = depot.directory("box1")
-    made.make(None)
-    return made
+    return made(depot, "box1")
+
+
+def made(depot: Depot, name: str) -> ContainerDirectory:
+    directory = depot.directory(name)
+    directory.claim()
+    directory.fill(None)
+    return directory
 
 
 def names(path: str) -> set[str]:
@@ -41,14 +46,15 @@ def test_a_container_s_directory_has_its_parts(box: ContainerDirectory) -> None:
 
 
 def test_the_overlay_s_directories_belong_to_the_mapped_root(depot: Depot) -> None:
-    made = depot.directory("box2")
-    made.make(os.getuid())
-    assert os.stat(made / "upper").st_uid == os.stat(made / "work").st_gid == os.getuid()
+    directory = depot.directory("box2")
+    directory.claim()
+    directory.fill(os.getuid())
+    assert os.stat(directory / "upper").st_uid == os.stat(directory / "work").st_gid == os.getuid()
 
 
-def test_a_directory_is_made_once(box: ContainerDirectory) -> None:
+def test_a_directory_is_claimed_once(box: ContainerDirectory) -> None:
     with pytest.raises(FileExistsError):
-        box.make(None)
+        box.claim()
 
 
 def test_a_snapshot_is_replaced_as_a_whole(box: ContainerDirectory) -> None:
@@ -112,6 +118,7 @@ def test_a_job_that_cannot_be_read_is_left_out(box: ContainerDirectory, text: st
     Path(box.job_path(1), "result.json").write_text(text)
     os.mkdir(box / "jobs/notes")
     assert box.jobs() == [JobRecord(1, {"good": True}, None)]
+    assert box.job_ids() == [1, 2]  # its number stays taken
 
 
 def test_one_engine_holds_a_depot(depot: Depot) -> None:
@@ -144,7 +151,7 @@ def test_a_depot_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_directories_are_those_of_containers(depot: Depot, box: ContainerDirectory) -> None:
-    depot.directory("a").make(None)
+    made(depot, "a")
     Path(depot.path, "file").touch()
     os.symlink(box.path, f"{depot.path}/link")
     assert [found.name for found in depot.directories()] == ["a", "box1"]
@@ -163,6 +170,15 @@ def test_a_discarded_directory_is_gone_and_twice_is_fine(depot: Depot, box: Cont
     depot.discard(box)
     assert names(depot.path) == {".trash", ".lock"}
     assert names(f"{depot.path}/.trash") == set()
+
+
+def test_a_hidden_directory_is_no_container_and_waits_for_its_removal(depot: Depot, box: ContainerDirectory) -> None:
+    fill(box)
+    hidden = depot.hide(box)
+    assert hidden == f"{depot.path}/.trash/box1"
+    assert "snapshot.json" in names(hidden)
+    assert depot.directories() == []
+    assert depot.hide(box) is None
 
 
 def test_what_an_earlier_engine_half_removed_is_no_obstacle(depot: Depot, box: ContainerDirectory) -> None:
