@@ -26,6 +26,7 @@ from warden.engine.site import Site
 from warden.errors import EngineFault, WardenError
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
+from warden.process.launch import receive
 
 log = logging.getLogger("warden.recovery")
 
@@ -85,7 +86,7 @@ def init_of(directory: ContainerDirectory) -> int | None:
 
 def _pidfd_in_reply(sock: socket.socket) -> int | None:
     while True:
-        packet, descriptors, _, _ = socket.recv_fds(sock, 65536, 4, socket.MSG_CMSG_CLOEXEC)
+        packet, descriptors = receive(sock, 65536, 4)
         if not packet:
             return None
         if channel.REPLY.unpack_from(packet)[1] == channel.PING:  # anything else is an event of a job

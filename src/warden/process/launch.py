@@ -120,7 +120,7 @@ def _await_ready(control: socket.socket) -> Launched:
     pid, pidfd = 0, -1
     try:
         while True:
-            data, descriptors = _receive(control)
+            data, descriptors = receive(control, _MESSAGE.size, 1)
             if len(data) != _MESSAGE.size:
                 hint = "see the kernel log for a killed process"
                 raise EngineFault("wshd: ended before its container was ready", hint=hint)
@@ -141,13 +141,13 @@ def _await_ready(control: socket.socket) -> Launched:
         raise
 
 
-def _receive(control: socket.socket) -> tuple[bytes, array.array[int]]:
-    """One message and its descriptor, close-on-exec (which socket.recv_fds has no way to ask for)."""
-    data, ancillary, _, _ = control.recvmsg(_MESSAGE.size, socket.CMSG_LEN(4), socket.MSG_CMSG_CLOEXEC)
+def receive(sock: socket.socket, size: int, count: int) -> tuple[bytes, list[int]]:
+    """One packet and its descriptors, close-on-exec. socket.recv_fds drops its flags (seen in Python 3.11)."""
+    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_LEN(count * 4), socket.MSG_CMSG_CLOEXEC)
     descriptors = array.array("i")
     for _, _, rights in ancillary:
         descriptors.frombytes(rights)
-    return data, descriptors
+    return data, list(descriptors)
 
 
 def _kill(pidfd: int) -> None:
