@@ -1,35 +1,30 @@
-/* fd.c: moving, closing, writing, sending descriptors. Must not know plans or jobs. */
-#define _GNU_SOURCE
+/* fd.c: moving, closing, writing, sending descriptors. Must not know plans or jobs.
+ * Nothing here repeats a call after EINTR: no signal is ever caught (signal(7)). */
 #include "sys.h"
 #include "wshd.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
-/* Moves *fd* out of the numbers that belong to the plan. The old number is closed, also on failure. */
-int fd_high(int fd)
+/* Moves *fd* to *number*, in the place of what was there. Returns *number*; a negative *fd* is an error passed on. */
+int fd_place(int fd, int number)
 {
-	if (fd < 0 || fd >= FD_FLOOR)
-		return fd;
 	cleanup_close int old = fd;
-	return fcntl(old, F_DUPFD_CLOEXEC, FD_FLOOR);
+	return fd < 0 ? -1 : dup3(fd, number, O_CLOEXEC);
 }
 
-/* close_range(2) over everything above standard error but *keep*, in whatever order that is. */
-int fd_close_except(const int *keep, unsigned count, unsigned flags)
+/* Moves *fds* (-1: none) to FD_CONTROL and the numbers after it, and closes everything else above standard error. */
+int fd_settle(int *fds, unsigned count)
 {
-	unsigned first = 3;
-	for (;;) {
-		unsigned next = ~0u;
-		for (unsigned i = 0; i < count; i++)
-			if (keep[i] >= 0 && (unsigned)keep[i] >= first && (unsigned)keep[i] < next)
-				next = (unsigned)keep[i];
-		if (next == ~0u)
-			return sys_close_range(first, ~0u, flags);
-		if (sys_close_range(first, next - 1, flags) < 0)
+	for (unsigned i = 0; i < count; i++)
+		if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FD_END)) < 0)
 			return -1;
-		first = next + 1;
-	}
+	if (sys_close_range(3, FD_END - 1) < 0)
+		return -1;
+	for (unsigned i = 0; i < count; i++)
+		if (fds[i] >= 0 && dup3(fds[i], FD_CONTROL + (int)i, O_CLOEXEC) < 0)
+			return -1;
+	return sys_close_range(FD_END, ~0u);
 }
 
 void fd_close_all(int *fds, unsigned count)
@@ -42,15 +37,16 @@ void fd_close_all(int *fds, unsigned count)
 }
 
 /* One write(2): files of /proc and of cgroups take their text in one call or not at all. */
-int fd_write_text(int fd, const char *text, size_t length)
+int fd_write(int fd, const void *bytes, size_t length)
 {
-	ssize_t written = write(fd, text, length);
-	if (written < 0)
-		return -1;
-	if ((size_t)written == length)
-		return 0;
-	errno = EIO;
-	return -1;
+	ssize_t written = write(fd, bytes, length);
+	return written < 0 || (size_t)written == length ? (int)written : refuse(EIO);
+}
+
+int fd_write_file(const char *path, const void *bytes, size_t length)
+{
+	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -1 : fd_write(fd, bytes, length);
 }
 
 union fd_space {
@@ -58,52 +54,39 @@ union fd_space {
 	char bytes[CMSG_SPACE(sizeof(int) * (FDS_MAX + 1))];
 };
 
-int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count, int flags)
+/* Never waits on a socket that is set so. */
+int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count)
 {
-	union fd_space space;
+	union fd_space space = {0};
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = length};
 	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
 	if (count > 0) {
-		memset(&space, 0, sizeof space);
+		space.header.cmsg_level = SOL_SOCKET;
+		space.header.cmsg_type = SCM_RIGHTS;
+		space.header.cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(&space.header), fds, sizeof(int) * count);
 		head.msg_control = &space;
 		head.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&head);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * count);
 	}
-	ssize_t sent;
-	do
-		sent = sendmsg(socket, &head, flags | MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -1 : 0;
+	return sendmsg(socket, &head, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-/* Receives a packet and up to *count* descriptors (FDS_MAX + 1 at most; CMSG_SPACE would let one more in). A packet or descriptor list that does not fit
- * is EMSGSIZE, and what came with it is closed. */
-ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count, int flags)
+/* Receives a packet and up to *count* descriptors (FDS_MAX + 1 at most; CMSG_SPACE would let one more in). What does
+ * not fit is EMSGSIZE; the descriptors that came are in *fds* even so. */
+ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count)
 {
 	union fd_space space;
 	struct iovec iov = {.iov_base = message, .iov_len = length};
-	struct msghdr head = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = CMSG_LEN(sizeof(int) * *count)};
+	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space};
+	head.msg_controllen = CMSG_LEN(sizeof(int) * *count);
 	*count = 0;
-	ssize_t received;
-	do
-		received = recvmsg(socket, &head, flags | MSG_CMSG_CLOEXEC);
-	while (received < 0 && errno == EINTR);
+	ssize_t received = recvmsg(socket, &head, MSG_CMSG_CLOEXEC);
 	if (received < 0)
 		return -1;
-	struct cmsghdr *cmsg = head.msg_controllen >= sizeof *cmsg ? CMSG_FIRSTHDR(&head) : NULL;
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
-		*count = (unsigned)((cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(fds, CMSG_DATA(cmsg), sizeof(int) * *count);
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
+	if (rights && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+		*count = (unsigned)((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(rights), sizeof(int) * *count);
 	}
-	if (!(head.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
-		return received;
-	fd_close_all(fds, *count);
-	*count = 0;
-	errno = EMSGSIZE;
-	return -1;
+	return head.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? refuse(EMSGSIZE) : received;
 }

@@ -1,24 +1,21 @@
-/* job.c: the jobs of PID 1: starting them, following them to their end, keeping what a daemon has not fetched.
- * A job's plan is read only by the job's own process, so nothing in it can hurt PID 1. */
-#define _GNU_SOURCE
+/* job.c: the jobs of PID 1: starting them, following them to their end, keeping what a daemon has not fetched; and the
+ * requests, which are all about them. A job's plan is read only by the job's own process, so it cannot hurt PID 1. */
 #include "sys.h"
 #include "wshd.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
 struct job {
-	struct record record;	/* state 0: the slot is free */
-	int kept[3];		/* our ends: stdin (or the terminal's master), stdout, stderr */
-	int report;		/* read end of the pipe that closes when exec works */
-	bool begun;		/* the plan was done, execve(2) was next */
+	struct record record;
+	int kept[3]; /* our ends: stdin (or the terminal's master), stdout, stderr */
+	int report;  /* read end of the pipe that closes when exec works */
+	bool begun;  /* the plan was done, execve(2) was next */
 };
 
 static struct job jobs[JOBS_MAX]; /* pages beyond *used* are never touched */
@@ -31,15 +28,11 @@ static struct rlimit first_files;
 void jobs_start(void)
 {
 	struct statfs info;
-	struct rlimit files;
-	terminals = fd_high(open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC));
-	if (terminals >= 0 && (fstatfs(terminals, &info) < 0 || info.f_type != K_DEVPTS_MAGIC)) {
-		close(terminals);
-		terminals = -1;
-	}
+	terminals = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (terminals >= 0 && (fstatfs(terminals, &info) < 0 || info.f_type != K_DEVPTS_MAGIC))
+		fd_close_all(&terminals, 1);
 	getrlimit(RLIMIT_NOFILE, &first_files);
-	files = first_files;
-	files.rlim_cur = files.rlim_max;
+	struct rlimit files = {.rlim_cur = first_files.rlim_max, .rlim_max = first_files.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
@@ -58,200 +51,142 @@ static bool is_alive(const struct job *job)
 static struct job *find(uint32_t number)
 {
 	for (unsigned i = 0; i < used; i++)
-		if (jobs[i].record.state != 0 && jobs[i].record.job == number)
+		if (jobs[i].record.state != STATE_FREE && jobs[i].record.job == number)
 			return &jobs[i];
-	errno = ESRCH;
 	return NULL;
 }
 
-static struct job *free_slot(void)
+/* An empty job, in the first slot that is free; NULL when there is none. */
+static struct job *reserve(const struct request *request)
 {
-	for (unsigned i = 0; i < used; i++)
-		if (jobs[i].record.state == 0)
-			return &jobs[i];
-	if (used < JOBS_MAX)
-		return &jobs[used++];
-	errno = EAGAIN;
-	return NULL;
+	unsigned slot = 0;
+	while (slot < used && jobs[slot].record.state != STATE_FREE)
+		slot++;
+	if (slot == JOBS_MAX)
+		return NULL;
+	if (slot == used)
+		used++;
+	held++;
+	jobs[slot] = (struct job){.kept = {-1, -1, -1}, .report = -1};
+	jobs[slot].record.job = request->job;
+	jobs[slot].record.state = STATE_STARTING;
+	jobs[slot].record.flags = request->flags & (JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_TERMINAL);
+	return &jobs[slot];
 }
 
 static void forget(struct job *job)
 {
 	fd_close_all(job->kept, 3);
 	fd_close_all(&job->report, 1);
-	memset(&job->record, 0, sizeof job->record);
-	while (used > 0 && jobs[used - 1].record.state == 0)
+	job->record.state = STATE_FREE;
+	held--;
+	while (used > 0 && jobs[used - 1].record.state == STATE_FREE)
 		used--;
 }
 
-/* Standard descriptors of a job while it is made: the child's side, and what PID 1 keeps. -1 is /dev/null. */
-struct stdio {
-	int child[3], kept[3];
-};
-
-static void cleanup_stdio_ends(struct stdio *stdio)
-{
-	int saved = errno;
-	fd_close_all(stdio->child, 3);
-	fd_close_all(stdio->kept, 3);
-	errno = saved;
-}
-#define cleanup_stdio __attribute__((cleanup(cleanup_stdio_ends)))
-
-static int open_terminal(struct stdio *stdio, const struct request *request)
+static int open_terminal(struct job *job, const struct request *request, int *child)
 {
 	int unlocked = 0;
 	struct winsize size = {.ws_row = (unsigned short)request->a, .ws_col = (unsigned short)request->b};
-	if (terminals < 0) {
-		errno = ENODEV;
-		return -1;
-	}
-	stdio->kept[0] = openat(terminals, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (stdio->kept[0] < 0 || ioctl(stdio->kept[0], TIOCSPTLCK, &unlocked) < 0)
-		return -1;
-	if (ioctl(stdio->kept[0], TIOCSWINSZ, &size) < 0)
+	if (terminals < 0)
+		return refuse(ENODEV);
+	int master = job->kept[0] = openat(terminals, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (master < 0 || ioctl(master, TIOCSPTLCK, &unlocked) < 0 || ioctl(master, TIOCSWINSZ, &size) < 0)
 		return -1;
 	/* the other side without a path, since 4.13 */
-	stdio->child[0] = ioctl(stdio->kept[0], K_TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (stdio->child[0] < 0)
-		return -1;
-	stdio->child[1] = fcntl(stdio->child[0], F_DUPFD_CLOEXEC, 0);
-	stdio->child[2] = fcntl(stdio->child[0], F_DUPFD_CLOEXEC, 0);
-	return stdio->child[1] < 0 || stdio->child[2] < 0 ? -1 : 0;
+	*child = ioctl(master, K_TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return *child;
 }
 
-static int open_pipes(struct stdio *stdio, unsigned flags)
+/* Makes the standard descriptors: our ends in *job*, the others in *child*. What stays -1 is /dev/null. */
+static int open_stdio(struct job *job, const struct request *request, int child[3])
 {
+	unsigned all = JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_TERMINAL | JOB_GIVEN_STDIN;
+	unsigned flags = request->flags & all, both = JOB_STDIN | JOB_GIVEN_STDIN;
+	if (flags == JOB_TERMINAL)
+		return open_terminal(job, request, child);
+	if (flags & JOB_TERMINAL || (flags & both) == both)
+		return refuse(EINVAL);
 	for (unsigned i = 0; i < 3; i++) {
 		int ends[2];
 		if (!(flags & 1u << i))
 			continue;
 		if (pipe2(ends, O_CLOEXEC) < 0)
 			return -1;
-		stdio->child[i] = ends[i > 0];
-		stdio->kept[i] = ends[i == 0];
+		child[i] = ends[i > 0];
+		job->kept[i] = ends[i == 0];
 	}
 	return 0;
-}
-
-static int open_stdio(struct stdio *stdio, const struct request *request)
-{
-	unsigned flags = request->flags;
-	bool several = flags & JOB_TERMINAL ? flags & (JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_GIVEN_STDIN)
-					    : (flags & JOB_STDIN) && (flags & JOB_GIVEN_STDIN);
-	if (several) {
-		errno = EINVAL;
-		return -1;
-	}
-	return flags & JOB_TERMINAL ? open_terminal(stdio, request) : open_pipes(stdio, flags);
-}
-
-/* The body, inline or mapped. A descriptor that is too short gives an empty plan, which is refused as malformed. */
-static struct plan job_plan(const struct job_request *wish)
-{
-	const struct request *request = wish->request;
-	struct plan plan = {wish->body, request->length};
-	struct stat info;
-	if (!(request->flags & BODY_IN_FD))
-		return plan;
-	plan.length = 0;
-	if (fstat(wish->fds[0], &info) < 0 || info.st_size < (off_t)request->length)
-		return plan;
-	plan.bytes = mmap(NULL, request->length, PROT_READ, MAP_PRIVATE, wish->fds[0], 0);
-	if (plan.bytes != MAP_FAILED)
-		plan.length = request->length;
-	return plan;
 }
 
 /* The job's process. Everything of PID 1 is closed first: a plan that hangs must not hold other jobs' pipes open. */
-static _Noreturn void become_job(const struct job_request *wish, const struct stdio *stdio, int report)
+static _Noreturn void become_job(const struct call *call, const int child[3], int progress)
 {
-	struct run run = {.listen = -1, .root = -1, .cgroup = -1, .sync = -1, .pidfd = -1, .child = -1, .job = true};
-	int keep[FDS_MAX + 2];
-	unsigned first = 0, count = 0;
-	run.terminal = wish->request->flags & JOB_TERMINAL;
-	run.plan = job_plan(wish);
-	first += wish->request->flags & BODY_IN_FD ? 1 : 0;
-	for (int fd = 0; fd < 3; fd++)
-		if (stdio->child[fd] >= 0 && dup2(stdio->child[fd], fd) < 0)
-			_exit(EXIT_FAILED);
-	if (wish->request->flags & JOB_GIVEN_STDIN && dup2(wish->fds[first++], 0) < 0)
-		_exit(EXIT_FAILED);
-	run.control = keep[count++] = fd_high(report);
-	for (unsigned i = first; i < wish->fd_count; i++)
-		run.passed[run.passed_count++] = keep[count++] = fd_high(wish->fds[i]);
-	if (fd_close_except(keep, count, 0) < 0 || setrlimit(RLIMIT_NOFILE, &first_files) < 0)
-		_exit(EXIT_FAILED);
-	run_plan(&run);
-}
-
-static pid_t fork_job(const struct job_request *wish, const struct stdio *stdio, int report)
-{
-	struct k_clone_args args = {.exit_signal = SIGCHLD};
-	pid_t pid = sys_clone3(&args);
-	if (pid == 0)
-		become_job(wish, stdio, report);
-	return pid;
-}
-
-static unsigned kept_flags(const struct job *job)
-{
-	unsigned flags = 0;
-	if (job->record.flags & JOB_TERMINAL)
-		return JOB_TERMINAL;
+	const struct request *request = &call->request;
+	struct plan plan = {.bytes = call->body, .length = request->length};
+	int fds[2 + FDS_MAX] = {progress, -1}, stdio[3];
+	unsigned first = 0, count = 2;
+	run.terminal = request->flags & JOB_TERMINAL;
 	for (unsigned i = 0; i < 3; i++)
-		flags |= job->kept[i] >= 0 ? 1u << i : 0;
-	return flags;
+		stdio[i] = run.terminal ? child[0] : child[i];
+	if (request->flags & BODY_IN_FD) {
+		plan = plan_map(call->fds[first++]);
+		plan.length = plan.length < request->length ? 0 : request->length; /* too short is malformed */
+	}
+	if (request->flags & JOB_GIVEN_STDIN)
+		stdio[0] = call->fds[first++];
+	while (first < call->fd_count)
+		fds[count++] = call->fds[first++];
+	for (int fd = 0; fd < 3; fd++)
+		if (stdio[fd] >= 0 && dup2(stdio[fd], fd) < 0)
+			_exit(EXIT_FAILED);
+	if (fd_settle(fds, count) < 0 || setrlimit(RLIMIT_NOFILE, &first_files) < 0)
+		_exit(EXIT_FAILED);
+	run_plan(plan, IN_JOB);
 }
 
-/* Copies the kept descriptors for a reply, and says in it which they are; returns how many. */
-static int show_kept(const struct job *job, struct reply *reply, int *kept)
+/* Starts the process of *job*. Its ends of the standard descriptors are put in *child*. */
+static int begin(struct job *job, const struct call *call, int child[3])
 {
-	int count = 0;
-	reply->flags = (uint16_t)job->record.flags;
+	int ends[2];
+	if (open_stdio(job, &call->request, child) < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -1;
+	cleanup_close int theirs = ends[1];
+	job->report = ends[0];
+	if (serve_watch(job->report, (uint32_t)(job - jobs)) < 0)
+		return -1;
+	struct k_clone_args args = {.exit_signal = SIGCHLD};
+	job->record.pid = sys_clone3(&args);
+	if (job->record.pid == 0)
+		become_job(call, child, theirs);
+	job->record.started_ns = now_ns();
+	return job->record.pid;
+}
+
+/* Gives the kept descriptors along with the answer, which says which they are. */
+static int give_kept(const struct job *job, struct call *call)
+{
+	call->answer.reply.flags = (uint16_t)job->record.flags;
 	for (unsigned i = 0; i < 3; i++)
 		if (job->kept[i] >= 0)
-			kept[count++] = job->kept[i];
-	return count;
-}
-
-static int check_new(uint32_t number)
-{
-	if (number == 0 || find(number)) {
-		errno = number == 0 ? EINVAL : EEXIST;
-		return -1;
-	}
+			call->given[call->given_count++] = job->kept[i];
 	return 0;
 }
 
-int job_spawn(const struct job_request *wish, struct reply *reply, int *kept)
+static int spawn(struct call *call)
 {
-	cleanup_stdio struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
-	int ends[2];
-	if (check_new(wish->request->job) < 0 || open_stdio(&stdio, wish->request) < 0)
-		return -1;
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -1;
-	cleanup_close int report = ends[0], theirs = ends[1];
-	struct job *job = free_slot();
-	if (!job || serve_watch(report, WATCH_JOB, (unsigned)(job - jobs)) < 0)
-		return -1;
-	pid_t pid = fork_job(wish, &stdio, theirs);
-	if (pid < 0)
-		return -1;
-	job->record = (struct record){.job = wish->request->job,
-				      .pid = pid,
-				      .state = STATE_STARTING,
-				      .flags = wish->request->flags & JOB_TERMINAL,
-				      .started_ns = now_ns()};
-	memcpy(job->kept, stdio.kept, sizeof job->kept);
-	memset(stdio.kept, -1, sizeof stdio.kept);
-	job->report = report;
-	report = -1;
-	job->begun = false;
-	job->record.flags = kept_flags(job);
-	held++;
-	return show_kept(job, reply, kept);
+	int child[3] = {-1, -1, -1};
+	if (call->request.job == 0 || find(call->request.job))
+		return refuse(call->request.job == 0 ? EINVAL : EEXIST);
+	struct job *job = reserve(&call->request);
+	if (!job)
+		return refuse(EAGAIN);
+	int begun = begin(job, call, child), error = errno;
+	fd_close_all(child, 3);
+	if (begun >= 0)
+		return give_kept(job, call);
+	forget(job);
+	return refuse(error);
 }
 
 /* Reads what the job's process reported. The end of the pipe after "exec is next" means that exec worked; the end
@@ -261,13 +196,13 @@ static void read_report(struct job *job)
 	struct control message;
 	ssize_t length;
 	while (job->report >= 0 && (length = read(job->report, &message, sizeof message)) != -1) {
-		if (length == (ssize_t)sizeof message && message.kind == CONTROL_READY) {
+		if (length != (ssize_t)sizeof message) {
+			fd_close_all(&job->report, 1);
+		} else if (message.kind == CONTROL_READY) {
 			job->begun = true;
-		} else if (length == (ssize_t)sizeof message) {
+		} else {
 			job->record.step = message.step;
 			job->record.error = message.error;
-		} else {
-			fd_close_all(&job->report, 1);
 		}
 	}
 	if (job->report < 0 && job->begun && job->record.error == 0 && job->record.state == STATE_STARTING) {
@@ -276,10 +211,10 @@ static void read_report(struct job *job)
 	}
 }
 
-void job_progress(unsigned index)
+void jobs_progress(uint32_t slot)
 {
-	if (index < used && jobs[index].record.state == STATE_STARTING)
-		read_report(&jobs[index]);
+	if (slot < used && jobs[slot].record.state == STATE_STARTING)
+		read_report(&jobs[slot]);
 }
 
 static uint64_t microseconds(struct timeval time)
@@ -307,79 +242,94 @@ void jobs_reap(void)
 	pid_t pid;
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
 		for (unsigned i = 0; i < used; i++)
-			if (is_alive(&jobs[i]) && jobs[i].record.pid == pid) {
+			if (is_alive(&jobs[i]) && jobs[i].record.pid == pid)
 				end(&jobs[i], status, &usage);
-				break;
-			}
 }
 
-int job_signal(uint32_t number, int signal, uint32_t scope)
+static int signal_job(const struct job *job, int signal, uint32_t scope)
 {
-	if (number == 0) {
-		if (getpid() == 1)
-			return kill(-1, signal);
-		errno = EPERM; /* without a pid namespace of our own it would be every process of the machine */
-		return -1;
-	}
-	struct job *job = find(number);
-	if (job && is_alive(job) && scope <= 1) {
-		int result = kill(scope == 1 ? -job->record.pid : job->record.pid, signal);
-		/* a job that leads no group (yet) is one process */
-		return result < 0 && scope == 1 && errno == ESRCH ? kill(job->record.pid, signal) : result;
-	}
-	errno = scope > 1 ? EINVAL : ESRCH;
-	return -1;
+	if (scope > 1)
+		return refuse(EINVAL);
+	if (!is_alive(job))
+		return refuse(ESRCH);
+	int result = kill(scope == 1 ? -job->record.pid : job->record.pid, signal);
+	/* a job that leads no group (yet) is one process */
+	return result < 0 && scope == 1 && errno == ESRCH ? kill(job->record.pid, signal) : result;
 }
 
-unsigned job_list(uint32_t first, struct record *records, uint32_t *next)
+static int list(struct call *call)
 {
-	unsigned count = 0, i = first;
-	for (; i < used && count < LIST_BATCH; i++)
-		if (jobs[i].record.state != 0)
-			records[count++] = jobs[i].record;
-	*next = i < used ? i : 0;
-	return count;
+	struct reply *reply = &call->answer.reply;
+	uint32_t slot = call->request.a;
+	for (; slot < used && reply->count < LIST_BATCH; slot++)
+		if (jobs[slot].record.state != STATE_FREE)
+			call->answer.records[reply->count++] = jobs[slot].record;
+	reply->b = slot < used ? slot : 0;
+	return 0;
 }
 
-int job_attach(uint32_t number, struct reply *reply, int *kept, struct record *record)
+/* A pidfd of ourselves means the same process to whoever gets it, whatever its number there. */
+static int ping(struct call *call)
 {
-	struct job *job = find(number);
-	if (!job)
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (pidfd < 0)
 		return -1;
-	reply->count = 1;
-	*record = job->record;
-	return show_kept(job, reply, kept);
+	call->fds[call->fd_count++] = pidfd; /* closed after the answer, unlike what jobs keep */
+	call->given[call->given_count++] = pidfd;
+	call->answer.reply.flags = REPLY_PIDFD;
+	call->answer.reply.a = PROTOCOL_VERSION;
+	call->answer.reply.b = held;
+	return 0;
 }
 
-int job_release(uint32_t number)
+static int close_stdin(struct job *job)
 {
-	struct job *job = find(number);
-	if (!job)
-		return -1;
-	if (is_alive(job)) {
-		errno = EBUSY;
-		return -1;
-	}
+	if (!(job->record.flags & JOB_STDIN))
+		return refuse(EBADF);
+	fd_close_all(job->kept, 1);
+	job->record.flags &= ~(uint32_t)JOB_STDIN;
+	return 0;
+}
+
+static int attach(const struct job *job, struct call *call)
+{
+	call->answer.reply.count = 1;
+	call->answer.records[0] = job->record;
+	return give_kept(job, call);
+}
+
+static int release(struct job *job)
+{
+	if (is_alive(job))
+		return refuse(EBUSY);
 	forget(job);
-	held--;
 	return 0;
 }
 
-int job_close_stdin(uint32_t number)
+int jobs_request(struct call *call)
 {
-	struct job *job = find(number);
-	if (!job)
-		return -1;
-	if (!(job->record.flags & JOB_STDIN)) {
-		errno = EBADF;
-		return -1;
+	const struct request *request = &call->request;
+	struct job *job = find(request->job);
+	switch (request->kind) {
+	case REQ_SPAWN:
+		return spawn(call);
+	case REQ_LIST:
+		return list(call);
+	case REQ_PING:
+		return ping(call);
 	}
-	fd_close_all(&job->kept[0], 1);
-	job->record.flags = kept_flags(job);
-	return 0;
-}
-
-unsigned job_count(void)
-{
-	return held;
+	if (request->kind == REQ_SIGNAL && request->job == 0) /* without a pid namespace it would be the whole machine */
+		return getpid() == 1 ? kill(-1, (int)request->a) : refuse(EPERM);
+	if (!job)
+		return refuse(ESRCH);
+	switch (request->kind) {
+	case REQ_SIGNAL:
+		return signal_job(job, (int)request->a, request->b);
+	case REQ_ATTACH:
+		return attach(job, call);
+	case REQ_RELEASE:
+		return release(job);
+	default:
+		return close_stdin(job);
+	}
 }

@@ -1,251 +1,217 @@
-/* run.c: runs a plan from its first step to its last: the launcher, the child it clones, and a job's process.
- * Owns the hand-over at release and the way to exec. Must not know what the single steps do. */
-#define _GNU_SOURCE
+/* run.c: `wshd CONTROL PLAN [LISTEN|- [FD...]]`. Runs a plan from its first step to its last: the launcher, the child it
+ * clones, a job's process. Owns the hand-over at release and the way to exec; must not know what other steps do. */
 #include "sys.h"
 #include "wshd.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
-#define ALLOWED_CLONE                                                                                                  \
-	((uint64_t)(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) |        \
-	 K_CLONE_NEWTIME)
+#define ALLOWED_CLONE ((uint64_t)(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
+				  CLONE_NEWCGROUP | K_CLONE_NEWTIME))
 
-/* Pages of these are only ever touched by a process that is about to exec. */
-static char *argument_space[PLAN_MAX_STEPS + 1], *environment_space[PLAN_MAX_STEPS + 1];
+struct run run;
 
-/* Reports to who started this: a message on CONTROL, or two integers on a job's pipe to PID 1. */
-int send_control(const struct run *run, uint32_t kind, int error, int fd)
+static int (*const functions[OP_END])(const struct step *) = {
+#define X(number, name, function, kinds, where) [number] = step_##function,
+    OPERATIONS(X)
+#undef X
+};
+
+/* Tells who started this: by CONTROL, which for a job is a pipe to PID 1. */
+int report(uint32_t kind, int error, int fd)
 {
-	struct control message = {.kind = kind, .step = run->step, .error = error, .pid = run->child > 0 ? run->child : getpid()};
-	if (run->job)
-		return fd_write_text(run->control, (const char *)&message, sizeof message);
-	return fd_send(run->control, &message, sizeof message, &fd, fd >= 0 ? 1 : 0, 0);
+	struct control message = {.kind = kind, .step = run.step, .error = error};
+	message.pid = run.child > 0 ? run.child : getpid();
+	if (fd < 0)
+		return fd_write(FD_CONTROL, &message, sizeof message);
+	return fd_send(FD_CONTROL, &message, sizeof message, &fd, 1);
 }
 
-static _Noreturn void fail(struct run *run, int error)
+static _Noreturn void fail(int error)
 {
-	if (run->child > 0) {
-		syscall(SYS_pidfd_send_signal, run->pidfd, SIGKILL, NULL, 0);
-		waitpid(run->child, NULL, 0);
+	if (run.child > 0) {
+		kill(run.child, SIGKILL); /* the number is its own until the next line */
+		waitpid(run.child, NULL, 0);
 	}
-	send_control(run, CONTROL_FAILED, error, -1);
+	report(CONTROL_FAILED, error, -1);
 	_exit(EXIT_FAILED);
 }
 
-/* "/proc/PID/NAME" in *path*. */
-static void proc_of(pid_t pid, const char *name, char path[64])
+static int open_namespace(const char *name, int number)
 {
-	char digits[12];
-	size_t count = 0, at = 6;
-	memcpy(path, "/proc/", at);
-	do
-		digits[count++] = (char)('0' + pid % 10);
-	while ((pid /= 10) > 0);
-	while (count > 0)
-		path[at++] = digits[--count];
-	path[at++] = '/';
-	strcpy(path + at, name);
+	char path[PROC_PATH];
+	snprintf(path, sizeof path, "/proc/%d/ns/%s", run.child, name);
+	return fd_place(open(path, O_RDONLY | O_CLOEXEC), number);
 }
 
-static int open_namespace(pid_t pid, const char *name, int number)
+static int adopt_child(uint64_t flags, int new_pidfd)
 {
-	char path[64];
-	proc_of(pid, name, path);
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 || dup3(fd, number, O_CLOEXEC) < 0 ? -1 : 0;
+	cleanup_close int pidfd = new_pidfd;
+	if (flags & CLONE_NEWNET && open_namespace("net", FD_NETNS) < 0)
+		return -1;
+	if (flags & CLONE_NEWUSER && open_namespace("user", FD_USERNS) < 0)
+		return -1;
+	return report(CONTROL_CLONED, 0, pidfd);
 }
 
 /* In the child: waits for release, or for the launcher's death, which is the end. The root that the launcher opened
  * comes with it. */
-static int await_release(struct run *run, int sync)
+static int await_release(void)
 {
 	char byte;
 	unsigned count = 1;
-	int root = -1;
-	run->child = -1;
-	if (run->pidfd >= 0)
-		close(run->pidfd);
-	if (run->cgroup >= 0)
-		close(run->cgroup);
-	run->pidfd = run->cgroup = run->sync = -1;
-	if (fd_receive(sync, &byte, 1, &root, &count, 0) != 1)
+	int root;
+	close(FD_CGROUP);
+	if (fd_receive(FD_SYNC, &byte, 1, &root, &count) != 1)
 		_exit(EXIT_FAILED);
-	close(sync);
+	close(FD_SYNC);
 	if (count == 0)
 		return 0;
-	if (run->root >= 0)
-		close(run->root);
-	run->root = fd_high(root);
-	return run->root < 0 ? -1 : 0;
-}
-
-static int adopt_child(struct run *run, uint64_t flags)
-{
-	if (flags & CLONE_NEWNET && open_namespace(run->child, "ns/net", FD_NETNS) < 0)
-		return -1;
-	if (flags & CLONE_NEWUSER && open_namespace(run->child, "ns/user", FD_USERNS) < 0)
-		return -1;
-	return send_control(run, CONTROL_CLONED, 0, run->pidfd);
+	run.root = fd_place(root, FD_ROOT);
+	return run.root;
 }
 
 /* Returns in both processes; in the child after release. */
-int step_clone(struct run *run, const struct step *step)
+int step_clone(const struct step *step)
 {
-	uint64_t flags = step_number(step, 0);
+	uint64_t flags = step->number[0];
 	int pair[2], pidfd = -1;
-	if (flags & ~ALLOWED_CLONE) {
-		errno = EINVAL;
-		return -1;
-	}
+	if (flags & ~ALLOWED_CLONE)
+		return refuse(EINVAL);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
-	cleanup_close int ours = fd_high(pair[0]), theirs = fd_high(pair[1]);
-	struct k_clone_args args = {
-	    .flags = flags | K_CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD};
-	if (run->cgroup >= 0) {
+	struct k_clone_args args = {.flags = flags | K_CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD};
+	if (run.cgroup >= 0) {
 		args.flags |= K_CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)run->cgroup;
+		args.cgroup = FD_CGROUP;
 	}
-	pid_t child = ours < 0 || theirs < 0 ? -1 : sys_clone3(&args);
-	if (child < 0)
+	run.child = sys_clone3(&args);
+	if (run.child < 0)
 		return -1;
-	if (child == 0) {
-		int sync = theirs;
-		close(ours);
-		ours = theirs = -1;
-		return await_release(run, sync);
-	}
-	run->child = child;
-	run->pidfd = fd_high(pidfd);
-	run->sync = ours;
-	ours = -1;
-	return adopt_child(run, flags);
+	int side = run.child == 0;
+	close(pair[!side]);
+	if (fd_place(pair[side], FD_SYNC) < 0)
+		return -1;
+	return run.child == 0 ? await_release() : adopt_child(flags, pidfd);
 }
 
 /* The launcher's last step. */
-int step_release(struct run *run, const struct step *step)
+int step_release(const struct step *step)
 {
 	(void)step;
 	int status;
-	if (fd_send(run->sync, "", 1, &run->root, run->root >= 0 ? 1 : 0, 0) < 0)
+	if (fd_send(FD_SYNC, "", 1, &run.root, run.root >= 0) < 0)
 		return -1;
-	if (plan_last_op(run->plan) != OP_EXEC)
+	if (run.plan.last != OP_EXEC)
 		_exit(0);
-	fd_close_except(NULL, 0, 0); /* CONTROL's end is the sign that exec worked; no namespace is held */
-	while (waitpid(run->child, &status, 0) < 0)
-		if (errno != EINTR)
-			_exit(EXIT_FAILED);
+	sys_close_range(3, ~0u); /* CONTROL's end is the sign that exec worked; no namespace is held */
+	if (waitpid(run.child, &status, 0) < 0)
+		_exit(EXIT_FAILED);
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-/* uid_map, gid_map, setgroups: the file is named as the step. */
-static int write_map(const struct run *run, const struct step *step)
+/* uid_map, gid_map, setgroups: the launcher has the rights for it, the child has not. */
+int step_write_map(const struct step *step)
 {
-	char path[64];
-	proc_of(run->child, operations[step->op].name, path);
-	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : fd_write_text(fd, step->args[0].bytes, step->args[0].length);
+	const char *name = step->op == OP_UID_MAP ? "uid_map" : step->op == OP_GID_MAP ? "gid_map" : "setgroups";
+	char path[PROC_PATH];
+	snprintf(path, sizeof path, "/proc/%d/%s", run.child, name);
+	return fd_write_file(path, step->text[0], step->length[0]);
 }
 
-int step_uid_map(struct run *run, const struct step *step)
+/* Without a slash it is searched along PATH of the program's environment, not of ours. */
+int step_exec(const struct step *step)
 {
-	return write_map(run, step);
-}
-
-int step_gid_map(struct run *run, const struct step *step)
-{
-	return write_map(run, step);
-}
-
-int step_setgroups(struct run *run, const struct step *step)
-{
-	return write_map(run, step);
-}
-
-/* Descriptors and the signal mask as the program shall find them (dispositions: main.c). Runs once, before a filter that may forbid it. */
-int prepare_exec(struct run *run)
-{
-	int keep[USE_FD_MAX + 1];
-	unsigned count = 0;
-	sigset_t none;
-	if (run->prepared)
-		return 0;
-	for (int fd = 3; fd <= USE_FD_MAX; fd++)
-		if (run->kept[fd / 64] >> fd % 64 & 1)
-			keep[count++] = fd;
-	if (fd_close_except(keep, count, K_CLOSE_RANGE_CLOEXEC) < 0)
+	static char *standard[] = {"PATH=/usr/bin:/bin", NULL};
+	run.argv[run.argc] = NULL;
+	run.envp[run.envc] = NULL;
+	if (report(CONTROL_READY, 0, -1) < 0)
 		return -1;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	run->prepared = true;
-	return 0;
-}
-
-static const char *search_path(const struct run *run)
-{
-	for (unsigned i = 0; i < run->envc; i++)
-		if (strncmp(run->envp[i], "PATH=", 5) == 0)
-			return run->envp[i] + 5;
-	return "/usr/bin:/bin";
-}
-
-/* execvp(3) on the plan's environment. EACCES of one place is remembered, the search goes on. */
-static int search_and_exec(const struct run *run, const char *name)
-{
-	char path[4096];
-	int error = ENOENT;
-	size_t length = strlen(name);
-	for (const char *from = search_path(run), *end; from; from = *end ? end + 1 : NULL) {
-		end = strchrnul(from, ':');
-		size_t dir = (size_t)(end - from);
-		if (dir + 1 + length >= sizeof path)
-			continue;
-		memcpy(path, from, dir);
-		path[dir] = '/';
-		memcpy(path + dir + (dir > 0), name, length + 1);
-		execve(path, run->argv, run->envp);
-		if (errno == EACCES)
-			error = EACCES;
-		else if (errno != ENOENT && errno != ENOTDIR)
-			return -1;
-	}
-	errno = error;
-	return -1;
-}
-
-int step_exec(struct run *run, const struct step *step)
-{
-	const char *path = step->args[0].bytes;
-	if (prepare_exec(run) < 0 || send_control(run, CONTROL_READY, 0, -1) < 0)
-		return -1;
-	return strchr(path, '/') ? execve(path, run->argv, run->envp) : search_and_exec(run, path);
+	if (strchr(step->text[0], '/'))
+		return execve(step->text[0], run.argv, run.envp);
+	environ = run.envp;
+	if (!getenv("PATH"))
+		environ = standard;
+	return execvpe(step->text[0], run.argv, run.envp);
 }
 
 /* Runs every step. In the launcher it ends at release, in the child and in a job with the program or with PID 1. */
-_Noreturn void run_plan(struct run *run)
+_Noreturn void run_plan(struct plan plan, enum stage stage)
 {
-	struct step step;
+	struct step step = {0};
 	bool behalf = false;
-	run->argv = argument_space;
-	run->envp = environment_space;
-	int error = plan_check(run->plan, run->job ? PLAN_JOB : PLAN_LAUNCH, &run->step);
-	if (error)
-		fail(run, error);
-	for (struct cursor cursor = plan_start(run->plan); plan_next(run->plan, &cursor, &step);) {
-		run->step = cursor.index - 1;
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	run.root = run.cgroup = run.child = -1;
+	run.argc = run.envc = 0;
+	run.plan = plan;
+	if (!plan_check(&run.plan, stage, &run.step))
+		fail(EINVAL);
+	while (plan_next(&run.plan, &step)) {
+		run.step = run.plan.index - 1;
 		if (behalf) { /* the launcher did these for the child */
 			behalf = step.op != OP_RELEASE;
 			continue;
 		}
-		if (step_run(run, &step) < 0)
-			fail(run, errno);
-		behalf = step.op == OP_CLONE && run->child <= 0;
+		if (functions[step.op](&step) < 0)
+			fail(errno);
+		behalf = step.op == OP_CLONE && run.child == 0;
 	}
-	if (send_control(run, CONTROL_READY, 0, -1) < 0)
-		_exit(EXIT_FAILED);
-	_exit(0);
+	_exit(report(CONTROL_READY, 0, -1) < 0 ? EXIT_FAILED : 0);
+}
+
+/* An empty plan, which is refused as malformed, when it cannot be mapped. */
+struct plan plan_map(int fd)
+{
+	struct stat info;
+	struct plan plan = {0};
+	if (fstat(fd, &info) < 0 || info.st_size <= 0 || info.st_size > PLAN_MAX)
+		return plan;
+	void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (bytes == MAP_FAILED)
+		return plan;
+	return (struct plan){.bytes = bytes, .length = (size_t)info.st_size};
+}
+
+static _Noreturn void usage(void)
+{
+	fputs("usage: wshd CONTROL PLAN [LISTEN|- [FD...]]: started by warden, not by hand\n", stderr);
+	_exit(2);
+}
+
+static int parse_fd(const char *word)
+{
+	char *end;
+	unsigned long number = strtoul(word, &end, 10);
+	if (*word < '0' || *word > '9' || *end || number > INT_MAX)
+		usage();
+	return (int)number;
+}
+
+int main(int argc, char **argv)
+{
+	int fds[2 + PASSED_MAX] = {-1, -1};
+	unsigned count = 2;
+	for (int number = 1; number <= 64; number++)
+		signal(number, SIG_DFL); /* an ignored SIGCHLD would lose exit statuses; nothing here catches signals */
+	if (argc < 3 || argc > 4 + PASSED_MAX)
+		usage();
+	fds[0] = parse_fd(argv[1]);
+	if (argc > 3 && strcmp(argv[3], "-") != 0)
+		fds[1] = parse_fd(argv[3]);
+	for (int i = 4; i < argc; i++)
+		fds[count++] = parse_fd(argv[i]);
+	struct plan plan = plan_map(parse_fd(argv[2]));
+	if (fd_settle(fds, count) < 0)
+		usage();
+	run_plan(plan, BEFORE_CLONE);
 }

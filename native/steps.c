@@ -1,115 +1,116 @@
-/* steps.c: the steps on the process itself: namespaces, cgroups, names, limits, rights, identity; and the table that
- * finds every step's function. Each does what its name's manual page says, literally and in the plan's order. */
-#define _GNU_SOURCE
+/* steps.c: the steps on the process itself: namespaces, cgroups, names, limits, rights, identity.
+ * Each does what its name's manual page says, literally and in the plan's order. */
 #include "sys.h"
 #include "wshd.h"
 
-#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-static const char *text(const struct step *step, unsigned index)
+/* The descriptor passed with *index*; what was not passed is EBADF to whoever uses it. */
+static int passed(uint64_t index)
 {
-	return step->args[index].bytes;
+	return index < PASSED_MAX ? FD_PASSED + (int)index : -1;
 }
 
-/* Finds passed descriptor number *index*. */
-static int passed_fd(const struct run *run, uint64_t index, int *fd)
+/* The steps that are one call each. */
+int step_call(const struct step *step)
 {
-	if (index >= run->passed_count) {
-		errno = EBADF;
-		return -1;
+	char *text = step->text[0];
+	uint64_t number = step->number[0];
+	switch (step->op) {
+	case OP_JOIN_CGROUP:
+		return fd_write_file(text, "0", 1);
+	case OP_JOIN_CGROUP_FD:
+		return fd_write(passed(number), "0", 1);
+	case OP_INTO_CGROUP:
+		run.cgroup = fd_place(open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC), FD_CGROUP);
+		return run.cgroup;
+	case OP_ROOT:
+		run.root = fd_place(open(text, O_PATH | O_DIRECTORY | O_CLOEXEC), FD_ROOT);
+		return run.root;
+	case OP_PROPAGATION:
+		return mount(NULL, "/", NULL, number, NULL);
+	case OP_WRITE:
+		return fd_write_file(text, step->text[1], step->length[1]);
+	case OP_HOSTNAME:
+		return sethostname(text, step->length[0]);
+	case OP_DOMAINNAME:
+		return setdomainname(text, step->length[0]);
+	case OP_NAME:
+		return prctl(PR_SET_NAME, text, 0, 0, 0);
+	case OP_PDEATHSIG:
+		return prctl(PR_SET_PDEATHSIG, (unsigned long)number, 0, 0, 0);
+	case OP_SECUREBITS:
+		return prctl(PR_SET_SECUREBITS, (unsigned long)number, 0, 0, 0);
+	case OP_NO_NEW_PRIVS:
+		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	case OP_SETGID:
+		return (int)syscall(SYS_setresgid, number, number, number);
+	case OP_UMASK:
+		umask((mode_t)number);
+		return 0;
+	case OP_ENV:
+		run.envp[run.envc++] = text;
+		return 0;
+	case OP_ARG:
+		run.argv[run.argc++] = text;
+		return 0;
+	default:
+		return refuse(ENOSYS); /* a step of the table that has no case */
 	}
-	*fd = run->passed[index];
-	return 0;
 }
 
-static int write_file(const char *path, const char *bytes, size_t length)
+/* A new mount namespace is a copy: the descriptor of the root still leads into the old one, where nothing may be
+ * mounted. The kernel moves only the working directory over to the copy, so the root travels in it. */
+int step_unshare(const struct step *step)
 {
-	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	return fd < 0 ? -1 : fd_write_text(fd, bytes, length);
-}
-
-int step_join_cgroup(struct run *run, const struct step *step)
-{
-	(void)run;
-	return write_file(text(step, 0), "0", 1);
-}
-
-int step_join_cgroup_fd(struct run *run, const struct step *step)
-{
-	int fd;
-	return passed_fd(run, step_number(step, 0), &fd) < 0 ? -1 : fd_write_text(fd, "0", 1);
-}
-
-int step_into_cgroup(struct run *run, const struct step *step)
-{
-	int fd = fd_high(open(text(step, 0), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	if (fd < 0)
+	int flags = (int)step->number[0];
+	bool carry = run.root >= 0 && flags & CLONE_NEWNS;
+	if (carry && fchdir(FD_ROOT) < 0)
 		return -1;
-	if (run->cgroup >= 0)
-		close(run->cgroup);
-	run->cgroup = fd;
-	return 0;
+	if (unshare(flags) < 0)
+		return -1;
+	return carry ? fd_place(sys_open_tree(AT_FDCWD, "", 0), FD_ROOT) : 0;
 }
 
 /* Before a process can be seen from inside a container it must not be traceable there: until exec it holds memory and
  * descriptors of the host (CVE-2016-9962). */
-static int enter(int fd, uint64_t flags)
+static int enter(int namespace, uint64_t flags)
 {
-	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -1 : setns(fd, (int)flags);
+	cleanup_close int fd = namespace;
+	if (fd < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -1;
+	return setns(fd, (int)flags);
 }
 
-int step_setns(struct run *run, const struct step *step)
+int step_setns(const struct step *step)
 {
-	(void)run;
-	cleanup_close int fd = open(text(step, 0), O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : enter(fd, step_number(step, 1));
+	return enter(open(step->text[0], O_RDONLY | O_CLOEXEC), step->number[1]);
 }
 
-int step_setns_pid(struct run *run, const struct step *step)
+int step_setns_pid(const struct step *step)
 {
-	(void)run;
-	cleanup_close int fd = sys_pidfd_open((pid_t)step_number(step, 0));
-	return fd < 0 ? -1 : enter(fd, step_number(step, 1)); /* a pidfd since 5.8 */
+	return enter((int)syscall(SYS_pidfd_open, step->number[0], 0), step->number[1]); /* a pidfd since 5.8 */
 }
 
-int step_write(struct run *run, const struct step *step)
+int step_rlimit(const struct step *step)
 {
-	(void)run;
-	return write_file(text(step, 0), text(step, 1), step->args[1].length);
-}
-
-int step_hostname(struct run *run, const struct step *step)
-{
-	(void)run;
-	return sethostname(text(step, 0), step->args[0].length);
-}
-
-int step_domainname(struct run *run, const struct step *step)
-{
-	(void)run;
-	return setdomainname(text(step, 0), step->args[0].length);
-}
-
-int step_rlimit(struct run *run, const struct step *step)
-{
-	(void)run;
-	int resource = (int)step_number(step, 0);
-	struct rlimit wish = {.rlim_cur = step_number(step, 1), .rlim_max = step_number(step, 2)}, present;
-	if (prlimit(0, resource, &wish, NULL) == 0)
+	int resource = (int)step->number[0];
+	struct rlimit wish = {.rlim_cur = step->number[1], .rlim_max = step->number[2]}, present;
+	if (setrlimit(resource, &wish) == 0)
 		return 0;
-	if (errno != EPERM || prlimit(0, resource, NULL, &present) < 0)
+	if (errno != EPERM || getrlimit(resource, &present) < 0)
 		return -1;
 	wish.rlim_max = present.rlim_max;
 	if (wish.rlim_cur > wish.rlim_max)
 		wish.rlim_cur = wish.rlim_max;
-	return prlimit(0, resource, &wish, NULL);
+	return setrlimit(resource, &wish);
 }
 
 static int drop_bounding(uint64_t keep)
@@ -136,151 +137,63 @@ static int raise_ambient(uint64_t wanted)
 	return 0;
 }
 
-int step_capabilities(struct run *run, const struct step *step)
+int step_capabilities(const struct step *step)
 {
-	(void)run;
 	struct k_cap_header header = {.version = K_CAPABILITY_VERSION_3};
-	uint64_t effective = step_number(step, 1), permitted = step_number(step, 2), inheritable = step_number(step, 3);
+	uint64_t effective = step->number[1], permitted = step->number[2], inheritable = step->number[3];
 	struct k_cap_data data[2] = {
 	    {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
 	    {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)}};
-	if (drop_bounding(step_number(step, 0)) < 0 || syscall(SYS_capset, &header, data) < 0)
+	if (drop_bounding(step->number[0]) < 0 || syscall(SYS_capset, &header, data) < 0)
 		return -1;
-	return raise_ambient(step_number(step, 4));
+	return raise_ambient(step->number[4]);
 }
 
-int step_securebits(struct run *run, const struct step *step)
+int step_seccomp(const struct step *step)
 {
-	(void)run;
-	return prctl(PR_SET_SECUREBITS, (unsigned long)step_number(step, 0), 0, 0, 0);
-}
-
-int step_no_new_privs(struct run *run, const struct step *step)
-{
-	(void)run, (void)step;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
-
-/* What exec does to descriptors and signals is done before the filter, which may not allow it. */
-int step_seccomp(struct run *run, const struct step *step)
-{
-	uint32_t length = step->args[0].length;
-	struct k_sock_fprog program = {.length = (uint16_t)(length / 8), .filter = step->args[0].bytes};
-	if (length == 0 || length % 8 != 0 || length / 8 > UINT16_MAX) {
-		errno = EINVAL;
-		return -1;
-	}
-	if (prepare_exec(run) < 0)
-		return -1;
+	uint32_t length = step->length[0];
+	struct k_sock_fprog program = {.length = (uint16_t)(length / 8), .filter = step->text[0]};
+	if (length == 0 || length % 8 != 0 || length / 8 > UINT16_MAX)
+		return refuse(EINVAL);
 	return (int)syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
 /* The C library's setgroups and set*id want to tell its threads; a child of a raw clone has none and must not ask. */
-int step_groups(struct run *run, const struct step *step)
+int step_groups(const struct step *step)
 {
-	(void)run;
-	if (step->args[0].length % sizeof(uint32_t) != 0) {
-		errno = EINVAL;
-		return -1;
-	}
-	return (int)syscall(SYS_setgroups, step->args[0].length / sizeof(uint32_t), step->args[0].bytes);
+	if (step->length[0] % sizeof(uint32_t) != 0)
+		return refuse(EINVAL);
+	return (int)syscall(SYS_setgroups, step->length[0] / sizeof(uint32_t), step->text[0]);
 }
 
-int step_setgid(struct run *run, const struct step *step)
+int step_setuid(const struct step *step)
 {
-	(void)run;
-	gid_t id = (gid_t)step_number(step, 0);
-	return (int)syscall(SYS_setresgid, id, id, id);
-}
-
-int step_setuid(struct run *run, const struct step *step)
-{
-	uid_t id = (uid_t)step_number(step, 0);
-	if (run->terminal && fchown(0, id, (gid_t)-1) < 0 && errno != EPERM)
+	uid_t id = (uid_t)step->number[0];
+	if (run.terminal && fchown(0, id, (gid_t)-1) < 0 && errno != EPERM)
 		return -1; /* a user owns the terminal he is on, as after login(1) */
 	return (int)syscall(SYS_setresuid, id, id, id);
 }
 
 /* getcwd(2) answers "(unreachable)…" for a directory outside the root, since 2.6.36: CVE-2024-21626. */
-int step_chdir(struct run *run, const struct step *step)
+int step_chdir(const struct step *step)
 {
-	(void)run;
 	char where[PATH_MAX];
-	if (chdir(text(step, 0)) < 0 || syscall(SYS_getcwd, where, sizeof where) < 0)
+	if (chdir(step->text[0]) < 0 || syscall(SYS_getcwd, where, sizeof where) < 0)
 		return -1;
-	if (where[0] == '/')
-		return 0;
-	errno = EXDEV;
-	return -1;
+	return where[0] == '/' ? 0 : refuse(EXDEV);
 }
 
-int step_umask(struct run *run, const struct step *step)
-{
-	(void)run;
-	umask((mode_t)step_number(step, 0));
-	return 0;
-}
-
-static char *mutable_text(const struct step *step)
-{
-	return (char *)(uintptr_t)text(step, 0);
-}
-
-int step_env(struct run *run, const struct step *step)
-{
-	run->envp[run->envc++] = mutable_text(step);
-	return 0;
-}
-
-int step_arg(struct run *run, const struct step *step)
-{
-	run->argv[run->argc++] = mutable_text(step);
-	return 0;
-}
-
-int step_setsid(struct run *run, const struct step *step)
+int step_setsid(const struct step *step)
 {
 	(void)step;
 	if (setsid() < 0)
 		return -1;
-	return run->terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
+	return run.terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
 }
 
-int step_use_fd(struct run *run, const struct step *step)
+int step_use_fd(const struct step *step)
 {
-	int fd;
-	uint64_t number = step_number(step, 1);
-	if (passed_fd(run, step_number(step, 0), &fd) < 0)
-		return -1;
-	if (number > USE_FD_MAX) {
-		errno = EBADF;
-		return -1;
-	}
-	if (dup2(fd, (int)number) < 0)
-		return -1;
-	run->kept[number / 64] |= 1ull << number % 64;
-	return 0;
-}
-
-int step_name(struct run *run, const struct step *step)
-{
-	(void)run;
-	return prctl(PR_SET_NAME, text(step, 0), 0, 0, 0);
-}
-
-int step_pdeathsig(struct run *run, const struct step *step)
-{
-	(void)run;
-	return prctl(PR_SET_PDEATHSIG, (unsigned long)step_number(step, 0), 0, 0, 0);
-}
-
-static int (*const functions[OP_END])(struct run *, const struct step *) = {
-#define X(number, upper, lower, kinds) [number] = step_##lower,
-    OPERATIONS(X)
-#undef X
-};
-
-int step_run(struct run *run, const struct step *step)
-{
-	return functions[step->op](run, step);
+	if (step->number[1] >= FD_NETNS)
+		return refuse(EBADF);
+	return dup2(passed(step->number[0]), (int)step->number[1]);
 }

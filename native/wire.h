@@ -9,57 +9,62 @@
 #define PLAN_MAGIC "WARDPLN1"
 #define PLAN_MAX (16u << 20)
 #define PLAN_MAX_STEPS 65535u
-#define KEEP UINT64_MAX /* an id that means "leave as it is" */
 
-/* X(NUMBER, NAME, name, kinds of arguments: t text, n number, b bytes). step_NAME() does it. */
+/* Where in a plan a step may stand, which is also who would run it there. */
+enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
+#define ANYWHERE 15u
+#define NOT_BEHALF (BEFORE_CLONE | IN_CHILD | IN_JOB) /* what the launcher did would be lost */
+#define NOT_IN_JOB (BEFORE_CLONE | IN_CHILD)
+
+/* X(NUMBER, NAME, function, kinds of arguments: t text, n number, b bytes; where). step_FUNCTION() does it. */
 #define OPERATIONS(X) \
-	X(1, JOIN_CGROUP, join_cgroup, "t") \
-	X(2, INTO_CGROUP, into_cgroup, "t") \
-	X(3, UNSHARE, unshare, "n") \
-	X(4, SETNS, setns, "tn") \
-	X(5, SETNS_PID, setns_pid, "nn") \
-	X(6, CLONE, clone, "n") \
-	X(7, UID_MAP, uid_map, "t") \
-	X(8, GID_MAP, gid_map, "t") \
-	X(9, SETGROUPS, setgroups, "t") \
-	X(10, RELEASE, release, "") \
-	X(11, NETLINK, netlink, "b") \
-	X(12, ROOT, root, "t") \
-	X(13, PROPAGATION, propagation, "n") \
-	X(14, MOUNT, mount, "tttnt") \
-	X(15, BIND, bind, "ttnnn") \
-	X(16, MKDIR, mkdir, "tnnn") \
-	X(17, SYMLINK, symlink, "tt") \
-	X(18, MKNOD, mknod, "tnnnn") \
-	X(19, WRITE, write, "tb") \
-	X(20, MASK, mask, "t") \
-	X(21, READONLY, readonly, "t") \
-	X(22, PIVOT_ROOT, pivot_root, "") \
-	X(23, HOSTNAME, hostname, "t") \
-	X(24, RLIMIT, rlimit, "nnn") \
-	X(25, CAPABILITIES, capabilities, "nnnnn") \
-	X(26, NO_NEW_PRIVS, no_new_privs, "") \
-	X(27, SECCOMP, seccomp, "b") \
-	X(28, GROUPS, groups, "b") \
-	X(29, SETGID, setgid, "n") \
-	X(30, SETUID, setuid, "n") \
-	X(31, CHDIR, chdir, "t") \
-	X(32, UMASK, umask, "n") \
-	X(33, ENV, env, "t") \
-	X(34, ARG, arg, "t") \
-	X(35, EXEC, exec, "t") \
-	X(36, SERVE, serve, "") \
-	X(37, SETSID, setsid, "") \
-	X(38, JOIN_CGROUP_FD, join_cgroup_fd, "n") \
-	X(39, USE_FD, use_fd, "nn") \
-	X(40, UMOUNT, umount, "tn") \
-	X(41, SECUREBITS, securebits, "n") \
-	X(42, NAME, name, "t") \
-	X(43, DOMAINNAME, domainname, "t") \
-	X(44, PDEATHSIG, pdeathsig, "n")
+	X(1, JOIN_CGROUP, call, "t", ANYWHERE) \
+	X(2, INTO_CGROUP, call, "t", ANYWHERE) \
+	X(3, UNSHARE, unshare, "n", ANYWHERE) \
+	X(4, SETNS, setns, "tn", ANYWHERE) \
+	X(5, SETNS_PID, setns_pid, "nn", ANYWHERE) \
+	X(6, CLONE, clone, "n", BEFORE_CLONE) \
+	X(7, UID_MAP, write_map, "t", ON_BEHALF) \
+	X(8, GID_MAP, write_map, "t", ON_BEHALF) \
+	X(9, SETGROUPS, write_map, "t", ON_BEHALF) \
+	X(10, RELEASE, release, "", ON_BEHALF) \
+	X(11, NETLINK, netlink, "b", ANYWHERE) \
+	X(12, ROOT, call, "t", ANYWHERE) \
+	X(13, PROPAGATION, call, "n", ANYWHERE) \
+	X(14, MOUNT, mount, "tttnt", ANYWHERE) \
+	X(15, BIND, bind, "ttnnn", ANYWHERE) \
+	X(16, MKDIR, mkdir, "tnnn", ANYWHERE) \
+	X(17, SYMLINK, symlink, "tt", ANYWHERE) \
+	X(18, MKNOD, mknod, "tnnnn", ANYWHERE) \
+	X(19, WRITE, call, "tb", ANYWHERE) \
+	X(20, MASK, mask, "t", ANYWHERE) \
+	X(21, READONLY, readonly, "t", ANYWHERE) \
+	X(22, PIVOT_ROOT, pivot_root, "", ANYWHERE) \
+	X(23, HOSTNAME, call, "t", ANYWHERE) \
+	X(24, RLIMIT, rlimit, "nnn", ANYWHERE) \
+	X(25, CAPABILITIES, capabilities, "nnnnn", ANYWHERE) \
+	X(26, NO_NEW_PRIVS, call, "", ANYWHERE) \
+	X(27, SECCOMP, seccomp, "b", ANYWHERE) \
+	X(28, GROUPS, groups, "b", ANYWHERE) \
+	X(29, SETGID, call, "n", ANYWHERE) \
+	X(30, SETUID, setuid, "n", ANYWHERE) \
+	X(31, CHDIR, chdir, "t", ANYWHERE) \
+	X(32, UMASK, call, "n", ANYWHERE) \
+	X(33, ENV, call, "t", NOT_BEHALF) \
+	X(34, ARG, call, "t", NOT_BEHALF) \
+	X(35, EXEC, exec, "t", NOT_BEHALF) \
+	X(36, SERVE, serve, "", NOT_IN_JOB) \
+	X(37, SETSID, setsid, "", ANYWHERE) \
+	X(38, JOIN_CGROUP_FD, call, "n", ANYWHERE) \
+	X(39, USE_FD, use_fd, "nn", NOT_BEHALF) \
+	X(40, UMOUNT, umount, "tn", ANYWHERE) \
+	X(41, SECUREBITS, call, "n", ANYWHERE) \
+	X(42, NAME, call, "t", ANYWHERE) \
+	X(43, DOMAINNAME, call, "t", ANYWHERE) \
+	X(44, PDEATHSIG, call, "n", ANYWHERE)
 
 enum op {
-#define X(number, upper, lower, kinds) OP_##upper = number,
+#define X(number, name, function, kinds, where) OP_##name = number,
 	OPERATIONS(X)
 #undef X
 	OP_END /* one more than the last */
@@ -86,28 +91,15 @@ struct control {
 #define LIST_BATCH 64u
 
 enum {
-	REQ_SPAWN = 1,
-	REQ_SIGNAL = 2,
-	REQ_LIST = 3,
-	REQ_ATTACH = 4,
-	REQ_RELEASE = 5,
-	REQ_CLOSE_STDIN = 6,
-	REQ_PING = 7,
-	EVENT_STARTED = 100,
-	EVENT_ENDED = 101
+	REQ_SPAWN = 1, REQ_SIGNAL, REQ_LIST, REQ_ATTACH, REQ_RELEASE, REQ_CLOSE_STDIN, REQ_PING,
+	EVENT_STARTED = 100, EVENT_ENDED
 };
 
-enum {
-	JOB_STDIN = 1,	 /* also: the descriptor that follows a reply, and the one kept */
-	JOB_STDOUT = 2,
-	JOB_STDERR = 4,
-	JOB_TERMINAL = 8,
-	JOB_GIVEN_STDIN = 16,
-	REPLY_PIDFD = 16,
-	BODY_IN_FD = 0x8000
-};
+/* Flags of SPAWN; the first four also of replies and records: which descriptors follow, which are kept. */
+enum { JOB_STDIN = 1, JOB_STDOUT = 2, JOB_STDERR = 4, JOB_TERMINAL = 8, JOB_GIVEN_STDIN = 16, BODY_IN_FD = 0x8000 };
+#define REPLY_PIDFD 16
 
-enum { STATE_STARTING = 1, STATE_RUNNING = 2, STATE_ENDED = 3, STATE_FAILED = 4 };
+enum { STATE_FREE, STATE_STARTING, STATE_RUNNING, STATE_ENDED, STATE_FAILED };
 
 struct request {
 	uint32_t magic;

@@ -1,13 +1,12 @@
-/* wshd.h: what the files of the program share: the parsed step, the run of a plan, and who does what.
+/* wshd.h: what the files of the program share: the parsed step, the run of a plan, a request, and who does what.
  *
- *   main.c     command line, descriptors            plan.c     parser of plans, the table of operations
- *   run.c      launcher, clone, release, exec       request.c  parser of requests
- *   steps.c    identity, limits, names              serve.c    PID 1: connections, requests, events
- *   mounts.c   everything on paths and mounts       job.c      PID 1: jobs
- *   net.c      rtnetlink                            fd.c       descriptors
+ *   parse.c    plans and requests, no system call   fd.c       descriptors
+ *   run.c      command line, launcher, clone, exec  serve.c    PID 1: the loop and its connections
+ *   steps.c    identity, limits, names              job.c      PID 1: jobs, and the requests about them
+ *   mounts.c   everything on paths and mounts       net.c      rtnetlink
  *
- * A function that can fail returns -1 with errno set, unless said otherwise. Descriptors are close-on-exec and start
- * at -1. Numbers below FD_FLOOR belong to the plan (`use_fd`, and the two fixed ones); the program's own lie above. */
+ * A function that can fail returns -1 with errno set, unless said otherwise. Every descriptor is close-on-exec, and
+ * what comes in from outside is moved to a fixed number or closed: so exec closes all but what `use_fd` placed. */
 #ifndef WSHD_H
 #define WSHD_H
 
@@ -18,110 +17,95 @@
 
 #include "wire.h"
 
-#define FD_NETNS 100
-#define FD_USERNS 101
-#define FD_FLOOR 102
-#define USE_FD_MAX 99
 #define ARGS_MAX 5
 #define PASSED_MAX 64
 #define EXIT_FAILED 125 /* a step failed, as env(1) and docker have it */
+#define PROC_PATH 64
+
+/* Numbers below 100 belong to the plan; the two namespaces are part of its contract, the rest is ours. */
+enum {
+	FD_NETNS = 100, FD_USERNS, FD_ROOT, FD_CGROUP, FD_SYNC,
+	FD_CONTROL, FD_LISTEN, FD_PASSED, FD_END = FD_PASSED + PASSED_MAX
+};
 
 struct operation {
-	const char *name;
 	const char *kinds;
+	unsigned where;
 };
 extern const struct operation operations[OP_END];
 
 struct step {
-	unsigned op, count;
-	struct {
-		const char *bytes; /* a NUL follows */
-		uint32_t length;
-	} args[ARGS_MAX];
+	uint16_t op;
+	char *text[ARGS_MAX]; /* a NUL follows */
+	uint32_t length[ARGS_MAX];
+	uint64_t number[ARGS_MAX];
 };
 
 struct plan {
 	const uint8_t *bytes;
-	size_t length;
+	size_t length, offset;
+	uint32_t index, count; /* steps read, steps in all */
+	uint16_t last;	       /* operation of the last step */
 };
 
-struct cursor {
-	size_t offset;
-	uint32_t index, count;
-};
+/* parse.c: whether the plan can be run from its first step by who begins in *stage*; if not, *bad_step* is wrong. */
+bool plan_check(struct plan *plan, enum stage stage, uint32_t *bad_step);
+bool plan_next(struct plan *plan, struct step *step);
+/* True when the packet is a request whose body and descriptors fit it. */
+bool request_valid(const void *packet, size_t length, unsigned fds, struct request *request);
 
-/* Who runs a plan decides which steps it may hold. */
-enum plan_use { PLAN_LAUNCH, PLAN_JOB };
-
-/* Returns 0, or an errno and the step that is wrong. Touches nothing outside the plan. */
-int plan_check(struct plan plan, enum plan_use use, uint32_t *bad_step);
-/* The two below are for plans that plan_check passed. */
-struct cursor plan_start(struct plan plan);
-bool plan_next(struct plan plan, struct cursor *cursor, struct step *step);
-unsigned plan_last_op(struct plan plan);
-uint64_t step_number(const struct step *step, unsigned index);
-
+/* The plan that this process runs. One of PID 1 has ended when its fork runs a job's. */
 struct run {
 	struct plan plan;
-	uint32_t step;		/* the one that is running */
-	int control;		/* CONTROL, or the pipe to PID 1 when job is set */
-	int listen;
-	int root;		/* targets are resolved below it */
-	int cgroup;		/* of into_cgroup */
-	int sync;		/* launcher to child, until release */
-	int pidfd;
-	pid_t child;		/* in the launcher, after clone */
-	int passed[PASSED_MAX];
-	unsigned passed_count;
-	uint64_t kept[2];	/* bit set: placed by use_fd, survives exec */
-	bool job, terminal, prepared;
-	char **argv, **envp;
+	uint32_t step;	  /* the one that is running */
+	int root, cgroup; /* -1, or their fixed number */
+	pid_t child;	  /* in the launcher, after clone */
+	bool terminal;
 	unsigned argc, envc;
+	char *argv[PLAN_MAX_STEPS + 1], *envp[PLAN_MAX_STEPS + 1]; /* touched only by who is about to exec */
 };
+extern struct run run;
 
 /* run.c */
-_Noreturn void run_plan(struct run *run);
-int prepare_exec(struct run *run);
-int send_control(const struct run *run, uint32_t kind, int error, int fd);
+_Noreturn void run_plan(struct plan plan, enum stage stage);
+struct plan plan_map(int fd);
+int report(uint32_t kind, int error, int fd);
 
-/* steps.c, mounts.c, net.c, run.c, serve.c: one function an operation */
-int step_run(struct run *run, const struct step *step);
-#define X(number, upper, lower, kinds) int step_##lower(struct run *run, const struct step *step);
+/* steps.c, mounts.c, net.c, run.c, serve.c */
+#define X(number, name, function, kinds, where) int step_##function(const struct step *step);
 OPERATIONS(X)
 #undef X
 
 /* fd.c */
-int fd_high(int fd);
-int fd_close_except(const int *keep, unsigned count, unsigned flags);
-int fd_write_text(int fd, const char *text, size_t length);
-int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count, int flags);
-ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count, int flags);
+int fd_place(int fd, int number);
+int fd_settle(int *fds, unsigned count);
 void fd_close_all(int *fds, unsigned count);
+int fd_write(int fd, const void *bytes, size_t length);
+int fd_write_file(const char *path, const void *bytes, size_t length);
+int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count);
+ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count);
 
-/* request.c: true when the packet is a request whose body and descriptors fit it. */
-bool request_valid(const void *packet, size_t length, unsigned fds, struct request *request);
+/* A request on its way through PID 1: what came, and what goes back. */
+struct call {
+	struct request request;
+	const uint8_t *body;
+	int fds[FDS_MAX + 1]; /* that came with it: closed after the answer */
+	int given[3];	      /* that go back: not closed */
+	unsigned fd_count, given_count;
+	struct {
+		struct reply reply;
+		struct record records[LIST_BATCH];
+	} answer;
+};
 
-/* serve.c */
-int serve_watch(int fd, unsigned kind, unsigned index);
-enum { WATCH_LISTEN, WATCH_SIGNAL, WATCH_CONNECTION, WATCH_JOB };
-void serve_event(unsigned kind, const struct record *record);
+/* serve.c: below JOBS_MAX *watcher* is a job's slot. */
+int serve_watch(int fd, uint32_t watcher);
+void serve_event(uint16_t kind, const struct record *record);
 
 /* job.c */
-struct job_request {
-	const struct request *request;
-	const uint8_t *body;
-	int *fds;
-	unsigned fd_count;
-};
 void jobs_start(void);
-int job_spawn(const struct job_request *wish, struct reply *reply, int *kept);
-int job_signal(uint32_t number, int signal, uint32_t scope);
-unsigned job_list(uint32_t first, struct record *records, uint32_t *next);
-int job_attach(uint32_t number, struct reply *reply, int *kept, struct record *record);
-int job_release(uint32_t number);
-int job_close_stdin(uint32_t number);
-unsigned job_count(void);
-void job_progress(unsigned index);
+int jobs_request(struct call *call);
+void jobs_progress(uint32_t slot);
 void jobs_reap(void);
 
 #endif

@@ -9,11 +9,11 @@ from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, PLAN_MAGIC, Op
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = (ROOT / "native/wire.h").read_text()
-ROW = re.compile(r'X\((\d+), ([A-Z_]+), ([a-z_]+), "([tnb]*)"\)')
+ROW = re.compile(r'X\((\d+), ([A-Z_]+), ([a-z_]+), "([tnb]*)", ([A-Z_]+)\)')
 
 
 def rows() -> dict[str, tuple[int, str, str]]:
-    return {upper: (int(number), lower, kinds) for number, upper, lower, kinds in ROW.findall(WIRE)}
+    return {name: (int(number), function, kinds) for number, name, function, kinds, _ in ROW.findall(WIRE)}
 
 
 def declared_arity(op: Op) -> int:
@@ -37,8 +37,11 @@ def test_numbers_have_no_holes_so_that_the_tables_are_full() -> None:
     assert sorted(number for number, _, _ in rows().values()) == list(range(1, len(Op) + 1))
 
 
-def test_names_in_c_follow_the_members() -> None:
-    assert all(lower == upper.lower() for upper, (_, lower, _) in rows().items())
+def test_every_function_of_the_table_is_named_after_its_step_or_handles_it() -> None:
+    source = "".join(path.read_text() for path in sorted((ROOT / "native").glob("*.c")))
+    for name, (_, function, _) in rows().items():
+        assert f"int step_{function}(const struct step *step)\n{{" in source, name
+        assert function == name.lower() or function == "write_map" or f"case OP_{name}:" in source, name
 
 
 def test_constants_agree() -> None:

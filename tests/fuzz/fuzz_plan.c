@@ -6,32 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check(struct plan plan, enum plan_use use)
+static void check(struct plan plan, enum stage stage)
 {
-	uint32_t bad = 0;
-	struct step step;
-	uint32_t seen = 0;
-	if (plan_check(plan, use, &bad) != 0)
+	uint32_t bad = 0, seen = 0, count;
+	struct step step = {0};
+	if (!plan_check(&plan, stage, &bad))
 		return;
-	for (struct cursor cursor = plan_start(plan); plan_next(plan, &cursor, &step); seen++)
-		for (unsigned i = 0; i < step.count; i++) {
+	for (; plan_next(&plan, &step); seen++)
+		for (unsigned i = 0; operations[step.op].kinds[i]; i++) {
 			char kind = operations[step.op].kinds[i];
-			if (kind == 't' && strlen(step.args[i].bytes) != step.args[i].length)
+			if (kind == 't' && strlen(step.text[i]) != step.length[i])
 				abort();
-			if (kind == 'n' && step.args[i].length != 8)
+			if (kind == 'n' && memcmp(step.text[i], &step.number[i], step.length[i]) != 0)
 				abort();
 		}
-	uint32_t count;
 	memcpy(&count, plan.bytes + 8, sizeof count);
-	if (seen != count || plan_last_op(plan) >= OP_END)
+	if (seen != count || plan.last != step.op)
 		abort(); /* what was passed is not read to its end */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-	struct plan plan = {bytes, length};
-	check(plan, PLAN_LAUNCH);
-	check(plan, PLAN_JOB);
+	struct plan plan = {.bytes = bytes, .length = length};
+	check(plan, BEFORE_CLONE);
+	check(plan, IN_JOB);
 	return 0;
 }
 
