@@ -282,30 +282,6 @@ static int ping(struct call *call)
 	return 0;
 }
 
-static int close_stdin(struct job *job)
-{
-	if (!(job->record.flags & JOB_STDIN))
-		return refuse(EBADF);
-	fd_close_all(job->kept, 1);
-	job->record.flags &= ~(uint32_t)JOB_STDIN;
-	return 0;
-}
-
-static int attach(const struct job *job, struct call *call)
-{
-	call->answer.reply.count = 1;
-	call->answer.records[0] = job->record;
-	return give_kept(job, call);
-}
-
-static int release(struct job *job)
-{
-	if (is_alive(job))
-		return refuse(EBUSY);
-	forget(job);
-	return 0;
-}
-
 int jobs_request(struct call *call)
 {
 	const struct request *request = &call->request;
@@ -326,10 +302,19 @@ int jobs_request(struct call *call)
 	case REQ_SIGNAL:
 		return signal_job(job, (int)request->a, request->b);
 	case REQ_ATTACH:
-		return attach(job, call);
+		call->answer.reply.count = 1;
+		call->answer.records[0] = job->record;
+		return give_kept(job, call);
 	case REQ_RELEASE:
-		return release(job);
-	default:
-		return close_stdin(job);
+		if (is_alive(job))
+			return refuse(EBUSY);
+		forget(job);
+		return 0;
+	default: /* REQ_CLOSE_STDIN */
+		if (!(job->record.flags & JOB_STDIN))
+			return refuse(EBADF);
+		fd_close_all(job->kept, 1);
+		job->record.flags &= ~(uint32_t)JOB_STDIN;
+		return 0;
 	}
 }

@@ -42,24 +42,10 @@ static int open_parent(const char *path, char last[PATH_MAX])
 	return open_target(dirname(strcpy(copy, path)), O_PATH | O_DIRECTORY);
 }
 
-static int make_directory(const char *path, mode_t mode, uid_t uid, gid_t gid)
-{
-	char last[PATH_MAX];
-	cleanup_close int parent = open_parent(path, last);
-	if (parent < 0)
-		return -1;
-	if (mkdirat(parent, last, 0700) < 0)
-		return errno == EEXIST ? 0 : -1;
-	cleanup_close int made = openat(parent, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (made < 0 || fchown(made, uid, gid) < 0)
-		return -1;
-	return fchmod(made, mode); /* after fchown, which may clear bits; and free of the umask */
-}
-
 /* Makes the directory *path* and what is missing above it. An id of 2^64-1 becomes -1: as it comes. */
 static int make_directories(const char *path, mode_t mode, uint64_t uid, uint64_t gid)
 {
-	char prefix[PATH_MAX] = "";
+	char prefix[PATH_MAX] = "", last[PATH_MAX];
 	if (strlen(path) >= sizeof prefix)
 		return refuse(ENAMETOOLONG);
 	for (const char *end = path; *end;) {
@@ -68,7 +54,13 @@ static int make_directories(const char *path, mode_t mode, uint64_t uid, uint64_
 		cleanup_close int there = open_target(prefix, O_PATH | O_DIRECTORY);
 		if (there >= 0)
 			continue;
-		if (errno != ENOENT || make_directory(prefix, mode, (uid_t)uid, (gid_t)gid) < 0)
+		cleanup_close int parent = errno == ENOENT ? open_parent(prefix, last) : -1;
+		if (parent < 0 || mkdirat(parent, last, 0700) < 0)
+			return -1;
+		cleanup_close int made = openat(parent, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (made < 0 || fchown(made, (uid_t)uid, (gid_t)gid) < 0)
+			return -1;
+		if (fchmod(made, mode) < 0) /* after fchown, which may clear bits; and free of the umask */
 			return -1;
 	}
 	return 0;
@@ -91,14 +83,11 @@ int step_symlink(const struct step *step)
 int step_mknod(const struct step *step)
 {
 	uint64_t uid = step->number[3], gid = step->number[4];
-	char last[PATH_MAX];
+	char last[PATH_MAX], above[PATH_MAX];
+	snprintf(above, sizeof above, "%s", step->text[0]); /* what is too long fails in open_parent */
+	if (make_directories(dirname(above), 0755, uid, gid) < 0)
+		return -1;
 	cleanup_close int parent = open_parent(step->text[0], last);
-	if (parent < 0 && errno == ENOENT) {
-		char above[PATH_MAX];
-		if (make_directories(dirname(strcpy(above, step->text[0])), 0755, uid, gid) < 0)
-			return -1;
-		parent = open_parent(step->text[0], last);
-	}
 	if (parent < 0)
 		return -1;
 	mode_t mask = umask(0); /* exact mode without a chmod, which would follow a link */
@@ -117,11 +106,11 @@ static const char *text_or_null(const struct step *step, unsigned index)
 int step_mount(const struct step *step)
 {
 	char path[PROC_PATH];
+	const char *source = step->text[0], *type = text_or_null(step, 2), *data = text_or_null(step, 4);
+	if (run.root < 0)
+		return mount(source, step->text[1], type, step->number[3], data);
 	cleanup_close int fd = open_target(step->text[1], O_PATH);
-	if (fd < 0)
-		return -1;
-	const char *target = run.root < 0 ? step->text[1] : proc_path(fd, path);
-	return mount(step->text[0], target, text_or_null(step, 2), step->number[3], text_or_null(step, 4));
+	return fd < 0 ? -1 : mount(source, proc_path(fd, path), type, step->number[3], data);
 }
 
 int step_umount(const struct step *step)
@@ -134,52 +123,47 @@ int step_umount(const struct step *step)
 	return fd < 0 ? -1 : umount2(proc_path(fd, path), (int)step->number[1]);
 }
 
-/* Attaches a copy of the mount at *path* of *dir* onto *target*; returns it. *recursive* is 0 or K_AT_RECURSIVE. */
-static int cover(int target, int dir, const char *path, unsigned recursive, const struct k_mount_attr *attr)
+/* Attaches a copy of the mount at *path* of *dir* onto *target*. *recursive* is 0 or AT_RECURSIVE. */
+static int cover(int target, int dir, const char *path, unsigned recursive, struct k_mount_attr attr)
 {
-	int tree = sys_open_tree(dir, path, K_OPEN_TREE_CLONE | recursive);
-	if (tree < 0)
+	cleanup_close int tree = sys_open_tree(dir, path, K_OPEN_TREE_CLONE | recursive);
+	if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attr, sizeof attr) < 0)
 		return -1;
-	unsigned onto = K_MOVE_MOUNT_F_EMPTY_PATH | K_MOVE_MOUNT_T_EMPTY_PATH;
-	if (syscall(SYS_mount_setattr, tree, "", K_AT_EMPTY_PATH | recursive, attr, sizeof *attr) == 0 &&
-	    syscall(SYS_move_mount, tree, "", target, "", onto) == 0)
-		return tree;
-	cleanup_close_fd(&tree);
-	return -1;
+	return sys_move_mount(tree, target);
 }
 
 int step_bind(const struct step *step)
 {
+	const char *source = step->text[0];
 	uint64_t flags = step->number[3];
-	unsigned recursive = flags & BIND_RECURSIVE ? K_AT_RECURSIVE : 0;
-	struct k_mount_attr attr = {.attr_set = step->number[2], .propagation = step->number[4]};
-	if (attr.attr_set & K_MOUNT_ATTR_ATIME) /* an enumeration, not bits: it must be cleared to be set */
-		attr.attr_clr = K_MOUNT_ATTR_ATIME;
-	struct k_mount_attr mapped = attr;
+	unsigned recursive = flags & BIND_RECURSIVE ? AT_RECURSIVE : 0;
+	struct k_mount_attr plain = {.attr_set = step->number[2], .propagation = step->number[4]};
+	if (plain.attr_set & K_MOUNT_ATTR_ATIME) /* an enumeration, not bits: it must be cleared to be set */
+		plain.attr_clr = K_MOUNT_ATTR_ATIME;
+	struct k_mount_attr mapped = plain;
 	mapped.attr_set |= K_MOUNT_ATTR_IDMAP; /* since 5.12; only on a mount that was never attached */
 	mapped.userns_fd = FD_USERNS;
-	bool idmap = flags & (BIND_IDMAP | BIND_TRY_IDMAP);
 	cleanup_close int target = open_target(step->text[1], O_PATH);
 	if (target < 0)
 		return -1;
-	cleanup_close int tree = cover(target, AT_FDCWD, step->text[0], recursive, idmap ? &mapped : &attr);
-	if (tree < 0 && errno == EINVAL && flags & BIND_TRY_IDMAP) /* a file system without FS_ALLOW_IDMAP */
-		tree = cover(target, AT_FDCWD, step->text[0], recursive, &attr);
-	return tree < 0 ? -1 : 0;
+	if (!(flags & (BIND_IDMAP | BIND_TRY_IDMAP)))
+		return cover(target, AT_FDCWD, source, recursive, plain);
+	int covered = cover(target, AT_FDCWD, source, recursive, mapped);
+	if (covered < 0 && errno == EINVAL && flags & BIND_TRY_IDMAP) /* a file system without FS_ALLOW_IDMAP */
+		return cover(target, AT_FDCWD, source, recursive, plain);
+	return covered;
 }
 
 /* Covers *target* with the container's /dev/null. It must be the device: an image may hold anything of that name. */
 static int cover_with_null(int target)
 {
 	struct stat info;
-	struct k_mount_attr none = {0};
 	cleanup_close int null = open_target("/dev/null", O_PATH);
 	if (null < 0 || fstat(null, &info) < 0)
 		return -1;
 	if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
 		return refuse(ENODEV);
-	cleanup_close int tree = cover(target, null, "", 0, &none);
-	return tree < 0 ? -1 : 0;
+	return cover(target, null, "", 0, (struct k_mount_attr){0});
 }
 
 int step_mask(const struct step *step)
@@ -199,12 +183,10 @@ int step_mask(const struct step *step)
 
 int step_readonly(const struct step *step)
 {
-	struct k_mount_attr attr = {.attr_set = K_MOUNT_ATTR_RDONLY};
 	cleanup_close int target = open_target(step->text[0], O_PATH);
 	if (target < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
-	cleanup_close int tree = cover(target, target, "", K_AT_RECURSIVE, &attr);
-	return tree < 0 ? -1 : 0;
+	return cover(target, target, "", AT_RECURSIVE, (struct k_mount_attr){.attr_set = K_MOUNT_ATTR_RDONLY});
 }
 
 /* The root was mounted in a namespace of another user namespace, so here it is locked, and pivot_root(2) refuses a
@@ -212,11 +194,10 @@ int step_readonly(const struct step *step)
 int step_pivot_root(const struct step *step)
 {
 	(void)step;
-	struct k_mount_attr none = {0};
 	if (run.root < 0)
 		return refuse(EINVAL);
-	cleanup_close int tree = cover(FD_ROOT, FD_ROOT, "", K_AT_RECURSIVE, &none);
-	if (tree < 0 || fchdir(tree) < 0)
+	cleanup_close int tree = sys_open_tree(FD_ROOT, "", K_OPEN_TREE_CLONE | AT_RECURSIVE);
+	if (tree < 0 || sys_move_mount(tree, FD_ROOT) < 0 || fchdir(tree) < 0)
 		return -1;
 	/* pivot_root(2), Notes: with "." twice the old root lies over the new one, and is the one that "." then means */
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)

@@ -10,10 +10,9 @@
 static int transact(int fd, const char *message, size_t length)
 {
 	char buffer[8192];
-	struct k_sockaddr_nl kernel = {.family = AF_NETLINK};
 	struct k_nlmsghdr header = {0};
 	int32_t error = 0;
-	if (sendto(fd, message, length, 0, (void *)&kernel, sizeof kernel) < 0)
+	if (send(fd, message, length, 0) < 0)
 		return -1;
 	while (header.type != K_NLMSG_ERROR) {
 		ssize_t received = recv(fd, buffer, sizeof buffer, 0);
@@ -29,8 +28,8 @@ static int transact(int fd, const char *message, size_t length)
 
 int step_netlink(const struct step *step)
 {
-	struct timeval limit = {.tv_sec = 10}; /* the kernel answers within sendto(2); this is for what it never answers */
-	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, K_NETLINK_ROUTE);
+	struct timeval limit = {.tv_sec = 10}; /* the kernel answers within send(2); this is for what it never answers */
+	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0 /* NETLINK_ROUTE */);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0)
 		return -1;
 	for (size_t offset = 0, length = step->length[0]; offset < length;) {

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 #define ALLOWED_CLONE ((uint64_t)(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
-				  CLONE_NEWCGROUP | K_CLONE_NEWTIME))
+				  CLONE_NEWCGROUP | CLONE_NEWTIME))
 
 struct run run;
 
@@ -88,7 +88,7 @@ int step_clone(const struct step *step)
 		return refuse(EINVAL);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
-	struct k_clone_args args = {.flags = flags | K_CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD};
+	struct k_clone_args args = {.flags = flags | CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd, .exit_signal = SIGCHLD};
 	if (run.cgroup >= 0) {
 		args.flags |= K_CLONE_INTO_CGROUP;
 		args.cgroup = FD_CGROUP;

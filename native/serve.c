@@ -102,29 +102,22 @@ static void hear(int *connection)
 	fd_close_all(call.fds, call.fd_count);
 }
 
-static void take_signals(void)
-{
-	struct signalfd_siginfo info;
-	while (read(signal_fd, &info, sizeof info) > 0)
-		;
-	jobs_reap();
-}
-
 static _Noreturn void loop(void)
 {
 	struct epoll_event events[16];
+	struct signalfd_siginfo info;
 	for (;;) {
 		int count = epoll_wait(poll_fd, events, 16, -1);
 		for (int i = 0; i < count; i++) {
 			uint32_t watcher = events[i].data.u32;
-			if (watcher == WATCH_SIGNAL)
-				take_signals();
+			if (watcher < WATCH_CONNECTION)
+				jobs_progress(watcher);
+			else if (watcher < WATCH_LISTEN)
+				hear(&connections[watcher - WATCH_CONNECTION]);
 			else if (watcher == WATCH_LISTEN)
 				accept_one();
-			else if (watcher >= WATCH_CONNECTION)
-				hear(&connections[watcher - WATCH_CONNECTION]);
-			else
-				jobs_progress(watcher);
+			else if (read(signal_fd, &info, sizeof info) > 0) /* one SIGCHLD stands for many */
+				jobs_reap();
 		}
 	}
 }

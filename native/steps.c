@@ -18,7 +18,8 @@ static int passed(uint64_t index)
 	return index < PASSED_MAX ? FD_PASSED + (int)index : -1;
 }
 
-/* The steps that are one call each. */
+/* The steps that are one call each. The C library's setgroups and set*id want to tell its threads; a child of a raw
+ * clone has none and must not ask. */
 int step_call(const struct step *step)
 {
 	char *text = step->text[0];
@@ -50,6 +51,10 @@ int step_call(const struct step *step)
 		return prctl(PR_SET_SECUREBITS, (unsigned long)number, 0, 0, 0);
 	case OP_NO_NEW_PRIVS:
 		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	case OP_GROUPS:
+		if (step->length[0] % sizeof(uint32_t) != 0)
+			return refuse(EINVAL);
+		return (int)syscall(SYS_setgroups, step->length[0] / sizeof(uint32_t), text);
 	case OP_SETGID:
 		return (int)syscall(SYS_setresgid, number, number, number);
 	case OP_UMASK:
@@ -80,23 +85,14 @@ int step_unshare(const struct step *step)
 }
 
 /* Before a process can be seen from inside a container it must not be traceable there: until exec it holds memory and
- * descriptors of the host (CVE-2016-9962). */
-static int enter(int namespace, uint64_t flags)
-{
-	cleanup_close int fd = namespace;
-	if (fd < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return -1;
-	return setns(fd, (int)flags);
-}
-
+ * descriptors of the host (CVE-2016-9962). A pidfd stands for all namespaces of its process since 5.8. */
 int step_setns(const struct step *step)
 {
-	return enter(open(step->text[0], O_RDONLY | O_CLOEXEC), step->number[1]);
-}
-
-int step_setns_pid(const struct step *step)
-{
-	return enter((int)syscall(SYS_pidfd_open, step->number[0], 0), step->number[1]); /* a pidfd since 5.8 */
+	cleanup_close int fd = step->op == OP_SETNS ? open(step->text[0], O_RDONLY | O_CLOEXEC)
+						    : (int)syscall(SYS_pidfd_open, step->number[0], 0);
+	if (fd < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -1;
+	return setns(fd, (int)step->number[1]);
 }
 
 int step_rlimit(const struct step *step)
@@ -113,40 +109,25 @@ int step_rlimit(const struct step *step)
 	return setrlimit(resource, &wish);
 }
 
-static int drop_bounding(uint64_t keep)
-{
-	for (unsigned long cap = 0; cap < 64; cap++) {
-		if (keep >> cap & 1)
-			continue;
-		int present = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-		if (present < 0)
-			return errno == EINVAL ? 0 : -1; /* one more than the kernel knows */
-		if (present > 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int raise_ambient(uint64_t wanted)
-{
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return -1;
-	for (unsigned long cap = 0; cap < 64; cap++)
-		if (wanted >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
-			return -1;
-	return 0;
-}
-
 int step_capabilities(const struct step *step)
 {
-	struct k_cap_header header = {.version = K_CAPABILITY_VERSION_3};
-	uint64_t effective = step->number[1], permitted = step->number[2], inheritable = step->number[3];
-	struct k_cap_data data[2] = {
-	    {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
-	    {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)}};
-	if (drop_bounding(step->number[0]) < 0 || syscall(SYS_capset, &header, data) < 0)
+	uint64_t bounding = step->number[0], ambient = step->number[4];
+	uint32_t header[2] = {K_CAPABILITY_VERSION_3, 0}, data[6];
+	for (unsigned i = 0; i < 3; i++) { /* effective, permitted, inheritable: low halves, then high ones */
+		data[i] = (uint32_t)step->number[1 + i];
+		data[i + 3] = (uint32_t)(step->number[1 + i] >> 32);
+	}
+	for (unsigned long cap = 0; cap < 64; cap++) { /* what the kernel does not know cannot be read */
+		bool drop = !(bounding >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0;
+		if (drop && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return -1;
+	}
+	if (syscall(SYS_capset, header, data) < 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -1;
-	return raise_ambient(step->number[4]);
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if (ambient >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return -1;
+	return 0;
 }
 
 int step_seccomp(const struct step *step)
@@ -156,14 +137,6 @@ int step_seccomp(const struct step *step)
 	if (length == 0 || length % 8 != 0 || length / 8 > UINT16_MAX)
 		return refuse(EINVAL);
 	return (int)syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, 0, &program);
-}
-
-/* The C library's setgroups and set*id want to tell its threads; a child of a raw clone has none and must not ask. */
-int step_groups(const struct step *step)
-{
-	if (step->length[0] % sizeof(uint32_t) != 0)
-		return refuse(EINVAL);
-	return (int)syscall(SYS_setgroups, step->length[0] / sizeof(uint32_t), step->text[0]);
 }
 
 int step_setuid(const struct step *step)

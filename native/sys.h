@@ -14,8 +14,6 @@
 #endif
 
 #define K_OPEN_TREE_CLONE 1u
-#define K_AT_EMPTY_PATH 0x1000u
-#define K_AT_RECURSIVE 0x8000u
 #define K_MOVE_MOUNT_F_EMPTY_PATH 0x4u
 #define K_MOVE_MOUNT_T_EMPTY_PATH 0x40u
 #define K_MOUNT_ATTR_RDONLY 0x1u
@@ -25,12 +23,9 @@
 #define K_RESOLVE_IN_ROOT 0x10u
 #define K_TIOCGPTPEER 0x5441
 #define K_DEVPTS_MAGIC 0x1cd1
-#define K_CLONE_NEWTIME 0x80u
-#define K_CLONE_PIDFD 0x1000u
 #define K_CLONE_INTO_CGROUP 0x200000000u
 #define K_SECCOMP_SET_MODE_FILTER 1u
 #define K_CAPABILITY_VERSION_3 0x20080522u
-#define K_NETLINK_ROUTE 0
 #define K_NLM_F_ACK 4u
 #define K_NLMSG_ERROR 2u
 
@@ -51,20 +46,6 @@ struct k_sock_fprog {
 	const void *filter;
 };
 
-struct k_cap_header {
-	uint32_t version;
-	int pid;
-};
-
-struct k_cap_data {
-	uint32_t effective, permitted, inheritable;
-};
-
-struct k_sockaddr_nl {
-	uint16_t family, pad;
-	uint32_t port, groups;
-};
-
 struct k_nlmsghdr {
 	uint32_t length;
 	uint16_t type, flags;
@@ -78,7 +59,13 @@ static inline pid_t sys_clone3(struct k_clone_args *args)
 
 static inline int sys_open_tree(int dir, const char *path, unsigned flags)
 {
-	return (int)syscall(SYS_open_tree, dir, path, flags | O_CLOEXEC | K_AT_EMPTY_PATH);
+	return (int)syscall(SYS_open_tree, dir, path, flags | O_CLOEXEC | AT_EMPTY_PATH);
+}
+
+/* Attaches the mount that *tree* is onto the file that *target* is. */
+static inline int sys_move_mount(int tree, int target)
+{
+	return (int)syscall(SYS_move_mount, tree, "", target, "", K_MOVE_MOUNT_F_EMPTY_PATH | K_MOVE_MOUNT_T_EMPTY_PATH);
 }
 
 static inline int sys_close_range(unsigned first, unsigned last)

@@ -22,7 +22,7 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(2, INTO_CGROUP, call, "t", ANYWHERE) \
 	X(3, UNSHARE, unshare, "n", ANYWHERE) \
 	X(4, SETNS, setns, "tn", ANYWHERE) \
-	X(5, SETNS_PID, setns_pid, "nn", ANYWHERE) \
+	X(5, SETNS_PID, setns, "nn", ANYWHERE) \
 	X(6, CLONE, clone, "n", BEFORE_CLONE) \
 	X(7, UID_MAP, write_map, "t", ON_BEHALF) \
 	X(8, GID_MAP, write_map, "t", ON_BEHALF) \
@@ -45,7 +45,7 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(25, CAPABILITIES, capabilities, "nnnnn", ANYWHERE) \
 	X(26, NO_NEW_PRIVS, call, "", ANYWHERE) \
 	X(27, SECCOMP, seccomp, "b", ANYWHERE) \
-	X(28, GROUPS, groups, "b", ANYWHERE) \
+	X(28, GROUPS, call, "b", ANYWHERE) \
 	X(29, SETGID, call, "n", ANYWHERE) \
 	X(30, SETUID, setuid, "n", ANYWHERE) \
 	X(31, CHDIR, chdir, "t", ANYWHERE) \
