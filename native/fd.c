@@ -1,10 +1,6 @@
 /* fd.c: moving, closing, writing, sending descriptors. Must not know plans or jobs.
  * Nothing here repeats a call after EINTR: no signal is ever caught (signal(7)). */
-#include "sys.h"
 #include "wshd.h"
-
-#include <string.h>
-#include <sys/socket.h>
 
 /* Moves *fd* to *number*, in the place of what was there. Returns *number*; a negative *fd* is an error passed on. */
 int fd_place(int fd, int number)
@@ -75,7 +71,7 @@ int fd_send(int socket, const void *message, size_t length, const int *fds, unsi
  * not fit is EMSGSIZE; the descriptors that came are in *fds* even so. */
 ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count)
 {
-	union fd_space space;
+	union fd_space space = {0};
 	struct iovec iov = {.iov_base = message, .iov_len = length};
 	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space};
 	head.msg_controllen = CMSG_LEN(sizeof(int) * *count);
@@ -83,10 +79,9 @@ ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned 
 	ssize_t received = recvmsg(socket, &head, MSG_CMSG_CLOEXEC);
 	if (received < 0)
 		return -1;
-	struct cmsghdr *rights = CMSG_FIRSTHDR(&head);
-	if (rights && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
-		*count = (unsigned)((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(fds, CMSG_DATA(rights), sizeof(int) * *count);
+	if (space.header.cmsg_level == SOL_SOCKET && space.header.cmsg_type == SCM_RIGHTS) {
+		*count = (unsigned)((space.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(&space.header), sizeof(int) * *count);
 	}
 	return head.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? refuse(EMSGSIZE) : received;
 }

@@ -1,14 +1,8 @@
 /* job.c: the jobs of PID 1: starting them, following them to their end, keeping what a daemon has not fetched; and the
  * requests, which are all about them. A job's plan is read only by the job's own process, so it cannot hurt PID 1. */
-#include "sys.h"
 #include "wshd.h"
 
-#include <signal.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <time.h>
 
 struct job {
@@ -156,7 +150,7 @@ static int begin(struct job *job, const struct call *call, int child[3])
 	if (serve_watch(job->report, (uint32_t)(job - jobs)) < 0)
 		return -1;
 	struct k_clone_args args = {.exit_signal = SIGCHLD};
-	job->record.pid = sys_clone3(&args);
+	job->record.pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (job->record.pid == 0)
 		become_job(call, child, theirs);
 	job->record.started_ns = now_ns();
@@ -217,19 +211,14 @@ void jobs_progress(uint32_t slot)
 		read_report(&jobs[slot]);
 }
 
-static uint64_t microseconds(struct timeval time)
-{
-	return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
-}
-
 static void end(struct job *job, int status, const struct rusage *usage)
 {
 	read_report(job); /* all of it is there: the process that wrote is gone */
 	job->record.state = job->record.error != 0 ? STATE_FAILED : STATE_ENDED;
 	job->record.status = status;
 	job->record.ended_ns = now_ns();
-	job->record.user_us = microseconds(usage->ru_utime);
-	job->record.system_us = microseconds(usage->ru_stime);
+	job->record.user_us = (uint64_t)usage->ru_utime.tv_sec * 1000000u + (uint64_t)usage->ru_utime.tv_usec;
+	job->record.system_us = (uint64_t)usage->ru_stime.tv_sec * 1000000u + (uint64_t)usage->ru_stime.tv_usec;
 	job->record.maxrss_kib = (uint64_t)usage->ru_maxrss;
 	serve_event(EVENT_ENDED, &job->record);
 }

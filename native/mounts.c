@@ -1,26 +1,19 @@
 /* mounts.c: the steps that work on a path or a mount below the root.
  * Owns the resolution of targets: below `root` by openat2(2), so that no link of an image leads out of it, and acted on
  * by descriptor, so that no rename in between matters. Must not know namespaces or identities. */
-#include "sys.h"
 #include "wshd.h"
 
 #include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 static int open_target(const char *path, int flags)
 {
-	struct k_open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
-				 .resolve = K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS};
+	uint64_t how[3] = {(unsigned)flags | O_CLOEXEC, 0, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS}; /* open_how */
 	int fd, tries = 64;
 	if (run.root < 0)
 		return open(path, flags | O_CLOEXEC);
 	do /* openat2(2): EAGAIN when a rename anywhere made ".." ambiguous during the walk */
-		fd = (int)syscall(SYS_openat2, FD_ROOT, path, &how, sizeof how);
+		fd = (int)syscall(SYS_openat2, FD_ROOT, path, how, sizeof how);
 	while (fd < 0 && errno == EAGAIN && --tries > 0);
 	return fd;
 }
@@ -154,18 +147,7 @@ int step_bind(const struct step *step)
 	return covered;
 }
 
-/* Covers *target* with the container's /dev/null. It must be the device: an image may hold anything of that name. */
-static int cover_with_null(int target)
-{
-	struct stat info;
-	cleanup_close int null = open_target("/dev/null", O_PATH);
-	if (null < 0 || fstat(null, &info) < 0)
-		return -1;
-	if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
-		return refuse(ENODEV);
-	return cover(target, null, "", 0, (struct k_mount_attr){0});
-}
-
+/* What covers a file must be the null device: an image may hold anything of that name. */
 int step_mask(const struct step *step)
 {
 	char path[PROC_PATH];
@@ -175,10 +157,15 @@ int step_mask(const struct step *step)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 	if (fstat(target, &info) < 0)
 		return -1;
-	if (!S_ISDIR(info.st_mode))
-		return cover_with_null(target);
-	return mount("tmpfs", proc_path(target, path), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		     "nr_inodes=1,mode=0555");
+	if (S_ISDIR(info.st_mode))
+		return mount("tmpfs", proc_path(target, path), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			     "nr_inodes=1,mode=0555");
+	cleanup_close int null = open_target("/dev/null", O_PATH);
+	if (null < 0 || fstat(null, &info) < 0)
+		return -1;
+	if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
+		return refuse(ENODEV);
+	return cover(target, null, "", 0, (struct k_mount_attr){0});
 }
 
 int step_readonly(const struct step *step)

@@ -1,9 +1,6 @@
 /* net.c: sends rtnetlink messages that Python wrote, and reads their acknowledgements. Knows no message's meaning. */
-#include "sys.h"
 #include "wshd.h"
 
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 
 /* Sends one message, and waits for the datagram that acknowledges it or brings the errno. */

@@ -1,13 +1,12 @@
 /* parse.c: the parsers of plans and requests. Must not make a system call: the fuzzers run it as it is. */
 #include "wshd.h"
 
-#include <string.h>
-
-const struct operation operations[OP_END] = {
-#define X(number, name, function, kinds, where) [number] = {kinds, where},
-    OPERATIONS(X)
+#define X(number, name, function, kinds, where) [number] = kinds,
+const char *const operation_kinds[OP_END] = {OPERATIONS(X)};
 #undef X
-};
+#define X(number, name, function, kinds, where) [number] = where,
+static const uint8_t places[OP_END] = {OPERATIONS(X)};
+#undef X
 
 /* Copies the next *size* bytes; false when there are not so many. */
 static bool take(struct plan *plan, void *to, size_t size)
@@ -22,7 +21,7 @@ static bool take(struct plan *plan, void *to, size_t size)
 /* Reads argument *index* of *step*; false when it leaves the plan or is not of its kind. */
 static bool take_argument(struct plan *plan, struct step *step, unsigned index)
 {
-	char kind = operations[step->op].kinds[index];
+	char kind = operation_kinds[step->op][index];
 	uint32_t length;
 	if (!take(plan, &length, sizeof length) || length >= plan->length - plan->offset) /* the NUL must fit too */
 		return false;
@@ -42,7 +41,7 @@ bool plan_next(struct plan *plan, struct step *step)
 	uint16_t count;
 	if (plan->index == plan->count || !take(plan, &step->op, sizeof step->op) || !take(plan, &count, sizeof count))
 		return false;
-	if (step->op == 0 || step->op >= OP_END || count != strlen(operations[step->op].kinds))
+	if (step->op == 0 || step->op >= OP_END || count != strlen(operation_kinds[step->op]))
 		return false;
 	for (unsigned i = 0; i < count; i++)
 		if (!take_argument(plan, step, i))
@@ -53,7 +52,7 @@ bool plan_next(struct plan *plan, struct step *step)
 
 static bool in_place(unsigned op, enum stage *stage, bool last)
 {
-	if (!(operations[op].where & *stage))
+	if (!(places[op] & *stage))
 		return false;
 	if (op == OP_CLONE)
 		*stage = ON_BEHALF;
@@ -81,26 +80,21 @@ bool plan_check(struct plan *plan, enum stage stage, uint32_t *bad_step)
 	return ahead.offset == ahead.length && stage != ON_BEHALF && (stage != IN_JOB || step.op == OP_EXEC);
 }
 
-static bool body_fits(const struct request *request, size_t body, unsigned fds)
-{
-	if (!(request->flags & BODY_IN_FD))
-		return request->length == body && body <= BODY_MAX_INLINE;
-	return body == 0 && fds > 0 && request->length > 0 && request->length <= PLAN_MAX;
-}
-
 bool request_valid(const void *packet, size_t length, unsigned fds, struct request *request)
 {
+	const unsigned known = BODY_IN_FD | JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_TERMINAL | JOB_GIVEN_STDIN;
 	if (length < sizeof *request)
 		return false;
 	memcpy(request, packet, sizeof *request);
+	unsigned carrier = request->flags & BODY_IN_FD ? 1 : 0, given = request->flags & JOB_GIVEN_STDIN ? 1 : 0;
+	size_t body = length - sizeof *request;
 	if (request->magic != REQUEST_MAGIC || request->kind < REQ_SPAWN || request->kind > REQ_PING)
 		return false;
-	if (!body_fits(request, length - sizeof *request, fds))
-		return false;
 	if (request->kind != REQ_SPAWN)
-		return request->length == 0 && request->flags == 0 && fds == 0;
-	unsigned known = BODY_IN_FD | JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_TERMINAL | JOB_GIVEN_STDIN;
-	unsigned carrier = request->flags & BODY_IN_FD ? 1 : 0;
-	unsigned given = request->flags & JOB_GIVEN_STDIN ? 1 : 0;
-	return !(request->flags & ~known) && fds >= carrier + given && fds - carrier <= FDS_MAX;
+		return body == 0 && request->length == 0 && request->flags == 0 && fds == 0;
+	if (request->flags & ~known || fds < carrier + given || fds - carrier > FDS_MAX)
+		return false;
+	if (carrier)
+		return body == 0 && request->length > 0 && request->length <= PLAN_MAX;
+	return request->length == body && body <= BODY_MAX_INLINE;
 }

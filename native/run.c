@@ -1,29 +1,15 @@
 /* run.c: `wshd CONTROL PLAN [LISTEN|- [FD...]]`. Runs a plan from its first step to its last: the launcher, the child it
  * clones, a job's process. Owns the hand-over at release and the way to exec; must not know what other steps do. */
-#include "sys.h"
 #include "wshd.h"
-
-#include <limits.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 #define ALLOWED_CLONE ((uint64_t)(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
 				  CLONE_NEWCGROUP | CLONE_NEWTIME))
 
 struct run run;
 
-static int (*const functions[OP_END])(const struct step *) = {
 #define X(number, name, function, kinds, where) [number] = step_##function,
-    OPERATIONS(X)
+static int (*const functions[OP_END])(const struct step *) = {OPERATIONS(X)};
 #undef X
-};
 
 /* Tells who started this: by CONTROL, which for a job is a pipe to PID 1. */
 int report(uint32_t kind, int error, int fd)
@@ -93,7 +79,7 @@ int step_clone(const struct step *step)
 		args.flags |= K_CLONE_INTO_CGROUP;
 		args.cgroup = FD_CGROUP;
 	}
-	run.child = sys_clone3(&args);
+	run.child = (pid_t)syscall(SYS_clone3, &args, sizeof args);
 	if (run.child < 0)
 		return -1;
 	int side = run.child == 0;

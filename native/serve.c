@@ -1,15 +1,9 @@
 /* serve.c: PID 1 of the container. Owns the loop and the connections; job.c owns the jobs and what is asked of them.
  * Must never block on anything that a process of the container, or a slow client, can hold up. */
-#include "sys.h"
 #include "wshd.h"
 
-#include <signal.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 
 enum { WATCH_CONNECTION = JOBS_MAX, WATCH_LISTEN = WATCH_CONNECTION + CONNECTIONS_MAX, WATCH_SIGNAL };
 
@@ -139,8 +133,9 @@ static int open_poll(void)
 }
 
 /* Becomes presentable: nothing of the outside stays open, nothing inside may trace or read this process. */
-static int settle(void)
+int step_serve(const struct step *step)
 {
+	(void)step;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (null < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -1;
@@ -148,13 +143,7 @@ static int settle(void)
 		if (dup2(null, fd) < 0)
 			return -1;
 	setsid(); /* fails only when this is a session's leader already */
-	return sys_close_range(3, FD_CONTROL - 1) < 0 ? -1 : sys_close_range(FD_LISTEN + 1, ~0u);
-}
-
-int step_serve(const struct step *step)
-{
-	(void)step;
-	if (settle() < 0 || open_poll() < 0)
+	if (sys_close_range(3, FD_CONTROL - 1) < 0 || sys_close_range(FD_LISTEN + 1, ~0u) < 0 || open_poll() < 0)
 		return -1;
 	jobs_start();
 	if (report(CONTROL_READY, 0, -1) < 0)

@@ -1,16 +1,6 @@
 /* steps.c: the steps on the process itself: namespaces, cgroups, names, limits, rights, identity.
  * Each does what its name's manual page says, literally and in the plan's order. */
-#include "sys.h"
 #include "wshd.h"
-
-#include <limits.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
 /* The descriptor passed with *index*; what was not passed is EBADF to whoever uses it. */
 static int passed(uint64_t index)
@@ -133,7 +123,10 @@ int step_capabilities(const struct step *step)
 int step_seccomp(const struct step *step)
 {
 	uint32_t length = step->length[0];
-	struct k_sock_fprog program = {.length = (uint16_t)(length / 8), .filter = step->text[0]};
+	struct {
+		uint16_t length;
+		const void *filter;
+	} program = {(uint16_t)(length / 8), step->text[0]};
 	if (length == 0 || length % 8 != 0 || length / 8 > UINT16_MAX)
 		return refuse(EINVAL);
 	return (int)syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, 0, &program);

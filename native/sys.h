@@ -1,13 +1,29 @@
-/* sys.h: the kernel's interface where the C library has none: structures, constants, raw system calls.
+/* sys.h: the kernel's interface where the C library has none: headers, constants, raw system calls.
  * Debian's musl-gcc does not see the kernel's headers, so the few things needed are written down here. No policy. */
 #ifndef WSHD_SYS_H
 #define WSHD_SYS_H
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <sys/syscall.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #ifndef SYS_mount_setattr /* musl before 1.2.3 */
 #define SYS_mount_setattr 442
@@ -33,17 +49,8 @@ struct k_clone_args {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
-struct k_open_how {
-	uint64_t flags, mode, resolve;
-};
-
 struct k_mount_attr {
 	uint64_t attr_set, attr_clr, propagation, userns_fd;
-};
-
-struct k_sock_fprog {
-	uint16_t length;
-	const void *filter;
 };
 
 struct k_nlmsghdr {
@@ -51,11 +58,6 @@ struct k_nlmsghdr {
 	uint16_t type, flags;
 	uint32_t sequence, port;
 };
-
-static inline pid_t sys_clone3(struct k_clone_args *args)
-{
-	return (pid_t)syscall(SYS_clone3, args, sizeof *args);
-}
 
 static inline int sys_open_tree(int dir, const char *path, unsigned flags)
 {

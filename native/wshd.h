@@ -10,11 +10,7 @@
 #ifndef WSHD_H
 #define WSHD_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
-
+#include "sys.h"
 #include "wire.h"
 
 #define ARGS_MAX 5
@@ -28,11 +24,7 @@ enum {
 	FD_CONTROL, FD_LISTEN, FD_PASSED, FD_END = FD_PASSED + PASSED_MAX
 };
 
-struct operation {
-	const char *kinds;
-	unsigned where;
-};
-extern const struct operation operations[OP_END];
+extern const char *const operation_kinds[OP_END];
 
 struct step {
 	uint16_t op;

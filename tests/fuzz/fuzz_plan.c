@@ -13,8 +13,8 @@ static void check(struct plan plan, enum stage stage)
 	if (!plan_check(&plan, stage, &bad))
 		return;
 	for (; plan_next(&plan, &step); seen++)
-		for (unsigned i = 0; operations[step.op].kinds[i]; i++) {
-			char kind = operations[step.op].kinds[i];
+		for (unsigned i = 0; operation_kinds[step.op][i]; i++) {
+			char kind = operation_kinds[step.op][i];
 			if (kind == 't' && strlen(step.text[i]) != step.length[i])
 				abort();
 			if (kind == 'n' && memcmp(step.text[i], &step.number[i], step.length[i]) != 0)
@@ -42,7 +42,7 @@ static size_t put(uint8_t *bytes, size_t at, const void *from, size_t length)
 
 static size_t put_step(uint8_t *bytes, size_t at, uint16_t op)
 {
-	const char *kinds = operations[op].kinds;
+	const char *kinds = operation_kinds[op];
 	uint16_t count = (uint16_t)strlen(kinds);
 	at = put(bytes, at, &op, 2);
 	at = put(bytes, at, &count, 2);
