@@ -91,15 +91,11 @@ int step_mknod(const struct step *step)
 	return fchownat(parent, last, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW);
 }
 
-static const char *text_or_null(const struct step *step, unsigned index)
-{
-	return step->length[index] > 0 ? step->text[index] : NULL;
-}
-
 int step_mount(const struct step *step)
 {
 	char path[PROC_PATH];
-	const char *source = step->text[0], *type = text_or_null(step, 2), *data = text_or_null(step, 4);
+	const char *source = step->text[0];
+	const char *type = step->length[2] > 0 ? step->text[2] : NULL, *data = step->length[4] > 0 ? step->text[4] : NULL;
 	if (run.root < 0)
 		return mount(source, step->text[1], type, step->number[3], data);
 	cleanup_close int fd = open_target(step->text[1], O_PATH);

@@ -163,9 +163,9 @@ struct plan plan_map(int fd)
 	if (fstat(fd, &info) < 0 || info.st_size <= 0 || info.st_size > PLAN_MAX)
 		return plan;
 	void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (bytes == MAP_FAILED)
-		return plan;
-	return (struct plan){.bytes = bytes, .length = (size_t)info.st_size};
+	if (bytes != MAP_FAILED)
+		plan = (struct plan){.bytes = bytes, .length = (size_t)info.st_size};
+	return plan;
 }
 
 static _Noreturn void usage(void)

@@ -46,31 +46,24 @@ static bool from_outside(int fd)
 	return getpid() == 1 ? peer.pid == 0 : peer.uid == 0;
 }
 
-static void admit(int accepted)
-{
-	cleanup_close int fd = accepted;
-	int room = 1 << 20;
-	unsigned i = 0;
-	while (i < CONNECTIONS_MAX && connections[i] >= 0)
-		i++;
-	if (i == CONNECTIONS_MAX || !from_outside(fd) || serve_watch(fd, WATCH_CONNECTION + i) < 0)
-		return;
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); /* events of some hundred jobs */
-	connections[i] = fd;
-	fd = -1;
-}
-
 static void accept_one(void)
 {
-	int fd = accept4(FD_LISTEN, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0) {
-		admit(fd);
-	} else if (errno == EMFILE || errno == ENFILE) {
+	cleanup_close int fd = accept4(FD_LISTEN, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int room = 1 << 20;
+	uint32_t place = 0;
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 		/* give up the spare descriptor to take the caller off the queue, or poll would never rest */
 		close(spare_fd);
 		close(accept4(FD_LISTEN, NULL, NULL, SOCK_CLOEXEC));
 		spare_fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
 	}
+	while (place < CONNECTIONS_MAX && connections[place] >= 0)
+		place++;
+	if (fd < 0 || place == CONNECTIONS_MAX || !from_outside(fd) || serve_watch(fd, WATCH_CONNECTION + place) < 0)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); /* events of some hundred jobs */
+	connections[place] = fd;
+	fd = -1;
 }
 
 static void hear(int *connection)

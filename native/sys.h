@@ -30,8 +30,7 @@
 #endif
 
 #define K_OPEN_TREE_CLONE 1u
-#define K_MOVE_MOUNT_F_EMPTY_PATH 0x4u
-#define K_MOVE_MOUNT_T_EMPTY_PATH 0x40u
+#define K_MOVE_MOUNT_BY_FD 0x44u /* F_EMPTY_PATH, T_EMPTY_PATH */
 #define K_MOUNT_ATTR_RDONLY 0x1u
 #define K_MOUNT_ATTR_ATIME 0x70u
 #define K_MOUNT_ATTR_IDMAP 0x100000u
@@ -67,7 +66,7 @@ static inline int sys_open_tree(int dir, const char *path, unsigned flags)
 /* Attaches the mount that *tree* is onto the file that *target* is. */
 static inline int sys_move_mount(int tree, int target)
 {
-	return (int)syscall(SYS_move_mount, tree, "", target, "", K_MOVE_MOUNT_F_EMPTY_PATH | K_MOVE_MOUNT_T_EMPTY_PATH);
+	return (int)syscall(SYS_move_mount, tree, "", target, "", K_MOVE_MOUNT_BY_FD);
 }
 
 static inline int sys_close_range(unsigned first, unsigned last)

@@ -63,12 +63,9 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(43, DOMAINNAME, call, "t", ANYWHERE) \
 	X(44, PDEATHSIG, call, "n", ANYWHERE)
 
-enum op {
 #define X(number, name, function, kinds, where) OP_##name = number,
-	OPERATIONS(X)
+enum op { OPERATIONS(X) OP_END /* one more than the last */ };
 #undef X
-	OP_END /* one more than the last */
-};
 
 #define BIND_RECURSIVE 1u
 #define BIND_IDMAP 2u
