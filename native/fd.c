@@ -3,15 +3,13 @@
 #include "wshd.h"
 
 /* Moves *fd* to *number*, in the place of what was there. Returns *number*; a negative *fd* is an error passed on. */
-int fd_place(int fd, int number)
-{
+int fd_place(int fd, int number) {
 	cleanup_close int old = fd;
 	return fd < 0 ? -1 : dup3(fd, number, O_CLOEXEC);
 }
 
 /* Moves *fds* (-1: none) to FD_CONTROL and the numbers after it, and closes everything else above standard error. */
-int fd_settle(int *fds, unsigned count)
-{
+int fd_settle(int *fds, unsigned count) {
 	for (unsigned i = 0; i < count; i++)
 		if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FD_END)) < 0)
 			return -1;
@@ -23,8 +21,7 @@ int fd_settle(int *fds, unsigned count)
 	return sys_close_range(FD_END, ~0u);
 }
 
-void fd_close_all(int *fds, unsigned count)
-{
+void fd_close_all(int *fds, unsigned count) {
 	for (unsigned i = 0; i < count; i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -33,14 +30,12 @@ void fd_close_all(int *fds, unsigned count)
 }
 
 /* One write(2): files of /proc and of cgroups take their text in one call or not at all. */
-int fd_write(int fd, const void *bytes, size_t length)
-{
+int fd_write(int fd, const void *bytes, size_t length) {
 	ssize_t written = write(fd, bytes, length);
 	return written < 0 || (size_t)written == length ? (int)written : refuse(EIO);
 }
 
-int fd_write_file(const char *path, const void *bytes, size_t length)
-{
+int fd_write_file(const char *path, const void *bytes, size_t length) {
 	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	return fd < 0 ? -1 : fd_write(fd, bytes, length);
 }
@@ -51,8 +46,7 @@ union fd_space {
 };
 
 /* Never waits on a socket that is set so. */
-int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count)
-{
+int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count) {
 	union fd_space space = {0};
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = length};
 	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -69,8 +63,7 @@ int fd_send(int socket, const void *message, size_t length, const int *fds, unsi
 
 /* Receives a packet and up to *count* descriptors (FDS_MAX + 1 at most; CMSG_SPACE would let one more in). What does
  * not fit is EMSGSIZE; the descriptors that came are in *fds* even so. */
-ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count)
-{
+ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count) {
 	union fd_space space = {0};
 	struct iovec iov = {.iov_base = message, .iov_len = length};
 	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space};

@@ -19,8 +19,7 @@ static struct rlimit first_files;
 
 /* The file system is opened before anything of the container runs, so that no terminal is ever opened by a path that
  * a job could have replaced by something that blocks. */
-void jobs_start(void)
-{
+void jobs_start(void) {
 	struct statfs info;
 	terminals = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (terminals >= 0 && (fstatfs(terminals, &info) < 0 || info.f_type != K_DEVPTS_MAGIC))
@@ -30,20 +29,17 @@ void jobs_start(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static uint64_t now_ns(void)
-{
+static uint64_t now_ns(void) {
 	struct timespec now;
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static bool is_alive(const struct job *job)
-{
+static bool is_alive(const struct job *job) {
 	return job->record.state == STATE_STARTING || job->record.state == STATE_RUNNING;
 }
 
-static struct job *find(uint32_t number)
-{
+static struct job *find(uint32_t number) {
 	for (unsigned i = 0; i < used; i++)
 		if (jobs[i].record.state != STATE_FREE && jobs[i].record.job == number)
 			return &jobs[i];
@@ -51,8 +47,7 @@ static struct job *find(uint32_t number)
 }
 
 /* An empty job, in the first slot that is free; NULL when there is none. */
-static struct job *reserve(const struct request *request)
-{
+static struct job *reserve(const struct request *request) {
 	unsigned slot = 0;
 	while (slot < used && jobs[slot].record.state != STATE_FREE)
 		slot++;
@@ -68,8 +63,7 @@ static struct job *reserve(const struct request *request)
 	return &jobs[slot];
 }
 
-static void forget(struct job *job)
-{
+static void forget(struct job *job) {
 	fd_close_all(job->kept, 3);
 	fd_close_all(&job->report, 1);
 	job->record.state = STATE_FREE;
@@ -78,8 +72,7 @@ static void forget(struct job *job)
 		used--;
 }
 
-static int open_terminal(struct job *job, const struct request *request, int *child)
-{
+static int open_terminal(struct job *job, const struct request *request, int *child) {
 	int unlocked = 0;
 	struct winsize size = {.ws_row = (unsigned short)request->a, .ws_col = (unsigned short)request->b};
 	if (terminals < 0)
@@ -93,8 +86,7 @@ static int open_terminal(struct job *job, const struct request *request, int *ch
 }
 
 /* Makes the standard descriptors: our ends in *job*, the others in *child*. What stays -1 is /dev/null. */
-static int open_stdio(struct job *job, const struct request *request, int child[3])
-{
+static int open_stdio(struct job *job, const struct request *request, int child[3]) {
 	unsigned all = JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_TERMINAL | JOB_GIVEN_STDIN;
 	unsigned flags = request->flags & all, both = JOB_STDIN | JOB_GIVEN_STDIN;
 	if (flags == JOB_TERMINAL)
@@ -114,8 +106,7 @@ static int open_stdio(struct job *job, const struct request *request, int child[
 }
 
 /* The job's process. Everything of PID 1 is closed first: a plan that hangs must not hold other jobs' pipes open. */
-static _Noreturn void become_job(const struct call *call, const int child[3], int progress)
-{
+static _Noreturn void become_job(const struct call *call, const int child[3], int progress) {
 	const struct request *request = &call->request;
 	struct plan plan = {.bytes = call->body, .length = request->length};
 	int fds[2 + FDS_MAX] = {progress, -1}, stdio[3];
@@ -140,8 +131,7 @@ static _Noreturn void become_job(const struct call *call, const int child[3], in
 }
 
 /* Starts the process of *job*. Its ends of the standard descriptors are put in *child*. */
-static int begin(struct job *job, const struct call *call, int child[3])
-{
+static int begin(struct job *job, const struct call *call, int child[3]) {
 	int ends[2];
 	if (open_stdio(job, &call->request, child) < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -1;
@@ -158,8 +148,7 @@ static int begin(struct job *job, const struct call *call, int child[3])
 }
 
 /* Gives the kept descriptors along with the answer, which says which they are. */
-static int give_kept(const struct job *job, struct call *call)
-{
+static int give_kept(const struct job *job, struct call *call) {
 	call->answer.reply.flags = (uint16_t)job->record.flags;
 	for (unsigned i = 0; i < 3; i++)
 		if (job->kept[i] >= 0)
@@ -167,8 +156,7 @@ static int give_kept(const struct job *job, struct call *call)
 	return 0;
 }
 
-static int spawn(struct call *call)
-{
+static int spawn(struct call *call) {
 	int child[3] = {-1, -1, -1};
 	if (call->request.job == 0 || find(call->request.job))
 		return refuse(call->request.job == 0 ? EINVAL : EEXIST);
@@ -185,8 +173,7 @@ static int spawn(struct call *call)
 
 /* Reads what the job's process reported. The end of the pipe after "exec is next" means that exec worked; the end
  * without it, that the process was killed before, which its status will tell. */
-static void read_report(struct job *job)
-{
+static void read_report(struct job *job) {
 	struct control message;
 	ssize_t length;
 	while (job->report >= 0 && (length = read(job->report, &message, sizeof message)) != -1) {
@@ -205,14 +192,12 @@ static void read_report(struct job *job)
 	}
 }
 
-void jobs_progress(uint32_t slot)
-{
+void jobs_progress(uint32_t slot) {
 	if (slot < used && jobs[slot].record.state == STATE_STARTING)
 		read_report(&jobs[slot]);
 }
 
-static void end(struct job *job, int status, const struct rusage *usage)
-{
+static void end(struct job *job, int status, const struct rusage *usage) {
 	read_report(job); /* all of it is there: the process that wrote is gone */
 	job->record.state = job->record.error != 0 ? STATE_FAILED : STATE_ENDED;
 	job->record.status = status;
@@ -224,8 +209,7 @@ static void end(struct job *job, int status, const struct rusage *usage)
 }
 
 /* Jobs end here, and orphans of the container vanish. */
-void jobs_reap(void)
-{
+void jobs_reap(void) {
 	struct rusage usage;
 	int status;
 	pid_t pid;
@@ -235,8 +219,7 @@ void jobs_reap(void)
 				end(&jobs[i], status, &usage);
 }
 
-static int signal_job(const struct job *job, int signal, uint32_t scope)
-{
+static int signal_job(const struct job *job, int signal, uint32_t scope) {
 	if (scope > 1)
 		return refuse(EINVAL);
 	if (!is_alive(job))
@@ -246,8 +229,7 @@ static int signal_job(const struct job *job, int signal, uint32_t scope)
 	return result < 0 && scope == 1 && errno == ESRCH ? kill(job->record.pid, signal) : result;
 }
 
-static int list(struct call *call)
-{
+static int list(struct call *call) {
 	struct reply *reply = &call->answer.reply;
 	uint32_t slot = call->request.a;
 	for (; slot < used && reply->count < LIST_BATCH; slot++)
@@ -258,8 +240,7 @@ static int list(struct call *call)
 }
 
 /* A pidfd of ourselves means the same process to whoever gets it, whatever its number there. */
-static int ping(struct call *call)
-{
+static int ping(struct call *call) {
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	if (pidfd < 0)
 		return -1;
@@ -271,8 +252,7 @@ static int ping(struct call *call)
 	return 0;
 }
 
-int jobs_request(struct call *call)
-{
+int jobs_request(struct call *call) {
 	const struct request *request = &call->request;
 	struct job *job = find(request->job);
 	switch (request->kind) {

@@ -6,8 +6,7 @@
 #include <libgen.h>
 #include <sys/sysmacros.h>
 
-static int open_target(const char *path, int flags)
-{
+static int open_target(const char *path, int flags) {
 	uint64_t how[3] = {(unsigned)flags | O_CLOEXEC, 0, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS}; /* open_how */
 	int fd, tries = 64;
 	if (run.root < 0)
@@ -19,15 +18,13 @@ static int open_target(const char *path, int flags)
 }
 
 /* The name of a descriptor for mount(2) and umount2(2), which take only paths. */
-static const char *proc_path(int fd, char path[PROC_PATH])
-{
+static const char *proc_path(int fd, char path[PROC_PATH]) {
 	snprintf(path, PROC_PATH, "/proc/self/fd/%d", fd);
 	return path;
 }
 
 /* Opens the directory that holds the last component of *path*, and copies that component to *last*. */
-static int open_parent(const char *path, char last[PATH_MAX])
-{
+static int open_parent(const char *path, char last[PATH_MAX]) {
 	char copy[PATH_MAX];
 	if (strlen(path) >= sizeof copy)
 		return refuse(ENAMETOOLONG);
@@ -36,8 +33,7 @@ static int open_parent(const char *path, char last[PATH_MAX])
 }
 
 /* Makes the directory *path* and what is missing above it. An id of 2^64-1 becomes -1: as it comes. */
-static int make_directories(const char *path, mode_t mode, uint64_t uid, uint64_t gid)
-{
+static int make_directories(const char *path, mode_t mode, uint64_t uid, uint64_t gid) {
 	char prefix[PATH_MAX] = "", last[PATH_MAX];
 	if (strlen(path) >= sizeof prefix)
 		return refuse(ENAMETOOLONG);
@@ -59,13 +55,11 @@ static int make_directories(const char *path, mode_t mode, uint64_t uid, uint64_
 	return 0;
 }
 
-int step_mkdir(const struct step *step)
-{
+int step_mkdir(const struct step *step) {
 	return make_directories(step->text[0], (mode_t)step->number[1] & 07777, step->number[2], step->number[3]);
 }
 
-int step_symlink(const struct step *step)
-{
+int step_symlink(const struct step *step) {
 	char last[PATH_MAX];
 	cleanup_close int parent = open_parent(step->text[1], last);
 	if (parent < 0)
@@ -73,8 +67,7 @@ int step_symlink(const struct step *step)
 	return symlinkat(step->text[0], parent, last) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-int step_mknod(const struct step *step)
-{
+int step_mknod(const struct step *step) {
 	uint64_t uid = step->number[3], gid = step->number[4];
 	char last[PATH_MAX], above[PATH_MAX];
 	snprintf(above, sizeof above, "%s", step->text[0]); /* what is too long fails in open_parent */
@@ -91,8 +84,7 @@ int step_mknod(const struct step *step)
 	return fchownat(parent, last, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW);
 }
 
-int step_mount(const struct step *step)
-{
+int step_mount(const struct step *step) {
 	char path[PROC_PATH];
 	const char *source = step->text[0];
 	const char *type = step->length[2] > 0 ? step->text[2] : NULL, *data = step->length[4] > 0 ? step->text[4] : NULL;
@@ -102,8 +94,7 @@ int step_mount(const struct step *step)
 	return fd < 0 ? -1 : mount(source, proc_path(fd, path), type, step->number[3], data);
 }
 
-int step_umount(const struct step *step)
-{
+int step_umount(const struct step *step) {
 	char path[PROC_PATH];
 	if (run.root < 0)
 		return umount2(step->text[0], (int)step->number[1]);
@@ -113,16 +104,14 @@ int step_umount(const struct step *step)
 }
 
 /* Attaches a copy of the mount at *path* of *dir* onto *target*. *recursive* is 0 or AT_RECURSIVE. */
-static int cover(int target, int dir, const char *path, unsigned recursive, struct k_mount_attr attr)
-{
+static int cover(int target, int dir, const char *path, unsigned recursive, struct k_mount_attr attr) {
 	cleanup_close int tree = sys_open_tree(dir, path, K_OPEN_TREE_CLONE | recursive);
 	if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | recursive, &attr, sizeof attr) < 0)
 		return -1;
 	return sys_move_mount(tree, target);
 }
 
-int step_bind(const struct step *step)
-{
+int step_bind(const struct step *step) {
 	const char *source = step->text[0];
 	uint64_t flags = step->number[3];
 	unsigned recursive = flags & BIND_RECURSIVE ? AT_RECURSIVE : 0;
@@ -144,8 +133,7 @@ int step_bind(const struct step *step)
 }
 
 /* What covers a file must be the null device: an image may hold anything of that name. */
-int step_mask(const struct step *step)
-{
+int step_mask(const struct step *step) {
 	char path[PROC_PATH];
 	struct stat info;
 	cleanup_close int target = open_target(step->text[0], O_PATH);
@@ -164,8 +152,7 @@ int step_mask(const struct step *step)
 	return cover(target, null, "", 0, (struct k_mount_attr){0});
 }
 
-int step_readonly(const struct step *step)
-{
+int step_readonly(const struct step *step) {
 	cleanup_close int target = open_target(step->text[0], O_PATH);
 	if (target < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
@@ -174,8 +161,7 @@ int step_readonly(const struct step *step)
 
 /* The root was mounted in a namespace of another user namespace, so here it is locked, and pivot_root(2) refuses a
  * locked mount. A recursive bind over itself is not locked, only what lies below it stays so (since 3.8). */
-int step_pivot_root(const struct step *step)
-{
+int step_pivot_root(const struct step *step) {
 	(void)step;
 	if (run.root < 0)
 		return refuse(EINVAL);

@@ -4,8 +4,7 @@
 #include <sys/time.h>
 
 /* Sends one message, and waits for the datagram that acknowledges it or brings the errno. */
-static int transact(int fd, const char *message, size_t length)
-{
+static int transact(int fd, const char *message, size_t length) {
 	char buffer[8192];
 	struct k_nlmsghdr header = {0};
 	int32_t error = 0;
@@ -23,8 +22,7 @@ static int transact(int fd, const char *message, size_t length)
 	return error == 0 ? 0 : refuse(-error);
 }
 
-int step_netlink(const struct step *step)
-{
+int step_netlink(const struct step *step) {
 	struct timeval limit = {.tv_sec = 10}; /* the kernel answers within send(2); this is for what it never answers */
 	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0 /* NETLINK_ROUTE */);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0)

@@ -9,8 +9,7 @@ static const uint8_t places[OP_END] = {OPERATIONS(X)};
 #undef X
 
 /* Copies the next *size* bytes; false when there are not so many. */
-static bool take(struct plan *plan, void *to, size_t size)
-{
+static bool take(struct plan *plan, void *to, size_t size) {
 	if (plan->length - plan->offset < size)
 		return false;
 	memcpy(to, plan->bytes + plan->offset, size);
@@ -19,8 +18,7 @@ static bool take(struct plan *plan, void *to, size_t size)
 }
 
 /* Reads argument *index* of *step*; false when it leaves the plan or is not of its kind. */
-static bool take_argument(struct plan *plan, struct step *step, unsigned index)
-{
+static bool take_argument(struct plan *plan, struct step *step, unsigned index) {
 	char kind = operation_kinds[step->op][index];
 	uint32_t length;
 	if (!take(plan, &length, sizeof length) || length >= plan->length - plan->offset) /* the NUL must fit too */
@@ -36,8 +34,7 @@ static bool take_argument(struct plan *plan, struct step *step, unsigned index)
 	return kind != 't' || strlen(step->text[index]) == length;
 }
 
-bool plan_next(struct plan *plan, struct step *step)
-{
+bool plan_next(struct plan *plan, struct step *step) {
 	uint16_t count;
 	if (plan->index == plan->count || !take(plan, &step->op, sizeof step->op) || !take(plan, &count, sizeof count))
 		return false;
@@ -50,8 +47,7 @@ bool plan_next(struct plan *plan, struct step *step)
 	return true;
 }
 
-static bool in_place(unsigned op, enum stage *stage, bool last)
-{
+static bool in_place(unsigned op, enum stage *stage, bool last) {
 	if (!(places[op] & *stage))
 		return false;
 	if (op == OP_CLONE)
@@ -61,8 +57,7 @@ static bool in_place(unsigned op, enum stage *stage, bool last)
 	return last || (op != OP_EXEC && op != OP_SERVE);
 }
 
-bool plan_check(struct plan *plan, enum stage stage, uint32_t *bad_step)
-{
+bool plan_check(struct plan *plan, enum stage stage, uint32_t *bad_step) {
 	char magic[sizeof PLAN_MAGIC - 1];
 	struct step step = {0};
 	*bad_step = 0;
@@ -80,8 +75,7 @@ bool plan_check(struct plan *plan, enum stage stage, uint32_t *bad_step)
 	return ahead.offset == ahead.length && stage != ON_BEHALF && (stage != IN_JOB || step.op == OP_EXEC);
 }
 
-bool request_valid(const void *packet, size_t length, unsigned fds, struct request *request)
-{
+bool request_valid(const void *packet, size_t length, unsigned fds, struct request *request) {
 	const unsigned known = BODY_IN_FD | JOB_STDIN | JOB_STDOUT | JOB_STDERR | JOB_TERMINAL | JOB_GIVEN_STDIN;
 	if (length < sizeof *request)
 		return false;

@@ -1,5 +1,6 @@
-/* run.c: `wshd CONTROL PLAN [LISTEN|- [FD...]]`. Runs a plan from its first step to its last: the launcher, the child it
- * clones, a job's process. Owns the hand-over at release and the way to exec; must not know what other steps do. */
+/* run.c: `wshd CONTROL PLAN [LISTEN|- [FD...]]`. Runs a plan from its first step to its last: the launcher, the child
+ * that it clones, a job's process. Owns the hand-over at release and the way to exec; must not know what other steps
+ * do. */
 #include "wshd.h"
 
 #define ALLOWED_CLONE ((uint64_t)(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
@@ -12,8 +13,7 @@ static int (*const functions[OP_END])(const struct step *) = {OPERATIONS(X)};
 #undef X
 
 /* Tells who started this: by CONTROL, which for a job is a pipe to PID 1. */
-int report(uint32_t kind, int error, int fd)
-{
+int report(uint32_t kind, int error, int fd) {
 	struct control message = {.kind = kind, .step = run.step, .error = error};
 	message.pid = run.child > 0 ? run.child : getpid();
 	if (fd < 0)
@@ -21,8 +21,7 @@ int report(uint32_t kind, int error, int fd)
 	return fd_send(FD_CONTROL, &message, sizeof message, &fd, 1);
 }
 
-static _Noreturn void fail(int error)
-{
+static _Noreturn void fail(int error) {
 	if (run.child > 0) {
 		kill(run.child, SIGKILL); /* the number is its own until the next line */
 		waitpid(run.child, NULL, 0);
@@ -31,15 +30,13 @@ static _Noreturn void fail(int error)
 	_exit(EXIT_FAILED);
 }
 
-static int open_namespace(const char *name, int number)
-{
+static int open_namespace(const char *name, int number) {
 	char path[PROC_PATH];
 	snprintf(path, sizeof path, "/proc/%d/ns/%s", run.child, name);
 	return fd_place(open(path, O_RDONLY | O_CLOEXEC), number);
 }
 
-static int adopt_child(uint64_t flags, int new_pidfd)
-{
+static int adopt_child(uint64_t flags, int new_pidfd) {
 	cleanup_close int pidfd = new_pidfd;
 	if (flags & CLONE_NEWNET && open_namespace("net", FD_NETNS) < 0)
 		return -1;
@@ -50,8 +47,7 @@ static int adopt_child(uint64_t flags, int new_pidfd)
 
 /* In the child: waits for release, or for the launcher's death, which is the end. The root that the launcher opened
  * comes with it. */
-static int await_release(void)
-{
+static int await_release(void) {
 	char byte;
 	unsigned count = 1;
 	int root;
@@ -66,8 +62,7 @@ static int await_release(void)
 }
 
 /* Returns in both processes; in the child after release. */
-int step_clone(const struct step *step)
-{
+int step_clone(const struct step *step) {
 	uint64_t flags = step->number[0];
 	int pair[2], pidfd = -1;
 	if (flags & ~ALLOWED_CLONE)
@@ -90,8 +85,7 @@ int step_clone(const struct step *step)
 }
 
 /* The launcher's last step. */
-int step_release(const struct step *step)
-{
+int step_release(const struct step *step) {
 	(void)step;
 	int status;
 	if (fd_send(FD_SYNC, "", 1, &run.root, run.root >= 0) < 0)
@@ -105,8 +99,7 @@ int step_release(const struct step *step)
 }
 
 /* uid_map, gid_map, setgroups: the launcher has the rights for it, the child has not. */
-int step_write_map(const struct step *step)
-{
+int step_write_map(const struct step *step) {
 	const char *name = step->op == OP_UID_MAP ? "uid_map" : step->op == OP_GID_MAP ? "gid_map" : "setgroups";
 	char path[PROC_PATH];
 	snprintf(path, sizeof path, "/proc/%d/%s", run.child, name);
@@ -114,8 +107,7 @@ int step_write_map(const struct step *step)
 }
 
 /* Without a slash it is searched along PATH of the program's environment, not of ours. */
-int step_exec(const struct step *step)
-{
+int step_exec(const struct step *step) {
 	static char *standard[] = {"PATH=/usr/bin:/bin", NULL};
 	run.argv[run.argc] = NULL;
 	run.envp[run.envc] = NULL;
@@ -130,8 +122,7 @@ int step_exec(const struct step *step)
 }
 
 /* Runs every step. In the launcher it ends at release, in the child and in a job with the program or with PID 1. */
-_Noreturn void run_plan(struct plan plan, enum stage stage)
-{
+_Noreturn void run_plan(struct plan plan, enum stage stage) {
 	struct step step = {0};
 	bool behalf = false;
 	sigset_t none;
@@ -156,8 +147,7 @@ _Noreturn void run_plan(struct plan plan, enum stage stage)
 }
 
 /* An empty plan, which is refused as malformed, when it cannot be mapped. */
-struct plan plan_map(int fd)
-{
+struct plan plan_map(int fd) {
 	struct stat info;
 	struct plan plan = {0};
 	if (fstat(fd, &info) < 0 || info.st_size <= 0 || info.st_size > PLAN_MAX)
@@ -168,14 +158,12 @@ struct plan plan_map(int fd)
 	return plan;
 }
 
-static _Noreturn void usage(void)
-{
+static _Noreturn void usage(void) {
 	fputs("usage: wshd CONTROL PLAN [LISTEN|- [FD...]]: started by warden, not by hand\n", stderr);
 	_exit(2);
 }
 
-static int parse_fd(const char *word)
-{
+static int parse_fd(const char *word) {
 	char *end;
 	unsigned long number = strtoul(word, &end, 10);
 	if (*word < '0' || *word > '9' || *end || number > INT_MAX)
@@ -183,8 +171,7 @@ static int parse_fd(const char *word)
 	return (int)number;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
 	int fds[2 + PASSED_MAX] = {-1, -1};
 	unsigned count = 2;
 	for (int number = 1; number <= 64; number++)

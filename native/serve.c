@@ -11,22 +11,19 @@ static int poll_fd, signal_fd, spare_fd;
 static int connections[CONNECTIONS_MAX];
 static uint8_t packet[sizeof(struct request) + BODY_MAX_INLINE + 1];
 
-int serve_watch(int fd, uint32_t watcher)
-{
+int serve_watch(int fd, uint32_t watcher) {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = watcher};
 	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 /* A packet that does not go out at once means a client that does not read: it is dropped, and finds all by LIST. */
-static void answer(int *connection, const struct reply *reply, const int *fds, unsigned count)
-{
+static void answer(int *connection, const struct reply *reply, const int *fds, unsigned count) {
 	size_t length = sizeof *reply + reply->count * sizeof(struct record); /* the records follow in memory */
 	if (*connection >= 0 && fd_send(*connection, reply, length, fds, count) < 0)
 		fd_close_all(connection, 1);
 }
 
-void serve_event(uint16_t kind, const struct record *record)
-{
+void serve_event(uint16_t kind, const struct record *record) {
 	struct {
 		struct reply reply;
 		struct record record;
@@ -37,8 +34,7 @@ void serve_event(uint16_t kind, const struct record *record)
 
 /* Only from outside: a process of an outer pid namespace has pid 0 here (unix(7), SO_PEERCRED). Without a pid namespace
  * of our own that says nothing, and the caller must be root. */
-static bool from_outside(int fd)
-{
+static bool from_outside(int fd) {
 	struct ucred peer;
 	socklen_t length = sizeof peer;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
@@ -46,8 +42,7 @@ static bool from_outside(int fd)
 	return getpid() == 1 ? peer.pid == 0 : peer.uid == 0;
 }
 
-static void accept_one(void)
-{
+static void accept_one(void) {
 	cleanup_close int fd = accept4(FD_LISTEN, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	int room = 1 << 20;
 	uint32_t place = 0;
@@ -66,8 +61,7 @@ static void accept_one(void)
 	fd = -1;
 }
 
-static void hear(int *connection)
-{
+static void hear(int *connection) {
 	struct call call;
 	struct reply *reply = &call.answer.reply;
 	if (*connection < 0)
@@ -89,8 +83,7 @@ static void hear(int *connection)
 	fd_close_all(call.fds, call.fd_count);
 }
 
-static _Noreturn void loop(void)
-{
+static _Noreturn void loop(void) {
 	struct epoll_event events[16];
 	struct signalfd_siginfo info;
 	for (;;) {
@@ -109,8 +102,7 @@ static _Noreturn void loop(void)
 	}
 }
 
-static int open_poll(void)
-{
+static int open_poll(void) {
 	sigset_t child;
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
@@ -126,8 +118,7 @@ static int open_poll(void)
 }
 
 /* Becomes presentable: nothing of the outside stays open, nothing inside may trace or read this process. */
-int step_serve(const struct step *step)
-{
+int step_serve(const struct step *step) {
 	(void)step;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (null < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)

@@ -3,15 +3,13 @@
 #include "wshd.h"
 
 /* The descriptor passed with *index*; what was not passed is EBADF to whoever uses it. */
-static int passed(uint64_t index)
-{
+static int passed(uint64_t index) {
 	return index < PASSED_MAX ? FD_PASSED + (int)index : -1;
 }
 
 /* The steps that are one call each. The C library's setgroups and set*id want to tell its threads; a child of a raw
  * clone has none and must not ask. */
-int step_call(const struct step *step)
-{
+int step_call(const struct step *step) {
 	char *text = step->text[0];
 	uint64_t number = step->number[0];
 	switch (step->op) {
@@ -63,8 +61,7 @@ int step_call(const struct step *step)
 
 /* A new mount namespace is a copy: the descriptor of the root still leads into the old one, where nothing may be
  * mounted. The kernel moves only the working directory over to the copy, so the root travels in it. */
-int step_unshare(const struct step *step)
-{
+int step_unshare(const struct step *step) {
 	int flags = (int)step->number[0];
 	bool carry = run.root >= 0 && flags & CLONE_NEWNS;
 	if (carry && fchdir(FD_ROOT) < 0)
@@ -76,8 +73,7 @@ int step_unshare(const struct step *step)
 
 /* Before a process can be seen from inside a container it must not be traceable there: until exec it holds memory and
  * descriptors of the host (CVE-2016-9962). A pidfd stands for all namespaces of its process since 5.8. */
-int step_setns(const struct step *step)
-{
+int step_setns(const struct step *step) {
 	cleanup_close int fd = step->op == OP_SETNS ? open(step->text[0], O_RDONLY | O_CLOEXEC)
 						    : (int)syscall(SYS_pidfd_open, step->number[0], 0);
 	if (fd < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -85,8 +81,7 @@ int step_setns(const struct step *step)
 	return setns(fd, (int)step->number[1]);
 }
 
-int step_rlimit(const struct step *step)
-{
+int step_rlimit(const struct step *step) {
 	int resource = (int)step->number[0];
 	struct rlimit wish = {.rlim_cur = step->number[1], .rlim_max = step->number[2]}, present;
 	if (setrlimit(resource, &wish) == 0)
@@ -99,8 +94,7 @@ int step_rlimit(const struct step *step)
 	return setrlimit(resource, &wish);
 }
 
-int step_capabilities(const struct step *step)
-{
+int step_capabilities(const struct step *step) {
 	uint64_t bounding = step->number[0], ambient = step->number[4];
 	uint32_t header[2] = {K_CAPABILITY_VERSION_3, 0}, data[6];
 	for (unsigned i = 0; i < 3; i++) { /* effective, permitted, inheritable: low halves, then high ones */
@@ -120,8 +114,7 @@ int step_capabilities(const struct step *step)
 	return 0;
 }
 
-int step_seccomp(const struct step *step)
-{
+int step_seccomp(const struct step *step) {
 	uint32_t length = step->length[0];
 	struct {
 		uint16_t length;
@@ -132,8 +125,7 @@ int step_seccomp(const struct step *step)
 	return (int)syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
-int step_setuid(const struct step *step)
-{
+int step_setuid(const struct step *step) {
 	uid_t id = (uid_t)step->number[0];
 	if (run.terminal && fchown(0, id, (gid_t)-1) < 0 && errno != EPERM)
 		return -1; /* a user owns the terminal he is on, as after login(1) */
@@ -141,24 +133,21 @@ int step_setuid(const struct step *step)
 }
 
 /* getcwd(2) answers "(unreachable)…" for a directory outside the root, since 2.6.36: CVE-2024-21626. */
-int step_chdir(const struct step *step)
-{
+int step_chdir(const struct step *step) {
 	char where[PATH_MAX];
 	if (chdir(step->text[0]) < 0 || syscall(SYS_getcwd, where, sizeof where) < 0)
 		return -1;
 	return where[0] == '/' ? 0 : refuse(EXDEV);
 }
 
-int step_setsid(const struct step *step)
-{
+int step_setsid(const struct step *step) {
 	(void)step;
 	if (setsid() < 0)
 		return -1;
 	return run.terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
 }
 
-int step_use_fd(const struct step *step)
-{
+int step_use_fd(const struct step *step) {
 	if (step->number[1] >= FD_NETNS)
 		return refuse(EBADF);
 	return dup2(passed(step->number[0]), (int)step->number[1]);

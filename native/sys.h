@@ -58,30 +58,25 @@ struct k_nlmsghdr {
 	uint32_t sequence, port;
 };
 
-static inline int sys_open_tree(int dir, const char *path, unsigned flags)
-{
+static inline int sys_open_tree(int dir, const char *path, unsigned flags) {
 	return (int)syscall(SYS_open_tree, dir, path, flags | O_CLOEXEC | AT_EMPTY_PATH);
 }
 
 /* Attaches the mount that *tree* is onto the file that *target* is. */
-static inline int sys_move_mount(int tree, int target)
-{
+static inline int sys_move_mount(int tree, int target) {
 	return (int)syscall(SYS_move_mount, tree, "", target, "", K_MOVE_MOUNT_BY_FD);
 }
 
-static inline int sys_close_range(unsigned first, unsigned last)
-{
+static inline int sys_close_range(unsigned first, unsigned last) {
 	return (int)syscall(SYS_close_range, first, last, 0);
 }
 
-static inline int refuse(int error)
-{
+static inline int refuse(int error) {
 	errno = error;
 	return -1;
 }
 
-static inline void cleanup_close_fd(const int *fd)
-{
+static inline void cleanup_close_fd(const int *fd) {
 	int saved = errno;
 	if (*fd >= 0)
 		close(*fd);

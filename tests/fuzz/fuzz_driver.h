@@ -21,16 +21,14 @@ static size_t fuzz_seed(unsigned index, uint8_t *bytes);
 
 static uint64_t fuzz_state = 0x9e3779b97f4a7c15u;
 
-static uint32_t fuzz_random(uint32_t below)
-{
+static uint32_t fuzz_random(uint32_t below) {
 	fuzz_state ^= fuzz_state << 13;
 	fuzz_state ^= fuzz_state >> 7;
 	fuzz_state ^= fuzz_state << 17;
 	return (uint32_t)(fuzz_state >> 32) % below;
 }
 
-static size_t fuzz_mutate(uint8_t *bytes, size_t length)
-{
+static size_t fuzz_mutate(uint8_t *bytes, size_t length) {
 	static const uint32_t edges[] = {0, 1, 7, 8, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 4096, 65535};
 	uint32_t at = fuzz_random((uint32_t)length + 1);
 	switch (fuzz_random(5)) {
@@ -59,16 +57,14 @@ static size_t fuzz_mutate(uint8_t *bytes, size_t length)
 }
 
 /* The input is a block of exactly its length, so that one byte too far is seen. */
-static void fuzz_one(const uint8_t *bytes, size_t length)
-{
+static void fuzz_one(const uint8_t *bytes, size_t length) {
 	uint8_t *exact = malloc(length ? length : 1);
 	memcpy(exact, bytes, length);
 	LLVMFuzzerTestOneInput(exact, length);
 	free(exact);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
 	uint8_t bytes[FUZZ_MAX + 64];
 	char *rest = argc > 1 ? argv[1] : "10s";
 	unsigned long limit = strtoul(rest, &rest, 10), count = 0;

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void check(struct plan plan, enum stage stage)
-{
+static void check(struct plan plan, enum stage stage) {
 	uint32_t bad = 0, seen = 0, count;
 	struct step step = {0};
 	if (!plan_check(&plan, stage, &bad))
@@ -25,8 +24,7 @@ static void check(struct plan plan, enum stage stage)
 		abort(); /* what was passed is not read to its end */
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
 	struct plan plan = {.bytes = bytes, .length = length};
 	check(plan, BEFORE_CLONE);
 	check(plan, IN_JOB);
@@ -34,14 +32,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 }
 
 #ifndef LIBFUZZER
-static size_t put(uint8_t *bytes, size_t at, const void *from, size_t length)
-{
+static size_t put(uint8_t *bytes, size_t at, const void *from, size_t length) {
 	memcpy(bytes + at, from, length);
 	return at + length;
 }
 
-static size_t put_step(uint8_t *bytes, size_t at, uint16_t op)
-{
+static size_t put_step(uint8_t *bytes, size_t at, uint16_t op) {
 	const char *kinds = operation_kinds[op];
 	uint16_t count = (uint16_t)strlen(kinds);
 	at = put(bytes, at, &op, 2);
@@ -56,8 +52,7 @@ static size_t put_step(uint8_t *bytes, size_t at, uint16_t op)
 }
 
 /* Seed 0 holds every operation in its place and ends in serve, seed 1 is a job. */
-static size_t fuzz_seed(unsigned index, uint8_t *bytes)
-{
+static size_t fuzz_seed(unsigned index, uint8_t *bytes) {
 	static const uint16_t job[] = {OP_USE_FD, OP_SETSID, OP_ENV, OP_ARG, OP_ARG, OP_EXEC};
 	uint32_t count = 0;
 	size_t at = put(bytes, 0, PLAN_MAGIC, 8) + 4;

@@ -7,8 +7,7 @@
 #include <string.h>
 
 /* The first byte is the number of descriptors that came with the packet. */
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
 	struct request request;
 	if (length == 0)
 		return 0;
@@ -25,8 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 }
 
 #ifndef LIBFUZZER
-static size_t fuzz_seed(unsigned index, uint8_t *bytes)
-{
+static size_t fuzz_seed(unsigned index, uint8_t *bytes) {
 	struct request request = {.magic = REQUEST_MAGIC, .kind = REQ_SPAWN, .job = 1, .length = index == 0 ? 64 : 0};
 	if (index == 1) {
 		request.flags = BODY_IN_FD | JOB_GIVEN_STDIN;

@@ -40,7 +40,7 @@ def test_numbers_have_no_holes_so_that_the_tables_are_full() -> None:
 def test_every_function_of_the_table_is_named_after_its_step_or_handles_it() -> None:
     source = "".join(path.read_text() for path in sorted((ROOT / "native").glob("*.c")))
     for name, (_, function, _) in rows().items():
-        assert f"int step_{function}(const struct step *step)\n{{" in source, name
+        assert f"int step_{function}(const struct step *step) {{" in source, name
         assert function in (name.lower(), "write_map", "setns") or f"case OP_{name}:" in source, name
 
 
