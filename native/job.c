@@ -241,11 +241,10 @@ static int list(struct call *call) {
 
 /* A pidfd of ourselves means the same process to whoever gets it, whatever its number there. */
 static int ping(struct call *call) {
-	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	if (pidfd < 0)
+	call->pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (call->pidfd < 0)
 		return -1;
-	call->fds[call->fd_count++] = pidfd; /* closed after the answer, unlike what jobs keep */
-	call->given[call->given_count++] = pidfd;
+	call->given[call->given_count++] = call->pidfd;
 	call->answer.reply.flags = REPLY_PIDFD;
 	call->answer.reply.a = PROTOCOL_VERSION;
 	call->answer.reply.b = held;

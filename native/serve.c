@@ -73,14 +73,17 @@ static void hear(int *connection) {
 	if (length > 0 && request_valid(packet, (size_t)length, call.fd_count, &call.request)) {
 		call.body = packet + sizeof call.request;
 		call.given_count = 0;
+		call.pidfd = -1;
 		*reply = (struct reply){.magic = REPLY_MAGIC, .kind = call.request.kind, .job = call.request.job};
 		if (jobs_request(&call) < 0)
 			reply->error = errno;
+		fd_close_all(call.fds, call.fd_count);
 		answer(connection, reply, call.given, call.given_count);
+		fd_close_all(&call.pidfd, 1);
 	} else {
+		fd_close_all(call.fds, call.fd_count);
 		fd_close_all(connection, 1);
 	}
-	fd_close_all(call.fds, call.fd_count);
 }
 
 static _Noreturn void loop(void) {

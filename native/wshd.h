@@ -81,8 +81,9 @@ ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned 
 struct call {
 	struct request request;
 	const uint8_t *body;
-	int fds[FDS_MAX + 1]; /* that came with it: closed after the answer */
+	int fds[FDS_MAX + 1]; /* that came with it: closed before the answer */
 	int given[3];	      /* that go back: not closed */
+	int pidfd;	      /* made for the answer: closed after it */
 	unsigned fd_count, given_count;
 	struct {
 		struct reply reply;
