@@ -65,7 +65,7 @@ static struct job *reserve(const struct request *request) {
 
 static void forget(struct job *job) {
 	fd_close_all(job->kept, 3);
-	fd_close_all(&job->report, 1);
+	serve_close(&job->report);
 	job->record.state = STATE_FREE;
 	held--;
 	while (used > 0 && jobs[used - 1].record.state == STATE_FREE)
@@ -178,7 +178,7 @@ static void read_report(struct job *job) {
 	ssize_t length;
 	while (job->report >= 0 && (length = read(job->report, &message, sizeof message)) != -1) {
 		if (length != (ssize_t)sizeof message) {
-			fd_close_all(&job->report, 1);
+			serve_close(&job->report);
 		} else if (message.kind == CONTROL_READY) {
 			job->begun = true;
 		} else {

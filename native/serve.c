@@ -16,11 +16,18 @@ int serve_watch(int fd, uint32_t watcher) {
 	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* Closing alone is not enough: a child that has not come to its exec holds the same open file, and epoll would report
+ * its end for ever (epoll(7), "Will closing a file descriptor cause it to be removed"). */
+void serve_close(int *fd) {
+	epoll_ctl(poll_fd, EPOLL_CTL_DEL, *fd, NULL);
+	fd_close_all(fd, 1);
+}
+
 /* A packet that does not go out at once means a client that does not read: it is dropped, and finds all by LIST. */
 static void answer(int *connection, const struct reply *reply, const int *fds, unsigned count) {
 	size_t length = sizeof *reply + reply->count * sizeof(struct record); /* the records follow in memory */
 	if (*connection >= 0 && fd_send(*connection, reply, length, fds, count) < 0)
-		fd_close_all(connection, 1);
+		serve_close(connection);
 }
 
 void serve_event(uint16_t kind, const struct record *record) {
@@ -82,7 +89,7 @@ static void hear(int *connection) {
 		fd_close_all(&call.pidfd, 1);
 	} else {
 		fd_close_all(call.fds, call.fd_count);
-		fd_close_all(connection, 1);
+		serve_close(connection);
 	}
 }
 

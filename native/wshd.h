@@ -93,6 +93,7 @@ struct call {
 
 /* serve.c: below JOBS_MAX *watcher* is a job's slot. */
 int serve_watch(int fd, uint32_t watcher);
+void serve_close(int *fd);
 void serve_event(uint16_t kind, const struct record *record);
 
 /* job.c */

@@ -10,6 +10,7 @@ import resource
 import select
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,27 @@ def test_stdin_is_ended_even_while_another_job_hangs_before_exec(box: Box) -> No
     assert (record.state, record.status) == (OVER, signal.SIGKILL)
     assert not [event for event in client.events if event.job == 3 and event.kind == STARTED]
     os.close(reader.fds[1])
+
+
+def processor_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_child_stopped_before_its_first_step_costs_pid_1_nothing(box: Box) -> None:  # noqa: F811
+    client = box.client()
+    # What is born while this runs is stopped at its very first instruction, holding all that PID 1 has open.
+    client.spawn(1, program("sh", "-c", "while :; do kill -STOP -1; done"))
+    client.wait(1, STARTED)
+    for job in range(2, 42):
+        client.spawn(job, program("true"))
+    client.request(SIGNAL, job=1, a=signal.SIGKILL)
+    client.wait(1)
+    client.close()
+    box.client().request(PING)
+    before = processor_ticks(box.launched.pid)
+    time.sleep(0.5)
+    assert processor_ticks(box.launched.pid) - before <= 5  # of 50: it waits, it does not spin
 
 
 def test_given_stdin_and_further_descriptors(box: Box) -> None:  # noqa: F811
