@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warden.depot.snapshot import VERSION, Snapshot
-from warden.errors import EngineFault
+from warden.errors import EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 
@@ -128,5 +128,5 @@ def test_a_snapshot_that_was_damaged(path: str, value: Any) -> None:
 
 
 def test_a_snapshot_of_a_newer_warden() -> None:
-    with pytest.raises(EngineFault, match=f"^snapshot: version {VERSION + 1} is from a newer warden"):
+    with pytest.raises(NotBuilt, match=f"^snapshot: version {VERSION + 1} is from a newer warden"):
         Snapshot.from_json(changed("warden.version", VERSION + 1))

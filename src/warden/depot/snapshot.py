@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from warden.errors import BadInput, EngineFault
+from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 
@@ -71,12 +71,12 @@ class Snapshot:
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
-        """Raises EngineFault when the text is not a snapshot that this version understands."""
+        """Raises EngineFault when the text is no snapshot, NotBuilt when it is a newer version's."""
         try:
             data: dict[str, Any] = json.loads(text)
             resources, ours = data["resources"], data["warden"]
             if ours["version"] > VERSION:
-                raise EngineFault(f"snapshot: version {ours['version']} is from a newer warden")
+                raise NotBuilt(f"snapshot: version {ours['version']} is from a newer warden", hint="run that one")
             return cls(
                 container_id=resources["container_id"],
                 handle=resources["handle"],

@@ -6,6 +6,8 @@ import time
 
 DIGITS = "0123456789abcdefghijklmnopqrstuv"
 LENGTH = 11
+#: An interface's index is made of these bits (network/links.py), so ids in use must not share them.
+INDEX_MASK = 0x0FFF_FFFF
 
 
 def encode(number: int) -> str:
@@ -27,13 +29,17 @@ class IdSource:
     def __init__(self) -> None:
         self._next: int | None = None
         self._floor = 0
+        self._indices: set[int] = set()
 
     def avoid(self, container_id: str) -> None:
-        """It is in use: later ids are greater, even if the clock went back since."""
+        """It is in use: later ids are greater, even if the clock went back since, and share no interface index."""
         self._floor = max(self._floor, decode(container_id) + 1)
+        self._indices.add(decode(container_id) & INDEX_MASK)
 
     def next(self) -> str:
         if self._next is None:
             self._next = max(int(time.time() * 1_000_000), self._floor)
+        while self._next & INDEX_MASK in self._indices:
+            self._next += 1
         number, self._next = self._next, self._next + 1
         return encode(number)

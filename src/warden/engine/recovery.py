@@ -23,7 +23,7 @@ from warden.engine import jobfiles
 from warden.engine.container import Container
 from warden.engine.job import Job
 from warden.engine.site import Site
-from warden.errors import EngineFault, WardenError
+from warden.errors import EngineFault, NotBuilt, WardenError
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 from warden.process.launch import receive
@@ -61,6 +61,8 @@ def _look(site: Site, directory: ContainerDirectory) -> Found | None:
     snapshot = None
     try:
         snapshot = directory.read_snapshot()
+    except NotBuilt as error:  # a downgrade must not cost anybody's containers
+        raise NotBuilt(f"container directory {directory.path}: {error.message}", hint=error.hint) from error
     except WardenError as error:
         log.error("container directory %s: %s; it is removed", directory.path, error)
     pidfd = init_of(directory)
