@@ -242,7 +242,7 @@ def _sleeps_long(daemon: PrivateDaemon) -> bool:
 
 
 def test_a_container_whose_first_process_died_meanwhile_is_removed(daemon: PrivateDaemon, client: Client) -> None:
-    with nothing_new(daemon, client):
+    with nothing_new(daemon):
         container = client.create()
         pid = container.info().pid
         daemon.kill()
@@ -253,7 +253,7 @@ def test_a_container_whose_first_process_died_meanwhile_is_removed(daemon: Priva
 
 
 def test_an_unreadable_record_does_not_keep_the_daemon_from_starting(daemon: PrivateDaemon, client: Client) -> None:
-    with nothing_new(daemon, client):
+    with nothing_new(daemon):
         broken, whole = client.create(), client.create()
         snapshot = Path(broken.info().path, "snapshot.json")
         daemon.kill()

@@ -19,7 +19,7 @@ from warden.engine import spawn
 from warden.engine.build import attachment
 from warden.engine.job import Job
 from warden.engine.site import Site
-from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
+from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobSpec, Verdict
@@ -123,6 +123,9 @@ class Container:
     async def spawn(self, spec: JobSpec) -> Job:
         """Starts a job. Raises WrongState, JobFailed when it cannot start (then nothing is left of it)."""
         self.require(State.ACTIVE)
+        if spec.script is not None and (spec.stdin is not None or spec.interactive or spec.tty):
+            hint = "give a command, such as bash -c '…'"
+            raise BadInput("job: a script comes on standard input, which is then not free for more", hint=hint)
         return await spawn.spawn(self, spec)
 
     def job(self, job_id: int) -> Job:
