@@ -165,7 +165,9 @@ def test_signals(box: Container, number: int) -> None:
 
 
 def test_a_signal_from_the_client_to_the_tree_or_the_first(box: Container) -> None:
-    script = "(trap 'echo inner; exit' USR1; echo up; while :; do sleep 0.02; done) & trap 'echo outer' USR1; wait; wait"
+    script = (
+        "(trap 'echo inner; exit' USR1; echo up; while :; do sleep 0.02; done) & trap 'echo outer' USR1; wait; wait"
+    )
     job = box.spawn(script)
     read_until(job, b"up\n")
     job.signal(signal.SIGUSR1)
@@ -299,7 +301,10 @@ def test_a_script_leaves_no_room_for_other_input(box: Container, more: SpawnOpti
 
 
 def test_a_hundred_jobs_at_once(box: Container) -> None:
-    jobs = [box.spawn(["bash", "-c", f"echo out {number}; exit {number}"], interactive=number % 2 == 0) for number in range(100)]
+    jobs = [
+        box.spawn(["bash", "-c", f"echo out {number}; exit {number}"], interactive=number % 2 == 0)
+        for number in range(100)
+    ]
     for number, job in enumerate(jobs):
         stdout, _, result = collect(job)
         assert (stdout, result.exit_status) == (b"out %d\n" % number, number)

@@ -58,6 +58,7 @@ class Job:
         self._log = JobLog(directory, limit=about.output_limit, discard=about.discard_output)
         self._readers: dict[int, int] = {}  # descriptor → stream
         self._stdin = -1
+        self._writing = asyncio.Lock()  # one writer at a time: the loop can wait for a descriptor only once
         self._terminal = -1
         self._cause: Verdict | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -98,6 +99,10 @@ class Job:
 
     async def write_stdin(self, data: bytes) -> None:
         """Waits while the job does not read; raises BadInput when it has no stdin to write to."""
+        async with self._writing:
+            await self._write_stdin(data)
+
+    async def _write_stdin(self, data: bytes) -> None:
         target = self._terminal if self._terminal >= 0 else self._stdin
         if target < 0:
             raise BadInput(f"job {self.id}: its stdin is closed or was not asked for", hint="spawn it as interactive")
@@ -127,10 +132,12 @@ class Job:
     async def close_stdin(self) -> None:
         if self._terminal >= 0:
             await self.write_stdin(b"\x04")  # ^D, what a terminal calls the end of input
-        elif self._stdin >= 0:
-            os.close(self._stdin)
-            self._stdin = -1
-            await self._owner.connection().request(channel.CLOSE_STDIN, self.id)
+            return
+        async with self._writing:  # what was written before comes before the end
+            if self._stdin >= 0:
+                os.close(self._stdin)
+                self._stdin = -1
+                await self._owner.connection().request(channel.CLOSE_STDIN, self.id)
 
     async def resize(self, rows: int, columns: int) -> None:
         if self._terminal >= 0:
