@@ -32,6 +32,7 @@ log = logging.getLogger("warden.container")
 OUT_OF_MEMORY = "out of memory"
 STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
+MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
 #: A killed job is reaped within moments; PID 1 keeps its record until then.
 RELEASE_TRIES_S = (0.001, 0.01, 0.05, 0.2)
 #: v1 tells of an OOM just before it kills: the counts follow within these seconds.
@@ -63,6 +64,7 @@ class Container:
         self._watch: OomWatch | None = None
         self._gone = False
         self._destroying = False
+        self._losses = 0
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
             self._watch_memory()
@@ -111,6 +113,17 @@ class Container:
         if self._channel is None:
             raise EngineFault(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
         return self._channel
+
+    async def records(self) -> list[Record]:
+        """What PID 1 knows of every job it has not been told to forget."""
+        found: list[Record] = []
+        slot = 0
+        while True:
+            reply = await self.connection().request(channel.LIST, a=slot)
+            found += reply.records
+            slot = reply.b
+            if slot == 0:
+                return found
 
     def require(self, *allowed: State) -> None:
         """Raises WrongState, with Warden's text, unless the state is one of *allowed*."""
@@ -357,16 +370,39 @@ class Container:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 
     def _on_lost(self) -> None:
-        """PID 1 ended without being asked to: the container is over, its jobs with it."""
+        """PID 1 ended without being asked to, or dropped a connection that was not read in time; then it listens."""
         if self._gone:
             return
         if self._destroying:
             self._init_gone(Verdict.STOPPED)
+            return
+        self._losses += 1
+        try:
+            if self._losses > MAX_LOSSES:
+                raise ConnectionAbortedError
+            self._channel = Channel.connect(self._directory / "run", self._on_record, self._on_lost)
+        except OSError:
+            self._give_up()
         else:
-            log.error("container %s: its PID 1 is gone", self.handle)
-            self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
-            with contextlib.suppress(OSError):
-                self._save(self._snapshot.with_state(State.STOPPED))
+            self._site.in_background(asyncio.ensure_future(self._learn()))
+
+    async def _learn(self) -> None:
+        """What happened while nobody listened: PID 1 keeps every record until it is released."""
+        with contextlib.suppress(EngineFault):  # lost again, and dealt with there
+            for record in await self.records():
+                job = self._jobs.get(record.job)
+                if record.over and record.job not in self._starting and (job is None or job.result is not None):
+                    await self.connection().request(channel.RELEASE, record.job)
+                elif record.state != channel.STATE_STARTING:
+                    self._on_record(channel.ENDED if record.over else channel.STARTED, record)
+            self._losses = 0
+
+    def _give_up(self) -> None:
+        """The container is over, its jobs with it."""
+        log.error("container %s: its PID 1 is gone", self.handle)
+        self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
+        with contextlib.suppress(OSError):
+            self._save(self._snapshot.with_state(State.STOPPED))
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True

@@ -130,7 +130,7 @@ def resume(site: Site, found: Found, on_gone: Callable[[Container], None]) -> Co
 
 async def recall_jobs(container: Container) -> None:
     """Running jobs are taken up, ended ones kept with their output and status until somebody collects them."""
-    records = {record.job: record for record in await _listed(container)}
+    records = {record.job: record for record in await container.records()}
     taken = container.directory.job_ids()
     container.site.last_job = max(container.site.last_job, *taken, 0)
     kept = {item.id: item for item in container.directory.jobs()}
@@ -144,17 +144,6 @@ async def recall_jobs(container: Container) -> None:
     for job_id in set(container.group.existing_jobs()) - attached:
         with contextlib.suppress(WardenError):
             await container.site.blocking(_drop_group, container, job_id)
-
-
-async def _listed(container: Container) -> list[Record]:
-    records: list[Record] = []
-    slot = 0
-    while True:
-        reply = await container.connection().request(channel.LIST, a=slot)
-        records += reply.records
-        slot = reply.b
-        if slot == 0:
-            return records
 
 
 async def _recall(container: Container, item: JobRecord, record: Record | None) -> None:
