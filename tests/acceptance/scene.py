@@ -14,7 +14,7 @@ from warden.client.blocking import Client, JobHandle, Result
 from warden.testing import leaks
 from warden.testing.daemon import PrivateDaemon
 
-PATIENCE_S = 6.0
+PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -94,9 +94,21 @@ def _listing(private: PrivateDaemon, name: str) -> list[str]:
 @contextmanager
 def nothing_new(private: PrivateDaemon) -> Iterator[None]:
     """Inside the block the daemon may do what it likes; at the end it must have what it had, down to descriptors."""
-    before = holdings(private)
+    before = _settled(private)
     yield
     wait_until(lambda: holdings(private) == before, lambda: f"{before} became {holdings(private)}")
+
+
+def _settled(private: PrivateDaemon) -> dict[str, set[str]]:
+    """What it has when what went before is cleared away."""
+    seen = [holdings(private)]
+
+    def is_quiet() -> bool:
+        seen.append(holdings(private))
+        return seen[-1] == seen[-2] and not seen[-1]["trash"]
+
+    wait_until(is_quiet)
+    return seen[-1]
 
 
 def wait_until(

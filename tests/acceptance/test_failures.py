@@ -117,7 +117,7 @@ class TestCreate:
 
     def test_with_a_handle_that_is_taken(self, client: Client) -> None:
         with client.create("mine") as container:
-            with pytest.raises(HandleTaken, match="container with handle: mine already exists."):
+            with pytest.raises(HandleTaken, match=r"container with handle: mine already exists\."):
                 client.create("mine")
             assert container.run("true").ok
         client.create("mine").destroy()

@@ -221,7 +221,7 @@ print(attempt(lambda: os.open("/data/open", os.O_WRONLY)) == "done", attempt(lam
       attempt(lambda: os.chmod("/data/open", 0o777)), attempt(lambda: os.unlink("/data/open")), open("/data/open").read())
 """
     with client.create(mounts=[(str(tmp_path), "/data", "ro")]) as container:
-        assert inside(container, program, privileged=privileged) [0].split()[1:] == ["EROFS", "EROFS", "EROFS", "told"]
+        assert inside(container, program, privileged=privileged)[0].split()[1:] == ["EROFS", "EROFS", "EROFS", "told"]
         if not privileged:
             assert container.run(["cat", "/data/closed"]).exit_status != 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["closed", "open"]
@@ -237,7 +237,9 @@ def test_programs_that_set_ids_left_in_a_mount_give_the_host_nothing(client: Cli
 
 def test_the_images_secrets_stay_the_hosts(client: Client, privileged: bool) -> None:
     with client.create() as container:
-        result = container.run("cat /etc/shadow /etc/ssh/*key /root/.ssh/* 2> /dev/null; ls -A /root", privileged=privileged)
+        result = container.run(
+            "cat /etc/shadow /etc/ssh/*key /root/.ssh/* 2> /dev/null; ls -A /root", privileged=privileged
+        )
     assert result.stdout == b""
 
 
@@ -290,7 +292,9 @@ def test_a_spoiled_passwd_is_a_sentence_and_no_hang(client: Client, spoil: str) 
 def test_root_by_a_forged_passwd_is_the_containers_root_only(client: Client) -> None:
     with client.create() as container:
         container.run("echo 'vcap:x:0:0::/:/bin/sh' > /etc/passwd", privileged=True, check=True)
-        held = dict(line.split(":\t") for line in container.run(["cat", "/proc/self/status"]).text.splitlines() if ":\t" in line)
+        held = dict(
+            line.split(":\t") for line in container.run(["cat", "/proc/self/status"]).text.splitlines() if ":\t" in line
+        )
         assert held["Seccomp"] == "2"
         assert int(held["CapEff"], 16) & 1 << 21 == 0  # CAP_SYS_ADMIN
 
