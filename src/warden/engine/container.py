@@ -15,7 +15,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import spawn
+from warden.engine import copying, spawn
 from warden.engine.build import attachment
 from warden.engine.job import Job
 from warden.engine.site import Site
@@ -108,6 +108,11 @@ class Container:
         """PID 1 as the host numbers it; 0 when it is gone."""
         return 0 if self._gone else self._pid
 
+    @property
+    def pidfd(self) -> int:
+        """Of PID 1; -1 when it is gone and reaped."""
+        return self._pidfd
+
     def connection(self) -> Channel:
         """To its PID 1; raises EngineFault when that is gone."""
         if self._channel is None:
@@ -189,6 +194,19 @@ class Container:
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
         self._jobs.pop(job.id, None)
+
+    # ---- files
+
+    async def copy_in(self, src: str, dst: str) -> None:
+        """Copies *src* of the host to *dst* in the container, with rsync's meaning of slashes, as user vcap. Raises
+        WrongState, BadInput (nothing was changed) and KernelRefused, naming the file."""
+        self.require(State.ACTIVE)
+        await copying.copy_in(self, src, dst)
+
+    async def copy_out(self, src: str, dst: str, owner: str = "") -> None:
+        """Copies *src* of the container to *dst* of the host, owned by root or by *owner*, "user" or "user:group"."""
+        self.require(State.ACTIVE, State.STOPPED)
+        await copying.copy_out(self, src, dst, owner)
 
     # ---- limits and statistics
 
@@ -317,6 +335,7 @@ class Container:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine."""
         self._destroying = True
         self._kill_init()  # before the lock: a stop that waits for its processes ends with them
+        await self._site.transfers.end(self.id)
         async with self._changing:
             if self.state is State.DESTROYED:
                 return

@@ -122,6 +122,7 @@ class Engine:
         if self._site is None:
             return
         await self._idle.wait()
+        await self._site.transfers.end()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
         for container in self._containers.values():
