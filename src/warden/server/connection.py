@@ -122,7 +122,18 @@ class Connection(asyncio.Protocol):
     @contextlib.contextmanager
     def waiting(self, *, abandon_on_close: bool) -> Iterator[None]:
         """Marks the part of a request that waits for a job: a drain cancels it, so does a disconnect if asked for."""
-        self._waiting, self._abandoned_on_close = True, abandon_on_close
+        with self._marked(waiting=True, abandon_on_close=abandon_on_close):
+            yield
+
+    @contextlib.contextmanager
+    def abandoned_on_close(self) -> Iterator[None]:
+        """Marks work that a disconnect cancels, while a drain waits for it."""
+        with self._marked(waiting=False, abandon_on_close=True):
+            yield
+
+    @contextlib.contextmanager
+    def _marked(self, *, waiting: bool, abandon_on_close: bool) -> Iterator[None]:
+        self._waiting, self._abandoned_on_close = waiting, abandon_on_close
         try:
             if abandon_on_close and not self.connected:
                 raise asyncio.CancelledError

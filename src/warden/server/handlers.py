@@ -77,6 +77,24 @@ async def limit_memory(
     return pb.LimitMemoryResponse(limit_in_bytes=convert.UNLIMITED_MEMORY if in_force is None else in_force)
 
 
+async def copy_in(
+    _context: Context, connection: Connection, container: Container, request: pb.CopyInRequest
+) -> pb.CopyInResponse:
+    with connection.abandoned_on_close():
+        await container.copy_in(convert.text(request.src_path), convert.text(request.dst_path))
+    return pb.CopyInResponse()
+
+
+async def copy_out(
+    _context: Context, connection: Connection, container: Container, request: pb.CopyOutRequest
+) -> pb.CopyOutResponse:
+    with connection.abandoned_on_close():
+        await container.copy_out(
+            convert.text(request.src_path), convert.text(request.dst_path), convert.text(request.owner)
+        )
+    return pb.CopyOutResponse()
+
+
 async def signal(
     _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
 ) -> pb.SignalResponse:
@@ -142,8 +160,8 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Signal": signal,
     "NetIn": _not_built("net_in"),
     "NetOut": _not_built("net_out"),
-    "CopyIn": _not_built("copy_in"),
-    "CopyOut": _not_built("copy_out"),
+    "CopyIn": copy_in,
+    "CopyOut": copy_out,
     "LimitDisk": _not_built("limit_disk"),
     "LimitBandwidth": _not_built("limit_bandwidth"),
     "LimitCpu": _not_built("limit_cpu"),

@@ -69,6 +69,14 @@ class Container(Protocol):
         """Twice is fine. Jobs still running end with Verdict.STOPPED."""
         ...
 
+    async def copy_in(self, src: str, dst: str) -> None:
+        """From the host into the container. Cancelling it ends the copy."""
+        ...
+
+    async def copy_out(self, src: str, dst: str, owner: str = "") -> None:
+        """From the container to the host. Cancelling it ends the copy."""
+        ...
+
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         """Sets the limit when one is given; answers the limit in force as the kernel rounded it, None unlimited."""
         ...

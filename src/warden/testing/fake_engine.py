@@ -146,6 +146,7 @@ class FakeContainer:
         self.limit = spec.limits.memory_bytes
         self.stops: list[bool] = []
         self.events: list[str] = []
+        self.copies: list[tuple[str, ...]] = []
         self._engine = engine
         self._jobs: dict[int, FakeJob] = {}
 
@@ -204,6 +205,12 @@ class FakeContainer:
         for job in self._jobs.values():
             if job.result is None:
                 await job.kill(JobResult(255, Verdict.STOPPED))
+
+    async def copy_in(self, src: str, dst: str) -> None:
+        self.copies.append(("in", src, dst))
+
+    async def copy_out(self, src: str, dst: str, owner: str = "") -> None:
+        self.copies.append(("out", src, dst, owner))
 
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         if limit_bytes is not None:
