@@ -158,6 +158,15 @@ class AsyncContainer:
         """Removes it and all it has."""
         await self._pool.call(messages.request("Destroy", handle=self.handle), patient=True)
 
+    async def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
+        """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that
+        is a directory, `dir/` is what lies in it. (A pathlib.Path has no slash at its end.)"""
+        await self._pool.call(messages.copy_in(self.handle, src, dst), patient=True)
+
+    async def copy_out(self, src: messages.Path, dst: messages.Path, owner: str | None = None) -> None:
+        """The reverse; what is copied belongs to root, or to *owner*: "user", "user:group", or numbers."""
+        await self._pool.call(messages.copy_out(self.handle, src, dst, owner), patient=True)
+
     async def limit_memory(self, limit: str | int | None = None) -> int | None:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(await self._pool.call(messages.limit_memory(self.handle, limit)))

@@ -138,6 +138,15 @@ class Container:
         """Removes it and all it has."""
         self._pool.call(messages.request("Destroy", handle=self.handle), patient=True)
 
+    def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
+        """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that
+        is a directory, `dir/` is what lies in it. (A pathlib.Path has no slash at its end.)"""
+        self._pool.call(messages.copy_in(self.handle, src, dst), patient=True)
+
+    def copy_out(self, src: messages.Path, dst: messages.Path, owner: str | None = None) -> None:
+        """The reverse; what is copied belongs to root, or to *owner*: "user", "user:group", or numbers."""
+        self._pool.call(messages.copy_out(self.handle, src, dst, owner), patient=True)
+
     def limit_memory(self, limit: str | int | None = None) -> int | None:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(self._pool.call(messages.limit_memory(self.handle, limit)))

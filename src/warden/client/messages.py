@@ -25,6 +25,7 @@ FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long a
 Request = tuple[int, Any]
 MountLike = Mount | tuple[str, str] | tuple[str, str, str]
 Command = str | bytes | Sequence[str]
+Path = str | bytes | os.PathLike[str]
 
 
 class CreateOptions(TypedDict, total=False):
@@ -165,6 +166,20 @@ def limit_memory(handle: str, limit: str | int | None) -> Request:
     return request(
         "LimitMemory", handle=handle, limit_in_bytes=None if limit is None else parse_size(limit, field="memory")
     )
+
+
+def copy_in(handle: str, src: Path, dst: Path) -> Request:
+    return request("CopyIn", handle=handle, src_path=_host_path(src), dst_path=os.fsdecode(dst))
+
+
+def copy_out(handle: str, src: Path, dst: Path, owner: str | None) -> Request:
+    return request("CopyOut", handle=handle, src_path=os.fsdecode(src), dst_path=_host_path(dst), owner=owner)
+
+
+def _host_path(path: Path) -> str:
+    """Absolute, because the daemon's working directory is another; slashes at the end mean something and stay."""
+    name = os.fsdecode(path)
+    return os.path.join(os.getcwd(), name) if name else name
 
 
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
