@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ps": ("containers", "list containers"),
     "info": ("containers", "show everything known of a container"),
     "logs": ("containers", "show the output kept of a container's jobs"),
+    "cp": ("copying", "copy files into a container or out of it"),
     "stop": ("containers", "end all jobs of a container, keep its files"),
     "destroy": ("containers", "remove containers"),
     "plan": ("planning", "show step by step what the kernel would be asked, without doing it"),
