@@ -294,7 +294,8 @@ class _Walk:
         return os.path.join(top, *(part for part in (*(level.name for level in self._levels), name) if part))
 
     def _note(self, error: OSError, name: str) -> None:
-        assert self._side is not None
+        if self._side is None:  # the identity could not be changed: nothing more may be done with another one
+            raise KernelRefused(f"{self._order.operation}: setfsuid", "", error.errno or 0) from None
         self._report.note(self._side, self._path(name), error)
 
 
