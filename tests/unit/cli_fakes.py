@@ -105,6 +105,12 @@ class FakeContainer:
         self._world.calls.append(("logs", job, follow))
         yield from self._world.chunks
 
+    def copy_in(self, src: str, dst: str) -> None:
+        self._world.calls.append(("copy_in", self.handle, src, dst))
+
+    def copy_out(self, src: str, dst: str, owner: str | None = None) -> None:
+        self._world.calls.append(("copy_out", self.handle, src, dst, owner))
+
     def stop(self, kill: bool = False) -> None:
         self._world.stopped.append((self.handle, kill))
 

@@ -209,3 +209,9 @@ async def test_a_job_killed_by_its_container(container: AsyncContainer) -> None:
     await asyncio.sleep(0.05)
     await container.stop(kill=True)
     assert (await running).verdict is Verdict.STOPPED
+
+
+async def test_copies(container: AsyncContainer, engine: FakeEngine) -> None:
+    await container.copy_in("/a/", "b")
+    await container.copy_out("b", "/c", "nobody")
+    assert engine.containers["c"].copies == [("in", "/a/", "b"), ("out", "b", "/c", "nobody")]

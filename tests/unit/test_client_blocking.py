@@ -173,6 +173,22 @@ def test_logs(container: Container) -> None:
     assert all(chunk.time > 0 for chunk in container.logs())
 
 
+def test_copies_name_the_host_s_side_in_full(
+    container: Container, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    container.copy_in("a/", "b/")
+    container.copy_in(Path("/a"), b"\xff")
+    container.copy_out("c", ".")
+    container.copy_out("c/", "/d", "nobody:")
+    assert engine.containers["c"].copies == [
+        ("in", f"{tmp_path}/a/", "b/"),
+        ("in", "/a", "\udcff"),
+        ("out", "c", f"{tmp_path}/.", ""),
+        ("out", "c/", "/d", "nobody:"),
+    ]
+
+
 def test_info_and_memory(client: Client, container: Container) -> None:
     job = container.spawn("wait")
     assert container.limit_memory() is None

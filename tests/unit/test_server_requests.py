@@ -195,6 +195,52 @@ async def test_copies_reach_the_container_as_they_were_sent(peer: Peer, engine: 
     ]
 
 
+class SlowCopy:
+    """Stands in for a container's copy_in."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+        self.cancelled = False
+
+    async def __call__(self, src: str, dst: str) -> None:
+        self.begun.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+async def test_a_client_that_goes_away_ends_its_copy(
+    peer: Peer, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await peer.create()
+    slow = SlowCopy()
+    monkeypatch.setattr(engine.containers["c"], "copy_in", slow)
+    peer.send(pb.CopyInRequest(handle=b"c", src_path=b"/a", dst_path=b"b"))
+    await slow.begun.wait()
+    await peer.close()
+    await until(lambda: slow.cancelled)
+
+
+async def test_a_drain_waits_for_a_copy(socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, slow = FakeEngine(), SlowCopy()
+    running = asyncio.create_task(Server(config_for(socket), engine).run())
+    await until(lambda: os.path.exists(socket))
+    peer = await connect(socket)
+    await peer.create()
+    monkeypatch.setattr(engine.containers["c"], "copy_in", slow)
+    peer.send(pb.CopyInRequest(handle=b"c", src_path=b"/a", dst_path=b"b"))
+    await slow.begun.wait()
+    os.kill(os.getpid(), signal.SIGUSR2)
+    await asyncio.sleep(0.05)
+    assert not running.done() and not slow.cancelled
+    slow.may_end.set()
+    assert isinstance(await peer.receive(), pb.CopyInResponse)
+    await asyncio.wait_for(running, 10)
+    await peer.close()
+
+
 async def test_attach_both_ways(peer: Peer, engine: FakeEngine) -> None:
     await peer.create()
     job_id = await peer.spawn(b"cat\nexit 4", interactive=True)
