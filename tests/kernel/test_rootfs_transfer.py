@@ -229,6 +229,15 @@ def test_what_is_copied_out_needs_the_users_rights_too(tmp_path: Path, inside: S
     assert list(tree(tmp_path / "out")) == ["d", "d/open"], "all else is copied"
 
 
+def test_a_directory_that_cannot_be_read_is_left_out(tmp_path: Path, inside: Side) -> None:
+    (tmp_path / "root/d/closed/x").mkdir(parents=True)
+    (tmp_path / "root/d/open").mkdir()
+    (tmp_path / "root/d/closed").chmod(0o711)
+    with pytest.raises(KernelRefused, match=r"copy: read /d/closed: Permission denied.*1 not copied"):
+        copy("/d", tmp_path / "out", source=inside)
+    assert list(tree(tmp_path / "out")) == ["d", "d/open"]
+
+
 def test_supplementary_groups_open_nothing(tmp_path: Path, inside: Side) -> None:
     (tmp_path / "root/f").write_bytes(b"x")
     os.chown(tmp_path / "root/f", 0, 0)

@@ -20,8 +20,9 @@ log = logging.getLogger("warden.transfer")
 _NOTES = 20  # skipped entries that are logged one by one
 _NAMED = 3  # vanished entries that are named
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
-#: These end the whole copy: the next entry would fare no better.
-_FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+#: These end the whole copy: the next entry would fare no better. The second row only where it is written to.
+_FATAL = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_FATAL_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _AS_VCAP = "files in a container are read and written as its user vcap"
 
 
@@ -91,7 +92,7 @@ class Report:
 
     def note(self, side: Side, path: str, error: OSError) -> None:
         """An entry that is left out. Raises KernelRefused when going on makes no sense."""
-        if error.errno in _FATAL:
+        if error.errno in _FATAL or (side is self._order.target and error.errno in _FATAL_WRITING):
             raise self.refused(side, path, error, "what was copied so far stays") from None
         if side is self._order.source and error.errno in _ABSENT:
             self._vanishings += 1

@@ -12,6 +12,7 @@ import errno
 import itertools
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from warden.errors import BadInput, KernelRefused
@@ -86,7 +87,7 @@ class _Walk:
                     self._target_path = order.target_path if name else os.path.join(order.target_path, origin.name)
                     self._put(source_fd, status, parent_fd, name or origin.name, "")
                 else:
-                    self._enter(source_fd, status, os.dup(parent_fd), "")
+                    self._enter(source_fd, status, lambda: os.dup(parent_fd), "")
             except OSError as error:
                 self._note(error, "")
 
@@ -179,6 +180,7 @@ class _Walk:
 
     def _put(self, fd: int, status: os.stat_result, target_fd: int, name: str, shown: str) -> None:
         """The entry behind the O_PATH descriptor *fd* as *name*; *shown* is its name in errors."""
+        self._become(self._order.source)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
             self._put_file(fd, status, target_fd, name)
@@ -187,14 +189,12 @@ class _Walk:
             self._become(self._order.target)
             place.put_link(text, target_fd, name, self._order.owner)
         elif kind == stat.S_IFDIR:
-            self._become(self._order.target)
-            self._enter(fd, status, place.open_directory(target_fd, name), shown)
+            self._enter(fd, status, lambda: place.open_directory(target_fd, name), shown)
         else:
             self._report.skip(self._path(shown), _KINDS.get(kind, "no file"))
 
     def _put_file(self, path_fd: int, status: os.stat_result, target_fd: int, name: str) -> None:
         # Only now, when it is known to be a regular file, is it opened: no FIFO blocks and no device notices.
-        self._become(self._order.source)
         fd = os.open(place.by_descriptor(path_fd), _READING)
         try:
             self._become(self._order.target)
@@ -202,17 +202,18 @@ class _Walk:
         finally:
             os.close(fd)
 
-    def _enter(self, path_fd: int, status: os.stat_result, target_fd: int, name: str) -> None:
-        """Goes down into a directory. Takes *target_fd* over."""
+    def _enter(self, path_fd: int, status: os.stat_result, open_target: Callable[[], int], name: str) -> None:
+        """Goes down into a directory; when it cannot be read, none is made for it."""
         with contextlib.ExitStack() as stack:
-            stack.callback(os.close, target_fd)
             self._become(self._order.source)
             source_fd = os.open(".", _LISTING, dir_fd=path_fd)
             stack.callback(os.close, source_fd)
+            self._become(self._order.target)
+            target_fd = open_target()
+            stack.callback(os.close, target_fd)
             source_id, target_id = _identity(source_fd), _identity(target_fd)
             if source_id in (target_id, self._top):
                 raise BadInput(f"{self._order.operation}: {self._path(name)} would be copied into itself")
-            self._become(self._order.target)
             place.make_usable(target_fd, self._order.target.uid)
             stack.pop_all()
         level = _Level(name, source_fd, target_fd, stat.S_IMODE(status.st_mode), source_id, target_id)
