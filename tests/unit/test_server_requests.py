@@ -171,7 +171,7 @@ async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engin
 
 
 @pytest.mark.parametrize(
-    "name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk", "limit_bandwidth", "limit_cpu"]
+    "name", ["copy_in", "copy_out", "limit_disk", "limit_bandwidth", "limit_cpu"]
 )
 async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
     kind = {text: number for number, text in codec.NAMES.items()}[name]

@@ -82,8 +82,8 @@ def _networks(name: str, networks: Iterable[IPv4Network]) -> str:
 
 
 def _shared(policy: Policy) -> list[str]:
-    """The chains. `reject` answers port-unreachable, which a TCP client sees as a refused connection."""
-    to_host = "accept" if policy.host_access else "reject"
+    """The chains. TCP is refused by a reset: of ICMP errors the kernel sends six and then one a second (icmp(7))."""
+    to_host = "accept" if policy.host_access else "goto refuse"
     return [
         # Before everything else: a container sends from its own address, and no IPv6, which nothing here would filter.
         "chain screen { type filter hook prerouting priority -150; policy accept;",
@@ -99,11 +99,15 @@ def _shared(policy: Policy) -> list[str]:
         "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
         f"ip saddr {policy.pool} ip daddr != {policy.pool} masquerade",
         "}",
+        "chain refuse {",
+        "meta l4proto tcp reject with tcp reset",
+        "reject",
+        "}",
         "chain to_network {",
         "ip daddr @peers accept",
-        f"ip daddr {policy.pool} reject",
+        f"ip daddr {policy.pool} goto refuse",
         "ip daddr @allowed accept",
-        "ip daddr @denied reject",
+        "ip daddr @denied goto refuse",
         "accept",
         "}",
         "chain from_guest {",
