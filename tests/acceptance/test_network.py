@@ -6,11 +6,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
-
 from netns import (
     HOST,
     ICMP_TIMESTAMP,
@@ -27,10 +25,11 @@ from netns import (
     udp,
     world,
 )
+
 from warden import errors
 from warden.client.blocking import Client, Container
 from warden.testing import leaks
-from warden.testing.daemon import PrivateDaemon
+from warden.testing.daemon import PrivateDaemon, private_pool
 
 pytestmark = pytest.mark.root
 
@@ -321,10 +320,8 @@ def test_allow_wins_over_deny_and_opens_the_pool_only_by_name(place: World) -> N
 
 
 def test_the_pool_can_be_allowed(place: World) -> None:
-    pool = PrivateDaemon(netns=place.host.path)
-    pool._clean()
-    network = IPv4Network(pool.pool)
-    with daemon_in(place, f"allow_networks: [{network}]") as (_, client), client.create() as one, client.create() as two:
+    with daemon_in(place, f"allow_networks: [{private_pool()}]") as (_, client):
+        one, two = client.create(), client.create()
         with Server(inside(two), tcp=(7000,)).running():
             assert tcp(inside(one), two.info().container_ip, 7000) == one.info().container_ip
 

@@ -33,6 +33,11 @@ network:
 {more}"""
 
 
+def private_pool() -> str:
+    """A /24 by process number: private daemons of several processes and the machine's own must not share addresses."""
+    return f"10.253.{os.getpid() % 256}.0/24"
+
+
 class PrivateDaemon:
     """Running inside the `with` block. Needs root.
 
@@ -49,14 +54,12 @@ class PrivateDaemon:
         self.log = f"{self.root}/wardend.log"
         self.config = f"{self.root}/warden.yml"
         self.cgroup_parent = f"warden-private-{os.path.basename(self.root).removeprefix('warden-private-')}"
-        # A /24 by process number: several private daemons and the machine's own one must not share addresses.
-        pool = f"10.253.{os.getpid() % 256}.0/24"
+        self.nft_table = self.cgroup_parent
+        self.pool = private_pool()
         with open(self.config, "w") as file:
-            names = {"root": self.root, "cgroup_parent": self.cgroup_parent, "pool": pool}
+            names = {"root": self.root, "cgroup_parent": self.cgroup_parent, "pool": self.pool}
             more = "".join(f"  {line}\n" for line in network)
             file.write(_CONFIG.format(**names, forwarding="false" if netns is None else "true", more=more))
-        self.nft_table = self.cgroup_parent
-        self.pool = pool
         self._prefix = [] if netns is None else ["nsenter", f"--net={netns}"]
         self._process: subprocess.Popen[bytes] | None = None
 
