@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from warden.errors import EngineFault
 from warden.model.net import NetRule, Protocol
 from warden.network import libnft, nft
+from warden.network.elements import elements
 from warden.network.firewall import Firewall, settle
 from warden.network.nft import Guest, Policy
 
@@ -129,7 +131,7 @@ def runner() -> Recorder:
 
 
 def test_a_lost_table_is_made_anew_with_everything(runner: Recorder, tmp_path: Path) -> None:
-    firewall = Firewall(POLICY, runner, str(tmp_path))
+    firewall = Firewall(POLICY, runner, locks=str(tmp_path))
     firewall.start([ONE])
     runner.refuse = "^add element"
     firewall.put(TWO)
@@ -140,7 +142,7 @@ def test_a_lost_table_is_made_anew_with_everything(runner: Recorder, tmp_path: P
 
 
 def test_a_refused_change_is_forgotten(runner: Recorder, tmp_path: Path) -> None:
-    firewall = Firewall(POLICY, runner, str(tmp_path))
+    firewall = Firewall(POLICY, runner, locks=str(tmp_path))
     firewall.start([])
     runner.refuse = "."
     with pytest.raises(EngineFault):
@@ -156,7 +158,7 @@ def test_a_refused_change_is_forgotten(runner: Recorder, tmp_path: Path) -> None
 
 def test_start_goes_on_without_nft_and_refuses_a_shared_table(runner: Recorder, tmp_path: Path) -> None:
     runner.refuse = "."
-    first, second = Firewall(POLICY, runner, str(tmp_path)), Firewall(POLICY, runner, str(tmp_path))
+    first, second = Firewall(POLICY, runner, locks=str(tmp_path)), Firewall(POLICY, runner, locks=str(tmp_path))
     first.start([])
     with pytest.raises(EngineFault, match="another daemon has the table inet t"):
         second.start([])
@@ -164,6 +166,20 @@ def test_start_goes_on_without_nft_and_refuses_a_shared_table(runner: Recorder, 
     first.close(remove=False)
     second.start([])
     second.close(remove=False)
+
+
+def test_two_elements_as_one_transaction_of_nfnetlink() -> None:
+    data = elements("t", ONE, add=True)
+    kinds, position = [], 0
+    while position < len(data):
+        length, kind, flags = struct.unpack_from("=IHH", data, position)
+        kinds.append((kind, flags))
+        position += length
+    assert position == len(data)
+    assert kinds == [(0x10, 1), (10 << 8 | 12, 0x605), (10 << 8 | 12, 0x605), (0x11, 1)]
+    assert b"w-aaaaaaaaaaa-0\0" + bytes((10, 254, 0, 2)) in data
+    removal = elements("t", ONE, add=False)
+    assert struct.unpack_from("=HH", removal, 24) == (10 << 8 | 14, 5)
 
 
 def test_nfts_complaint_in_one_line() -> None:

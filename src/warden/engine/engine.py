@@ -24,7 +24,7 @@ from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle,
 from warden.model.info import State
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
-from warden.network.firewall import Firewall
+from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
 from warden.plan.container import ID_COUNT
@@ -82,7 +82,7 @@ class Engine:
             depot=depot,
             images=ImageStore(self.settings.images),
             cgroups=cgroups,
-            firewall=Firewall(networking.policy(self.settings)),
+            firewall=open_firewall(networking.policy(self.settings)),
             binary=Binary(self.settings.wshd),
             pools=pools,
             workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),

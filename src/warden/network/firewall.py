@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from warden.errors import EngineFault
 from warden.network import nft
+from warden.network.elements import ElementSocket
 from warden.network.libnft import Runner, open_runner
 from warden.network.nft import Forward, Guest, Policy
 
@@ -22,11 +23,14 @@ LOCKS = "/run/warden"
 
 
 class Firewall:
-    """Blocking, for any thread. A failed change raises EngineFault and leaves all as it was."""
+    """Blocking, for any thread. A failed change raises EngineFault and leaves all as it was.
 
-    def __init__(self, policy: Policy, runner: Runner | None = None, locks: str = LOCKS) -> None:
+    *runner* runs nft's text; *quick*, where there is one, adds and removes containers that have no rules and ports.
+    """
+
+    def __init__(self, policy: Policy, runner: Runner, quick: ElementSocket | None = None, locks: str = LOCKS) -> None:
         self.policy = policy
-        self._runner = runner or open_runner()
+        self._runner, self._quick = runner, quick
         self._locks = locks
         self._mutex = threading.Lock()
         self._guests: dict[str, Guest] = {}
@@ -62,19 +66,22 @@ class Firewall:
         guests = {**self._guests}
         guests.pop(one.container_id, None) if new is None else guests.update({one.container_id: new})
         forwards = settle(self._forwards, guests, old, new)
-        lines = nft.change(self.policy, old, new) + nft.reroute(self.policy, self._forwards, forwards)
-        self._run(lines, guests, forwards)
-        self._guests, self._forwards = guests, forwards
-
-    def _run(self, lines: list[str], guests: Mapping[str, Guest], forwards: Mapping[int, Forward]) -> None:
-        if not lines:
-            return
         try:
-            self._runner.run("\n".join(lines))
-        except EngineFault as error:
+            self._change(old, new, forwards)
+        except (EngineFault, OSError) as error:
             # Others flush the whole ruleset now and then (`nft -f` of a distribution's file begins with it).
             log.warning("firewall: %s; table %s is made anew", error, self.policy.table)
             self._runner.run(nft.whole(self.policy, guests.values(), forwards))
+        self._guests, self._forwards = guests, forwards
+
+    def _change(self, old: Guest | None, new: Guest | None, forwards: Mapping[int, Forward]) -> None:
+        come_or_gone = new if old is None else old if new is None else None
+        if self._quick is not None and come_or_gone is not None and is_plain(come_or_gone):
+            self._quick.change(self.policy.table, come_or_gone, add=old is None)
+            return
+        lines = nft.change(self.policy, old, new) + nft.reroute(self.policy, self._forwards, forwards)
+        if lines:
+            self._runner.run("\n".join(lines))
 
     def close(self, *, remove: bool) -> None:
         """Lets go; *remove*: the table goes too, as nobody needs it any more."""
@@ -86,9 +93,26 @@ class Firewall:
                 log.error("firewall: table %s stays: %s", self.policy.table, error)
             finally:
                 self._runner.close()
+                if self._quick is not None:
+                    self._quick.close()
                 if self._lock_fd >= 0:
                     os.close(self._lock_fd)
                     self._lock_fd = -1
+
+
+def open_firewall(policy: Policy) -> Firewall:
+    """With the best ways there are on this machine."""
+    try:
+        quick = ElementSocket()
+    except OSError as error:
+        log.info("nfnetlink: %s; nft is used for everything", error.strerror)
+        quick = None
+    return Firewall(policy, open_runner(), quick)
+
+
+def is_plain(guest: Guest | None) -> bool:
+    """Whether two elements are all there is to it."""
+    return guest is None or not (guest.ports or guest.rules)
 
 
 def settle(
