@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -343,6 +345,7 @@ def test_a_false_source_address_is_dropped(place: World) -> None:
 
 def test_only_the_outer_interface_is_opened(place: World) -> None:
     with daemon_in(place):
+
         def forwarding(name: str) -> str:
             return place.host.run("cat", f"/proc/sys/net/ipv4/conf/{name}/forwarding").strip()
 
@@ -361,3 +364,47 @@ def test_two_daemons_never_share_a_table(place: World, closed: tuple[PrivateDaem
             other.start()
     finally:
         other._clean()
+
+
+def test_ipv6_goes_nowhere(place: World, closed: tuple[PrivateDaemon, Client], container: Container) -> None:
+    at, link = inside(container), f"w-{container.info().id}-0"
+    address = re.findall(r"fe80\S+(?=/)", place.host.run("ip", "-6", "-o", "address", "show", "dev", link))[0]
+    receiver = place.host.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+    sender = at.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+    with receiver, sender:
+        receiver.bind(("::", 55))
+        receiver.settimeout(0.1)
+
+        def arrives(data: bytes, seconds: float) -> bool:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                with suppress(OSError):  # before its own address is settled, or nothing came
+                    sender.sendto(data, (address, 55, 0, 2))
+                    if receiver.recv(10) == data:
+                        return True
+            return False
+
+        # Long enough for an address to be settled, or nothing would leave the container anyway.
+        assert not arrives(b"one", 2.5)
+        place.host.run("nft", "delete", "table", "inet", closed[0].nft_table)
+        assert arrives(b"two", 20)
+        container.net_out(OUTSIDE)  # brings the table back
+        assert not arrives(b"three", 0.5)
+
+
+def test_many_at_once(place: World, closed: tuple[PrivateDaemon, Client]) -> None:
+    before = table(place.host, closed[0])
+
+    def life(number: int) -> int:
+        with closed[1].create() as made:
+            port, _ = made.net_in()
+            made.net_out(OUTSIDE, port=80 if number % 2 else 81)
+            expected = {"tcp 80"} if number % 2 else {"tcp 81"}
+            at = inside(made)
+            assert {name for name in ("tcp 80", "tcp 81") if PROBES[name](at) == HOST} == expected
+            return port
+
+    with ThreadPoolExecutor(8) as threads:
+        ports = list(threads.map(life, range(24)))
+    assert len(ports) == 24
+    assert table(place.host, closed[0]) == before

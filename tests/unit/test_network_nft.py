@@ -35,7 +35,10 @@ ANY = "ip daddr != 10.254.0.0/16"
         (NetRule("10.0.0.0/8"), f"ip daddr 10.0.0.0-10.255.255.255 {ANY} meta l4proto tcp accept"),
         (NetRule("10.253.0.0-10.254.0.9"), f"ip daddr 10.253.0.0-10.254.0.9 {ANY} meta l4proto tcp accept"),
         (NetRule("1.1.1.1", protocol=Protocol.ICMP), "ip daddr 1.1.1.1 meta l4proto icmp accept"),
-        (NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=-1, icmp_code=3), "ip daddr 1.1.1.1 meta l4proto icmp accept"),
+        (
+            NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=-1, icmp_code=3),
+            "ip daddr 1.1.1.1 meta l4proto icmp accept",
+        ),
         (NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=8), "ip daddr 1.1.1.1 icmp type 8 accept"),
         (
             NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=3, icmp_code=0),
@@ -183,7 +186,9 @@ def test_two_elements_as_one_transaction_of_nfnetlink() -> None:
 
 
 def test_nfts_complaint_in_one_line() -> None:
-    text = "/dev/stdin:1:1-40: Error: Could not process rule: No such file or directory\nadd element inet t x { 1 }\n^^^"
+    text = (
+        "/dev/stdin:1:1-40: Error: Could not process rule: No such file or directory\nadd element inet t x { 1 }\n^^^"
+    )
     message = "nft: Could not process rule: No such file or directory: add element inet t x { 1 }"
     assert str(libnft.refusal(text)) == message
     assert str(libnft.refusal("")) == "nft: refused without a word"

@@ -44,7 +44,9 @@ def test_rules_that_make_no_sense(values: dict[str, Any], text: str) -> None:
     assert str(caught.value) == text
 
 
-@pytest.mark.parametrize("network", ["", "a", "1.1.1", "1.1.1.1/33", "::1", "1.1.1.1-", "1.1.1.1 accept", "1.1.1.0/24-2.2.2.2"])
+@pytest.mark.parametrize(
+    "network", ["", "a", "1.1.1", "1.1.1.1/33", "::1", "1.1.1.1-", "1.1.1.1 accept", "1.1.1.0/24-2.2.2.2"]
+)
 def test_what_is_not_a_network(network: str) -> None:
     with pytest.raises(BadInput, match="is not an IPv4 network"):
         NetRule(network)
@@ -61,7 +63,10 @@ def test_what_is_not_a_port(port: int) -> None:
     [
         ({"port": 80}, NetRule(None, "80")),
         ({"port": 80, "port_range": b"1:2"}, NetRule(None, "1:2")),
-        ({"network": b"1.1.1.1", "protocol": pb.NetOutRequest.UDP, "log": True}, NetRule("1.1.1.1", None, Protocol.UDP, log=True)),
+        (
+            {"network": b"1.1.1.1", "protocol": pb.NetOutRequest.UDP, "log": True},
+            NetRule("1.1.1.1", None, Protocol.UDP, log=True),
+        ),
         (
             {"network": b"1.1.1.1", "protocol": pb.NetOutRequest.ICMP, "icmp_type": 0, "icmp_code": -1},
             NetRule("1.1.1.1", None, Protocol.ICMP, 0, -1),

@@ -355,16 +355,14 @@ class Container:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def _leave_kernel(self) -> None:
-        # Not before its processes are gone: until then it is filtered.
-        firewall = self._site.blocking(self._site.firewall.drop, self.id)
-        groups = self._site.blocking(self._kill_and_remove_groups)
-        for failure in await asyncio.gather(firewall, groups, return_exceptions=True):
-            if failure is not None:
-                raise failure
+        await self._site.blocking(self._leave_groups_and_firewall)
 
-    def _kill_and_remove_groups(self) -> None:
-        self._group.kill()
-        self._group.remove()
+    def _leave_groups_and_firewall(self) -> None:
+        try:
+            self._group.kill()
+            self._group.remove()
+        finally:
+            self._site.firewall.drop(self.id)  # not before its processes are gone: until then it is filtered
 
     async def _remove_directory(self) -> None:
         for job in self._jobs.values():
