@@ -169,6 +169,7 @@ def test_start_goes_on_without_nft_and_refuses_a_shared_table(runner: Recorder, 
     first.close(remove=False)
     second.start([])
     second.close(remove=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_elements_as_one_transaction_of_nfnetlink() -> None:

@@ -5,6 +5,7 @@ Owns one table of nftables and a lock that keeps other daemons away from it. Tou
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -96,6 +97,8 @@ class Firewall:
                 if self._quick is not None:
                     self._quick.close()
                 if self._lock_fd >= 0:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(_lock_path(self.policy.table, self._locks))
                     os.close(self._lock_fd)
                     self._lock_fd = -1
 
@@ -137,7 +140,7 @@ def _routes(guest: Guest | None) -> list[tuple[int, Forward]]:
 def _lock_table(table: str, directory: str) -> int:
     """A descriptor that holds the lock: one daemon a table and network namespace."""
     os.makedirs(directory, mode=0o755, exist_ok=True)
-    path = f"{directory}/nft-{table}-{os.stat('/proc/self/ns/net').st_ino}.lock"
+    path = _lock_path(table, directory)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,4 +148,11 @@ def _lock_table(table: str, directory: str) -> int:
         os.close(fd)
         hint = "give each daemon a network.nft_table of its own"
         raise EngineFault(f"firewall: another daemon has the table inet {table}", hint=hint) from None
+    if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(fd).st_ino:
+        os.close(fd)  # its last holder removed the file between our open and our lock
+        return _lock_table(table, directory)
     return fd
+
+
+def _lock_path(table: str, directory: str) -> str:
+    return f"{directory}/nft-{table}-{os.stat('/proc/self/ns/net').st_ino}.lock"
