@@ -34,6 +34,8 @@ logging:
 network:
   pool_network: 198.19.0.0/16
   release_delay: 0.0
+  nft_table: {name}
+  forwarding: false
 user:
   id_range_start: 1375731712
   id_range_count: 2048

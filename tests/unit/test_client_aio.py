@@ -17,6 +17,7 @@ from warden.client import aio, blocking
 from warden.client.aio import AsyncClient, AsyncContainer
 from warden.client.result import CommandFailed
 from warden.model.job import Verdict
+from warden.model.net import NetRule
 from warden.protocol import warden_pb2 as pb
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import serving
@@ -215,3 +216,9 @@ async def test_copies(container: AsyncContainer, engine: FakeEngine) -> None:
     await container.copy_in("/a/", "b")
     await container.copy_out("b", "/c", "nobody")
     assert engine.containers["c"].copies == [("in", "/a/", "b"), ("out", "b", "/c", "nobody")]
+
+
+async def test_network_rules(container: AsyncContainer, engine: FakeEngine) -> None:
+    assert await container.net_in(6001, 80) == (6001, 80)
+    await container.net_out("10.0.0.0/8", port=80)
+    assert engine.containers["c"].net_out_rules == [NetRule("10.0.0.0/8", "80")]

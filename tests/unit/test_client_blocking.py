@@ -18,6 +18,7 @@ from warden import errors
 from warden.client.blocking import Client, CommandFailed, Container
 from warden.model.info import State
 from warden.model.job import Verdict
+from warden.model.net import NetRule, Protocol
 from warden.model.spec import Mount, NetworkMode, OomPolicy
 from warden.protocol import warden_pb2 as pb
 from warden.testing.fake_engine import FakeEngine
@@ -301,3 +302,23 @@ def test_the_socket_comes_from_the_environment(
     with Client() as client:
         client.create("x")
     assert list(engine.containers) == ["x"]
+
+
+def test_network_rules(container: Container, engine: FakeEngine) -> None:
+    assert container.net_in(6001, 80) == (6001, 80)
+    chosen, same = container.net_in()
+    assert chosen == same
+    container.net_out("10.0.0.0/8", protocol="udp", port_range="1:9", log=True)
+    container.net_out(port=80)
+    container.net_out("1.2.3.4", protocol="ICMP", icmp_type=8, icmp_code=0)
+    assert engine.containers["c"].net_out_rules == [
+        NetRule("10.0.0.0/8", "1:9", Protocol.UDP, log=True),
+        NetRule(None, "80"),
+        NetRule("1.2.3.4", None, Protocol.ICMP, 8, 0),
+    ]
+    with pytest.raises(errors.BadInput, match="Please specify network"):
+        container.net_out()
+    with pytest.raises(errors.BadInput, match="protocol: 'sctp' is unknown"):
+        container.net_out("1.2.3.4", protocol="sctp")
+    with pytest.raises(errors.BadInput, match="0 is not a port"):
+        container.net_in(0)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from warden import errors
+from warden.model.net import NetRule
 from warden.model.spec import ContainerSpec, OomPolicy
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
@@ -170,7 +171,7 @@ async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engin
         await other.close()
 
 
-@pytest.mark.parametrize("name", ["net_in", "net_out", "limit_disk", "limit_bandwidth", "limit_cpu"])
+@pytest.mark.parametrize("name", ["limit_disk", "limit_bandwidth", "limit_cpu"])
 async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
     kind = {text: number for number, text in codec.NAMES.items()}[name]
     extra: dict[str, Any] = {"rate": 1, "burst": 1} if name == "limit_bandwidth" else {}
@@ -239,6 +240,20 @@ async def test_a_drain_waits_for_a_copy(socket: str, monkeypatch: pytest.MonkeyP
     assert isinstance(await peer.receive(), pb.CopyInResponse)
     await asyncio.wait_for(running, 10)
     await peer.close()
+
+
+async def test_net_in_and_net_out(peer: Peer, engine: FakeEngine) -> None:
+    assert is_error(await peer.call(pb.NetInRequest(handle=b"c")), "unknown handle", "unknown_handle")
+    await peer.create()
+    response = await peer.call(pb.NetInRequest(handle=b"c"))
+    assert response.host_port == response.container_port
+    assert await peer.call(pb.NetInRequest(handle=b"c", host_port=1, container_port=2)) == pb.NetInResponse(
+        host_port=1, container_port=2
+    )
+    assert await peer.call(pb.NetOutRequest(handle=b"c", network=b"1.2.3.4", port=80)) == pb.NetOutResponse()
+    assert engine.containers["c"].net_out_rules == [NetRule("1.2.3.4", "80")]
+    text = "Please specify network, port, and/or port_range."
+    assert is_error(await peer.call(pb.NetOutRequest(handle=b"c", network=b"")), text, "bad_input")
 
 
 async def test_attach_both_ways(peer: Peer, engine: FakeEngine) -> None:

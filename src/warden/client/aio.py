@@ -18,7 +18,7 @@ from typing import Any, Unpack
 
 from warden.client import messages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
-from warden.client.messages import Command, CreateOptions, JobOptions, SpawnOptions
+from warden.client.messages import Command, CreateOptions, JobOptions, NetOutOptions, SpawnOptions
 from warden.client.result import Result
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
@@ -170,6 +170,16 @@ class AsyncContainer:
     async def limit_memory(self, limit: str | int | None = None) -> int | None:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(await self._pool.call(messages.limit_memory(self.handle, limit)))
+
+    async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+        """Forwards a TCP port of the host's addresses into the container; without *host_port* one is chosen, and the
+        *container_port* is the same unless given. Returns both."""
+        response = await self._pool.call(messages.net_in(self.handle, host_port, container_port))
+        return response.host_port, response.container_port
+
+    async def net_out(self, network: str | None = None, **options: Unpack[NetOutOptions]) -> None:
+        """Lets the container reach *network*: an address, a CIDR, or "FIRST-LAST". Options: see NetOutOptions."""
+        await self._pool.call(messages.net_out(self.handle, network, options))
 
     async def logs(self, job: int | None = None, *, follow: bool = False) -> AsyncIterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from warden.client import messages
-from warden.client.messages import Command, CreateOptions, JobOptions, SpawnOptions
+from warden.client.messages import Command, CreateOptions, JobOptions, NetOutOptions, SpawnOptions
 from warden.client.result import CommandFailed, Result
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
@@ -150,6 +150,16 @@ class Container:
     def limit_memory(self, limit: str | int | None = None) -> int | None:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(self._pool.call(messages.limit_memory(self.handle, limit)))
+
+    def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+        """Forwards a TCP port of the host's addresses into the container; without *host_port* one is chosen, and the
+        *container_port* is the same unless given. Returns both."""
+        response = self._pool.call(messages.net_in(self.handle, host_port, container_port))
+        return response.host_port, response.container_port
+
+    def net_out(self, network: str | None = None, **options: Unpack[NetOutOptions]) -> None:
+        """Lets the container reach *network*: an address, a CIDR, or "FIRST-LAST". Options: see NetOutOptions."""
+        self._pool.call(messages.net_out(self.handle, network, options))
 
     def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""

@@ -13,6 +13,7 @@ from warden.client.result import Result
 from warden.errors import BadInput, EngineFault, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
+from warden.model.net import NetRule, Protocol, check_port
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
@@ -68,6 +69,18 @@ class SpawnOptions(JobOptions, total=False):
     tty: bool
     rows: int
     columns: int
+
+
+class NetOutOptions(TypedDict, total=False):
+    """Keyword arguments of net_out. *port_range*: "8000:8080", wins over *port*. *protocol*: "tcp", "udp", "icmp" or
+    "all". *icmp_type*, *icmp_code*: any unless given. *log*: the kernel logs each new connection."""
+
+    port: int | None
+    port_range: str | None
+    protocol: str
+    icmp_type: int | None
+    icmp_code: int | None
+    log: bool
 
 
 def socket_path(given: str | None) -> str:
@@ -180,6 +193,26 @@ def _host_path(path: Path) -> str:
     """Absolute, because the daemon's working directory is another; slashes at the end mean something and stay."""
     name = os.fsdecode(path)
     return os.path.join(os.getcwd(), name) if name else name
+
+
+def net_in(handle: str, host_port: int | None, container_port: int | None) -> Request:
+    for field, port in (("host_port", host_port), ("container_port", container_port)):
+        if port is not None:
+            check_port(port, f"net_in: {field}")
+    return request("NetIn", handle=handle, host_port=host_port, container_port=container_port)
+
+
+def net_out(handle: str, network: str | None, options: NetOutOptions) -> Request:
+    port, protocol = options.get("port"), options.get("protocol", "tcp")
+    rule = NetRule(
+        network=network,
+        ports=options.get("port_range") or (None if port is None else str(port)),
+        protocol=_choice(Protocol, "protocol", protocol.lower()),
+        icmp_type=options.get("icmp_type"),
+        icmp_code=options.get("icmp_code"),
+        log=options.get("log", False),
+    )
+    return codec.KINDS["NetOut"], convert.rule_to_request(handle, rule)
 
 
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:

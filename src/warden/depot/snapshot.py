@@ -8,6 +8,7 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.net import NetRule, Protocol
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 
 VERSION = 1
@@ -16,7 +17,8 @@ VERSION = 1
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
-    *memory_limit*: bytes as last requested."""
+    *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
+    *net_out*: oldest first."""
 
     container_id: str
     handle: str
@@ -31,6 +33,9 @@ class Snapshot:
     events: tuple[str, ...] = ()
     memory_limit: int | None = None
     grace_time: float | None = None
+    ports: tuple[int, ...] = ()
+    net_in: tuple[tuple[int, int], ...] = ()
+    net_out: tuple[NetRule, ...] = ()
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -38,13 +43,13 @@ class Snapshot:
     def to_json(self) -> str:
         """The text of snapshot.json."""
         resources: dict[str, object] = {
-            "ports": [],
+            "ports": list(self.ports),
             "container_id": self.container_id,
             "handle": self.handle,
             "network": self.network,
             "uid": self.uid,
-            "net_in": [],
-            "net_out": [],
+            "net_in": [list(pair) for pair in self.net_in],
+            "net_out": [_rule_to_row(rule) for rule in self.net_out],
         }
         if self.memory_limit is not None:
             resources["limit_memory"] = self.memory_limit
@@ -91,9 +96,21 @@ class Snapshot:
                 events=tuple(data["events"]),
                 memory_limit=resources.get("limit_memory"),
                 grace_time=data["grace_time"],
+                ports=tuple(resources["ports"]),
+                net_in=tuple((host, inside) for host, inside in resources["net_in"]),
+                net_out=tuple(map(_rule_from_row, resources["net_out"])),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
+
+
+def _rule_to_row(rule: NetRule) -> list[object]:
+    return [rule.network, rule.ports, rule.protocol.value, rule.icmp_type, rule.icmp_code, rule.log]
+
+
+def _rule_from_row(row: list[Any]) -> NetRule:
+    network, ports, protocol, icmp_type, icmp_code, log = row
+    return NetRule(network, ports, Protocol(protocol), icmp_type, icmp_code, log)
 
 
 def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:

@@ -10,12 +10,12 @@ import os
 import signal
 import stat
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
+from warden.engine import networking
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
@@ -40,13 +40,6 @@ class Order:
     directory: ContainerDirectory
     group: ContainerGroup
     attachment: links.Attachment | None
-
-
-def attachment(snapshot: Snapshot, mtu: int) -> links.Attachment | None:
-    """The link of a container, None when it has none of its own."""
-    if not snapshot.network:
-        return None
-    return links.Attachment(snapshot.container_id, IPv4Network((snapshot.network, 30)), mtu)
 
 
 def find_image(site: Site, spec: ContainerSpec) -> Image:
@@ -108,6 +101,10 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
         order.group.create()
         undo.add("cgroups", order.group.remove)
         order.group.set_limits(order.snapshot.spec.limits)
+        guest = networking.guest(order.snapshot)
+        if guest is not None:  # before the link exists: there is no moment in which it is not filtered
+            site.firewall.put(guest)
+            undo.add("firewall", site.firewall.drop, guest.container_id)
         launched = _launch(site, order.directory, plan)
         undo.add("PID 1", end_init, launched.pidfd)
         order.directory.write_snapshot(order.snapshot)

@@ -15,14 +15,14 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, spawn
-from warden.engine.build import attachment
+from warden.engine import copying, networking, spawn
 from warden.engine.job import Job
 from warden.engine.site import Site
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobSpec, Verdict
+from warden.model.net import NetRule
 from warden.model.spec import Limits, OomPolicy
 from warden.process import channel
 from warden.process.channel import Channel, Record
@@ -222,6 +222,33 @@ class Container:
             self._watch_memory()
             return self._group.memory_limit()
 
+    # ---- network
+
+    async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+        """Forwards a TCP port of the host's addresses, *container_port* the same unless given; both as they are then.
+
+        Raises WrongState, PoolExhausted without a *host_port*, BadInput, EngineFault; then nothing was changed.
+        """
+        self.require(State.ACTIVE)
+        async with self._changing:
+            self.require(State.ACTIVE)
+            return await networking.net_in(self, host_port, container_port)
+
+    async def net_out(self, rule: NetRule) -> None:
+        """Lets the container begin such traffic. Raises WrongState, EngineFault; then nothing was changed."""
+        self.require(State.ACTIVE)
+        async with self._changing:
+            self.require(State.ACTIVE)
+            await networking.net_out(self, rule)
+
+    def remember(
+        self, *, net_in: tuple[tuple[int, int], ...], net_out: tuple[NetRule, ...], ports: tuple[int, ...]
+    ) -> None:
+        """Records what networking has done; raises OSError, and then the old record holds."""
+        after = replace(self._snapshot, net_in=net_in, net_out=net_out, ports=ports)
+        self._directory.write_snapshot(after)
+        self._snapshot = after
+
     def _remember(self, *, memory_limit: int, limits: Limits) -> None:
         spec = replace(self._snapshot.spec, limits=limits)
         self._save(replace(self._snapshot, memory_limit=memory_limit, spec=spec))
@@ -234,7 +261,7 @@ class Container:
         """State, addresses, statistics and jobs at this moment."""
         self.require(State.ACTIVE, State.STOPPED)
         snapshot = self._snapshot
-        link = attachment(snapshot, self._site.settings.mtu)
+        link = networking.attachment(snapshot, self._site.settings.mtu)
         return Info(
             handle=snapshot.handle,
             id=snapshot.container_id,
@@ -340,7 +367,7 @@ class Container:
             if self.state is State.DESTROYED:
                 return
             failures: list[Exception] = []
-            for step in (self._end_processes, self._remove_groups, self._remove_directory):
+            for step in (self._end_processes, self._leave_kernel, self._remove_directory):
                 try:
                     await step()
                 except (WardenError, OSError) as error:
@@ -367,12 +394,15 @@ class Container:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
-    async def _remove_groups(self) -> None:
-        await self._site.blocking(self._kill_and_remove_groups)
+    async def _leave_kernel(self) -> None:
+        await self._site.blocking(self._leave_groups_and_firewall)
 
-    def _kill_and_remove_groups(self) -> None:
-        self._group.kill()
-        self._group.remove()
+    def _leave_groups_and_firewall(self) -> None:
+        try:
+            self._group.kill()
+            self._group.remove()
+        finally:
+            self._site.firewall.drop(self.id)  # not before its processes are gone: until then it is filtered
 
     async def _remove_directory(self) -> None:
         for job in self._jobs.values():

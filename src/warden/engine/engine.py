@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import resource
@@ -15,7 +16,7 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, recovery
+from warden.engine import build, networking, recovery
 from warden.engine.container import Container
 from warden.engine.ids import IdSource
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
@@ -23,6 +24,8 @@ from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle,
 from warden.model.info import State
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
+from warden.network.firewall import open_firewall
+from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
 from warden.plan.container import ID_COUNT
 from warden.plan.seccomp import job_filter
@@ -81,6 +84,7 @@ class Engine:
             depot=depot,
             images=ImageStore(self.settings.images),
             cgroups=cgroups,
+            firewall=open_firewall(networking.policy(self.settings)),
             binary=Binary(self.settings.wshd),
             pools=pools,
             workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
@@ -90,7 +94,12 @@ class Engine:
 
     async def _recover(self) -> None:
         site = self.site
-        for found in await site.blocking(recovery.survey, site):
+        survivors = await site.blocking(recovery.survey, site)
+        guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
+        await site.blocking(site.firewall.start, guests)
+        if self.settings.forwarding:
+            await site.blocking(open_outer)
+        for found in survivors:
             try:
                 container = recovery.resume(site, found, self._gone)
             except OSError as error:
@@ -116,6 +125,8 @@ class Engine:
         if snapshot.network:
             with contextlib.suppress(WardenError):  # the pool may have been configured anew
                 pools.networks.acquire_address(snapshot.network, now)
+        for port in snapshot.ports:
+            pools.ports.take(port, now)
 
     async def close(self) -> None:
         """Finishes what is being created, then lets go of everything; containers and jobs go on."""
@@ -129,6 +140,7 @@ class Engine:
             container.close()
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
+        await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
         self._site.depot.unlock()
@@ -181,7 +193,7 @@ class Engine:
             image,
             site.depot.directory(container_id),
             site.cgroups.container(container_id),
-            build.attachment(snapshot, site.settings.mtu),
+            networking.attachment(snapshot, site.settings.mtu),
         )
         launched = await site.blocking(build.build, site, order, binds)
         try:
@@ -234,6 +246,8 @@ class Engine:
             pools.give_range(snapshot.id_base)
         if snapshot.network:
             pools.networks.release(IPv4Network((snapshot.network, SLOT_PREFIX)), now)
+        for port in snapshot.ports:
+            pools.ports.release(port, now)
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)

@@ -7,7 +7,7 @@ import time
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build
+from warden.engine import build, networking
 from warden.engine.ids import IdSource
 from warden.engine.site import make_pools
 from warden.model.info import State
@@ -28,7 +28,7 @@ def preview(spec: ContainerSpec, settings: EngineSettings) -> str:
         _image(spec, settings),
         Depot(settings.depot).directory(snapshot.container_id),
         cgroups.container(snapshot.container_id),
-        build.attachment(snapshot, settings.mtu),
+        networking.attachment(snapshot, settings.mtu),
     )
     place = build.placement(cgroups, order, build.check_mounts(spec))
     return container_plan(spec, place).describe()

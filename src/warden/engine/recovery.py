@@ -108,6 +108,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
         os.close(pidfd)
     _remove_groups(site, directory.name)
     try:
+        site.firewall.drop(directory.name)
         site.depot.discard(directory)
     except WardenError as error:
         log.error("container directory %s: %s", directory.path, error)

@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from typing import TypeVar
 
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
+from warden.engine import networking
 from warden.engine.transfers import Transfers
-from warden.errors import BadInput, PoolExhausted
+from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
-from warden.network.pool import NetworkPool
+from warden.network.firewall import Firewall
+from warden.network.forwarding import read_ephemeral_end
+from warden.network.pool import NetworkPool, PortPool
 from warden.network.slots import Slots
 from warden.plan.container import ID_COUNT
 from warden.process.launch import Binary
@@ -28,9 +30,10 @@ WORKERS = 8
 
 @dataclass(slots=True)
 class Pools:
-    """What containers take and give back: networks, uids of vcap, ranges of host ids."""
+    """What containers take and give back: networks, ports, uids of vcap, ranges of host ids."""
 
     networks: NetworkPool
+    ports: PortPool
     uids: Slots
     ranges: Slots
     first_uid: int
@@ -64,6 +67,7 @@ class Site:
     depot: Depot
     images: ImageStore
     cgroups: Manager
+    firewall: Firewall
     binary: Binary
     pools: Pools
     workers: ThreadPoolExecutor
@@ -89,13 +93,11 @@ class Site:
 
 
 def make_pools(settings: EngineSettings) -> Pools:
-    """Raises BadInput when the pool of networks is not one."""
-    try:
-        network = IPv4Network(settings.pool_network, strict=False)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise BadInput(f"network.pool_network: {settings.pool_network!r} is not an IPv4 network: {error}") from error
+    """Raises BadInput when the pool of networks is not one, or there are too few ports."""
+    network = networking.network(settings.pool_network, "network.pool_network")
     return Pools(
         networks=NetworkPool(network, release_delay=settings.release_delay),
+        ports=PortPool(read_ephemeral_end(), settings.pool_start_port, settings.pool_port_count),
         uids=Slots(settings.pool_uid_count),
         ranges=Slots(settings.id_range_count),
         first_uid=settings.pool_start_uid,

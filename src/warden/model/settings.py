@@ -23,6 +23,13 @@ class EngineSettings:
     release_delay: float = 5.0
     mtu: int = 1500
     dns_servers: tuple[str, ...] = ()
+    nft_table: str = "warden"
+    forwarding: bool = True  # let the host's outer interface forward
+    allow_networks: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ("0.0.0.0/0",)
+    allow_host_access: bool = False
+    pool_start_port: int | None = None  # None: behind the kernel's own ports for outgoing connections
+    pool_port_count: int | None = None  # None: up to 65000
     pool_start_uid: int = 10000
     pool_uid_count: int = 8192
     id_range_start: int = 0x3000_0000

@@ -10,6 +10,11 @@ from warden.network import netlink
 CONTAINER_INDEX = 2
 
 
+def host_link(container_id: str) -> str:
+    """The name of the host's end, as Warden gives it."""
+    return f"w-{container_id}-0"
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Messages for one `netlink` step, and how a shell would write them."""
@@ -28,7 +33,7 @@ class Attachment:
 
     @property
     def host_name(self) -> str:
-        return f"w-{self.container_id}-0"
+        return host_link(self.container_id)
 
     @property
     def container_name(self) -> str:
@@ -61,12 +66,13 @@ class Attachment:
                     mtu=self.mtu,
                 ),
                 netlink.add_address(self.host_index, address),
-                netlink.set_up(self.host_index),
+                netlink.set_up(self.host_index, forwarding=True),
             ]
         )
         pair = f"ip link add {self.host_name} type veth peer name {self.container_name} netns CHILD"
         up = f"ip address add {address} dev {self.host_name}; ip link set {self.host_name} up"
-        return Batch(messages, f"{pair}; {up}")
+        forwarding = f"sysctl -w net.ipv4.conf.{self.host_name}.forwarding=1"
+        return Batch(messages, f"{pair}; {up}; {forwarding}")
 
     def container_batch(self) -> Batch:
         """Run by the child in its own namespace."""

@@ -15,7 +15,8 @@ from ipaddress import IPv4Address, IPv4Interface
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
 IFF_UP = 1
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 18, 28
+IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 3, 4, 18, 26, 28
+IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING = 1, 1
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
@@ -70,9 +71,13 @@ def add_veth(name: str, index: int, peer: str, peer_index: int, *, netns_fd: int
     return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body
 
 
-def set_up(index: int) -> Message:
-    """ip link set up."""
-    return RTM_NEWLINK, 0, ifinfo(index=index, flags=IFF_UP, change=IFF_UP)
+def set_up(index: int, *, forwarding: bool = False) -> Message:
+    """ip link set up; *forwarding*: and the link's net.ipv4.conf.NAME.forwarding=1, which the kernel takes here too."""
+    spec = b""
+    if forwarding:
+        conf = attribute(IFLA_INET_CONF | NESTED, number(IPV4_DEVCONF_FORWARDING, 1))
+        spec = attribute(IFLA_AF_SPEC | NESTED, attribute(socket.AF_INET | NESTED, conf))
+    return RTM_NEWLINK, 0, ifinfo(index=index, flags=IFF_UP, change=IFF_UP) + spec
 
 
 def add_address(index: int, interface: IPv4Interface) -> Message:

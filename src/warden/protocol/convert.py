@@ -13,6 +13,7 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.net import NetRule, Protocol
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 from warden.protocol import warden_pb2 as pb
 
@@ -131,6 +132,32 @@ def fill_job_request(request: Any, handle: str, job: JobSpec) -> None:
     if job.output_limit is not None:
         request.output_limit = job.output_limit
     _set_texts(request, user=job.user, cwd=job.cwd, log_tag=job.log_tag)
+
+
+def request_to_rule(request: pb.NetOutRequest) -> NetRule:
+    """Raises BadInput. A port range wins over a port; a protocol of no known number is TCP (spec/warden.md §6)."""
+    port = str(request.port) if request.HasField("port") else None
+    return NetRule(
+        network=text(request.network) or None,
+        ports=text(request.port_range) or port,
+        protocol=Protocol(pb.NetOutRequest.Protocol.Name(request.protocol).lower()),
+        icmp_type=_optional(request, "icmp_type"),
+        icmp_code=_optional(request, "icmp_code"),
+        log=request.log,
+    )
+
+
+def rule_to_request(handle: str, rule: NetRule) -> pb.NetOutRequest:
+    request = pb.NetOutRequest(handle=raw(handle), protocol=rule.protocol.name, log=rule.log)
+    if rule.ports is not None and ":" not in rule.ports:
+        request.port = int(rule.ports)
+    elif rule.ports is not None:
+        request.port_range = raw(rule.ports)
+    _set_texts(request, network=rule.network)
+    for name, value in (("icmp_type", rule.icmp_type), ("icmp_code", rule.icmp_code)):
+        if value is not None:
+            setattr(request, name, value)
+    return request
 
 
 def fill_result(response: Any, result: JobResult) -> None:

@@ -95,6 +95,22 @@ async def copy_out(
     return pb.CopyOutResponse()
 
 
+async def net_in(
+    _context: Context, _connection: Connection, container: Container, request: pb.NetInRequest
+) -> pb.NetInResponse:
+    host_port = request.host_port if request.HasField("host_port") else None
+    container_port = request.container_port if request.HasField("container_port") else None
+    host_port, container_port = await container.net_in(host_port, container_port)
+    return pb.NetInResponse(host_port=host_port, container_port=container_port)
+
+
+async def net_out(
+    _context: Context, _connection: Connection, container: Container, request: pb.NetOutRequest
+) -> pb.NetOutResponse:
+    await container.net_out(convert.request_to_rule(request))
+    return pb.NetOutResponse()
+
+
 async def signal(
     _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
 ) -> pb.SignalResponse:
@@ -158,8 +174,8 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Logs": streams.logs,
     "LimitMemory": limit_memory,
     "Signal": signal,
-    "NetIn": _not_built("net_in"),
-    "NetOut": _not_built("net_out"),
+    "NetIn": net_in,
+    "NetOut": net_out,
     "CopyIn": copy_in,
     "CopyOut": copy_out,
     "LimitDisk": _not_built("limit_disk"),

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
+from warden.model.net import NetRule
 from warden.model.spec import ContainerSpec
 
 
@@ -80,6 +81,12 @@ class Container(Protocol):
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         """Sets the limit when one is given; answers the limit in force as the kernel rounded it, None unlimited."""
         ...
+
+    async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+        """Forwards a TCP port of the host, one of the pool unless named; answers both ports."""
+        ...
+
+    async def net_out(self, rule: NetRule) -> None: ...
 
 
 class Engine(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,12 @@ def _address(value: Any) -> str:
         return str(ipaddress.IPv4Address(_string(value)))
     except ValueError:
         raise _refuse("an IPv4 address", value) from None
+
+
+def _table(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", value):
+        raise _refuse("a name of letters, digits, _ and -", value)
+    return value
 
 
 def _list_of(item: Callable[[Any], Any], name: str) -> Kind:
@@ -203,11 +210,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("network.mtu", _integer(68, 65535), _ENGINE.mtu, "MTU of the containers' interfaces", "mtu"),
     Setting("network.dns_servers", _list_of(_string, "addresses"), (), "name servers; empty: the host's",
             "dns_servers"),
-    Setting("network.allow_networks", _list_of(_string, "networks"), (), _LATER),
-    Setting("network.deny_networks", _list_of(_string, "networks"), (), _LATER),
-    Setting("network.allow_host_access", BOOL, False, _LATER),
-    Setting("port.pool_start_port", _optional(PORT), None, _LATER),
-    Setting("port.pool_size", _optional(COUNT), None, _LATER),
+    Setting("network.allow_networks", _list_of(_network, "networks"), (),
+            "what containers may reach, beside what net_out allows", "allow_networks"),
+    Setting("network.deny_networks", _list_of(_network, "networks"), _ENGINE.deny_networks,
+            "what they may not reach unless it is allowed; empty: everything but other containers is open",
+            "deny_networks"),
+    Setting("network.allow_host_access", BOOL, _ENGINE.allow_host_access,
+            "containers may connect to the host itself", "allow_host_access"),
+    Setting("network.nft_table", Kind("name", _table), _ENGINE.nft_table,
+            "the nftables table (family inet) of this daemon, one for each daemon", "nft_table"),
+    Setting("network.forwarding", BOOL, _ENGINE.forwarding,
+            "switch on forwarding for the interface of the default route at start", "forwarding"),
+    Setting("port.pool_start_port", _optional(PORT), None,
+            "first port that net_in chooses; null: the one after ip_local_port_range", "pool_start_port"),
+    Setting("port.pool_size", _optional(COUNT), None, "number of those ports, at least 1000; null: up to 65000",
+            "pool_port_count"),
     Setting("user.pool_start_uid", UID, _ENGINE.pool_start_uid, "first uid of the users inside containers",
             "pool_start_uid"),
     Setting("user.pool_size", COUNT, _ENGINE.pool_uid_count, "number of those uids", "pool_uid_count"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from warden.errors import EngineFault, WardenError
@@ -27,27 +28,39 @@ server:
   cgroup_parent: {cgroup_parent}
 network:
   pool_network: {pool}
-"""
+  nft_table: {cgroup_parent}
+  forwarding: {forwarding}
+{more}"""
+
+
+def private_pool() -> str:
+    """A /24 by process number: private daemons of several processes and the machine's own must not share addresses."""
+    return f"10.253.{os.getpid() % 256}.0/24"
 
 
 class PrivateDaemon:
     """Running inside the `with` block. Needs root.
 
     *socket*, *depot*: where it is; *cgroup_parent*: the name of its cgroup; *log*: the file with all that it wrote.
+    *nft_table*: the name of its table. *netns*: a network namespace (a path such as /run/netns/NAME) to run in, where
+    it may switch forwarding on, which it leaves alone otherwise. *network*: lines for the section of that name.
     Raises EngineFault when it does not come up, with the end of its log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, netns: str | None = None, network: Sequence[str] = ()) -> None:
         self.root = tempfile.mkdtemp(prefix="warden-private-")
         self.socket = f"{self.root}/warden.sock"
         self.depot = f"{self.root}/depot"
         self.log = f"{self.root}/wardend.log"
         self.config = f"{self.root}/warden.yml"
         self.cgroup_parent = f"warden-private-{os.path.basename(self.root).removeprefix('warden-private-')}"
-        # A /24 by process number: several private daemons and the machine's own one must not share addresses.
-        pool = f"10.253.{os.getpid() % 256}.0/24"
+        self.nft_table = self.cgroup_parent
+        self.pool = private_pool()
         with open(self.config, "w") as file:
-            file.write(_CONFIG.format(root=self.root, cgroup_parent=self.cgroup_parent, pool=pool))
+            names = {"root": self.root, "cgroup_parent": self.cgroup_parent, "pool": self.pool}
+            more = "".join(f"  {line}\n" for line in network)
+            file.write(_CONFIG.format(**names, forwarding="false" if netns is None else "true", more=more))
+        self._prefix = [] if netns is None else ["nsenter", f"--net={netns}"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +74,7 @@ class PrivateDaemon:
         try:
             with open(self.log, "ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "warden.cli.wardend", self.config, "--ready-fd", str(writer)],
+                    [*self._prefix, sys.executable, "-m", "warden.cli.wardend", self.config, "--ready-fd", str(writer)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

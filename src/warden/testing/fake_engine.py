@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
 from warden.model.info import Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.net import NetRule
 from warden.model.spec import ContainerSpec
 
 
@@ -147,6 +148,8 @@ class FakeContainer:
         self.stops: list[bool] = []
         self.events: list[str] = []
         self.copies: list[tuple[str, ...]] = []
+        self.net_in_pairs: list[tuple[int, int]] = []
+        self.net_out_rules: list[NetRule] = []
         self._engine = engine
         self._jobs: dict[int, FakeJob] = {}
 
@@ -216,6 +219,15 @@ class FakeContainer:
         if limit_bytes is not None:
             self.limit = limit_bytes // 4096 * 4096
         return self.limit
+
+    async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+        host_port = host_port if host_port is not None else 61001 + len(self.net_in_pairs)
+        pair = (host_port, host_port if container_port is None else container_port)
+        self.net_in_pairs.append(pair)
+        return pair
+
+    async def net_out(self, rule: NetRule) -> None:
+        self.net_out_rules.append(rule)
 
 
 class FakeEngine:

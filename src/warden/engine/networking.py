@@ -1,0 +1,105 @@
+"""What a container may be reached by and may reach: net_in and net_out, and its place in the firewall."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from warden.depot.snapshot import Snapshot
+from warden.errors import BadInput, KernelRefused, WrongState
+from warden.model.net import NetRule, check_port
+from warden.model.settings import EngineSettings
+from warden.network.links import Attachment
+from warden.network.nft import Guest, Policy
+from warden.undo import AsyncUndo
+
+if TYPE_CHECKING:
+    from warden.engine.container import Container
+
+log = logging.getLogger("warden.container")
+
+
+def attachment(snapshot: Snapshot, mtu: int) -> Attachment | None:
+    """The link of a container, None when it has none of its own."""
+    if not snapshot.network:
+        return None
+    return Attachment(snapshot.container_id, IPv4Network((snapshot.network, 30)), mtu)
+
+
+def guest(snapshot: Snapshot) -> Guest | None:
+    """The container as the firewall knows it, None when it has no link of its own."""
+    link = attachment(snapshot, 0)
+    if link is None:
+        return None
+    return Guest(snapshot.container_id, link.container_ip, snapshot.net_in, snapshot.net_out)
+
+
+def policy(settings: EngineSettings) -> Policy:
+    """Raises BadInput when a network is not one."""
+    return Policy(
+        settings.nft_table,
+        network(settings.pool_network, "network.pool_network"),
+        tuple(network(text, "network.allow_networks") for text in settings.allow_networks),
+        tuple(network(text, "network.deny_networks") for text in settings.deny_networks),
+        settings.allow_host_access,
+    )
+
+
+def network(text: str, setting: str) -> IPv4Network:
+    """Raises BadInput naming *setting*."""
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError as error:
+        raise BadInput(f"{setting}: {text!r} is not an IPv4 network: {error}") from error
+
+
+async def net_in(container: Container, host_port: int | None, container_port: int | None) -> tuple[int, int]:
+    """Forwards a TCP port of the host, the next of the pool when none is named; see Container.net_in."""
+    for field, port in (("host_port", host_port), ("container_port", container_port)):
+        if port is not None:
+            check_port(port, f"net_in: {field}")
+    pool, snapshot = container.site.pools.ports, container.snapshot
+    with_network(snapshot, "net_in")
+    async with AsyncUndo() as undo:
+        if host_port is None:
+            host_port = pool.acquire(time.monotonic())
+            owned = True
+        else:
+            owned = pool.take(host_port, time.monotonic())
+        if owned:
+            undo.add("port", pool.release, host_port, time.monotonic())
+        pair = (host_port, container_port or host_port)
+        ports = (*snapshot.ports, host_port) if owned else snapshot.ports
+        await _apply(container, replace(snapshot, ports=ports, net_in=(*snapshot.net_in, pair)), undo)
+        undo.release()
+    return pair
+
+
+async def net_out(container: Container, rule: NetRule) -> None:
+    """Allows traffic; see Container.net_out."""
+    snapshot = container.snapshot
+    with_network(snapshot, "net_out")
+    async with AsyncUndo() as undo:
+        await _apply(container, replace(snapshot, net_out=(*snapshot.net_out, rule)), undo)
+        undo.release()
+
+
+def with_network(snapshot: Snapshot, request: str) -> None:
+    """Raises WrongState when the container has no network of its own."""
+    if not snapshot.network:
+        mode = snapshot.spec.network.value
+        raise WrongState(f"{request}: container {snapshot.handle} has no network of its own: it was made with {mode}")
+
+
+async def _apply(container: Container, after: Snapshot, undo: AsyncUndo) -> None:
+    """First the kernel, then the record; without the record the kernel's part is taken back."""
+    site, old, new = container.site, guest(container.snapshot), guest(after)
+    await site.blocking(site.firewall.put, new)
+    undo.add("firewall", site.blocking, site.firewall.put, old)
+    try:
+        container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)
+    except OSError as error:
+        raise KernelRefused("write", "snapshot.json", error.errno or 0) from error

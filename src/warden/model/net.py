@@ -1,0 +1,102 @@
+"""NetRule: what a container may reach, as Warden's net_out says it; and ports of the host forwarded to it."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+
+from warden.errors import BadInput
+
+MAX_PORT = 65535
+ANY_ICMP = -1
+_PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
+
+
+class Protocol(enum.Enum):
+    """Of a NetRule; the values are the snapshot's (spec/warden.md §6)."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    ICMP = "icmp"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class NetRule:
+    """Traffic that a container may begin. *network*: an address, a CIDR or FIRST-LAST; None: any outside the pool.
+
+    *ports*: "80" or "8000:8080", TCP and UDP only; None: all. *icmp_type* and *icmp_code*: None or -1 for any, a code
+    only with a type. *log*: each new connection is logged by the kernel. Raises BadInput; two texts are Warden's.
+    """
+
+    network: str | None = None
+    ports: str | None = None
+    protocol: Protocol = Protocol.TCP
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.network is None and self.ports is None:
+            raise BadInput("Please specify network, port, and/or port_range.")
+        if self.network is not None:
+            destination(self.network)
+        if self.ports is not None:
+            self._check_ports(self.ports)
+        self._check_icmp()
+
+    def _check_ports(self, ports: str) -> None:
+        low, high = parse_ports(ports)
+        if ":" in ports and low >= high:
+            raise BadInput("Port range maximum must be greater than minimum")
+        if self.protocol not in (Protocol.TCP, Protocol.UDP):
+            raise BadInput(f"net_out: a port has no meaning for {self.protocol.value}", hint="protocol TCP or UDP")
+
+    def _check_icmp(self) -> None:
+        for name, value in (("icmp_type", self.icmp_type), ("icmp_code", self.icmp_code)):
+            if value not in (None, ANY_ICMP) and self.protocol is not Protocol.ICMP:
+                raise BadInput(f"net_out: {name} has no meaning for {self.protocol.value}", hint="protocol ICMP")
+            if value is not None and not ANY_ICMP <= value <= 255:
+                raise BadInput(f"net_out: {name}: {value} is out of range", hint="0 to 255, or -1 for any")
+
+    @property
+    def icmp(self) -> tuple[int | None, int | None]:
+        """Type and code, None for any; a code without a type is none (spec/warden.md §6)."""
+        kind = None if self.icmp_type == ANY_ICMP else self.icmp_type
+        code = None if self.icmp_code == ANY_ICMP else self.icmp_code
+        return kind, (None if kind is None else code)
+
+
+def parse_ports(text: str) -> tuple[int, int]:
+    """The first and the last of "80" or "8000:8080"; raises BadInput. Their order is not checked."""
+    match = _PORTS.fullmatch(text)
+    if match is None:
+        raise BadInput(f"net_out: {text!r} is not a port range", hint="MIN:MAX, such as 8000:8080")
+    low, high = int(match[1]), int(match[2] or match[1])
+    return check_port(low, "net_out: port"), check_port(high, "net_out: port")
+
+
+def check_port(port: int, field: str) -> int:
+    """*port* itself; raises BadInput naming *field* when there is no such port."""
+    if not 1 <= port <= MAX_PORT:
+        raise BadInput(f"{field}: {port} is not a port", hint=f"1 to {MAX_PORT}")
+    return port
+
+
+def destination(text: str) -> tuple[IPv4Address, IPv4Address]:
+    """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9"; raises BadInput."""
+    first, dash, last = text.partition("-")
+    try:
+        if dash:
+            low, high = IPv4Address(first.strip()), IPv4Address(last.strip())
+        else:
+            network = IPv4Network(text.strip(), strict=False)
+            low, high = network.network_address, network.broadcast_address
+    except (AddressValueError, NetmaskValueError, ValueError):
+        hint = "an IPv4 address, a CIDR such as 10.0.0.0/8, or FIRST-LAST"
+        raise BadInput(f"network: {text!r} is not an IPv4 network", hint=hint) from None
+    if low > high:
+        raise BadInput(f"network: {text!r}: the last address is below the first")
+    return low, high
