@@ -18,6 +18,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import build, recovery
 from warden.engine.container import Container
 from warden.engine.ids import IdSource
+from warden.engine.logtag import Syslog
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
@@ -86,6 +87,7 @@ class Engine:
             workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
             lang=system_lang(),
             seccomp=job_filter(),
+            syslog=Syslog(self.settings.syslog_socket),
         )
 
     async def _recover(self) -> None:
@@ -130,6 +132,7 @@ class Engine:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
+        self._site.syslog.close()
         self._site.depot.unlock()
         self._containers.clear()
         self._site = None

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
+from warden.engine.logtag import Syslog
 from warden.errors import BadInput, PoolExhausted
 from warden.model.settings import EngineSettings
 from warden.network.pool import NetworkPool
@@ -68,6 +69,7 @@ class Site:
     workers: ThreadPoolExecutor
     lang: str
     seccomp: bytes
+    syslog: Syslog
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -31,4 +31,5 @@ class EngineSettings:
     rlimits: Mapping[str, int] = field(default_factory=dict)
     job_output_limit: int = 10 * 1024 * 1024
     user_namespace: bool = True
+    syslog_socket: str | None = None  # where jobs' lines with a log_tag go; None: /dev/log
     wshd: str | None = None  # None: the one in the package

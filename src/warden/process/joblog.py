@@ -12,7 +12,7 @@ import contextlib
 import os
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from warden.model.job import Chunk
 
@@ -33,6 +33,8 @@ class JobLog:
         self._directory = directory
         self._limit = limit
         self._discard = discard
+        self.discards = discard
+        self.on_dropped: Callable[[int, bytes], None] | None = None  # told of output that is not kept by choice
         self._files: dict[int, int] = {}
         self._index_fd = -1
         self._pieces: list[tuple[int, int, int]] = []
@@ -65,23 +67,28 @@ class JobLog:
         """Bytes kept of both streams."""
         return sum(self._sizes)
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes kept of stdout and of stderr."""
+        return self._sizes[0], self._sizes[1]
+
     def move(self, stream: int, source: int, most: int = 1 << 20) -> int | None:
         """Moves what the pipe *source* holds to *stream*; the number of bytes, 0 at its end, None when it is empty.
 
         At the limit *truncated* is set and the rest is read and dropped.
         """
         if self._discard or self.truncated:
-            return _drop(source, most)
+            return self._pass_by(stream, source, most)
         room = self._limit - self.size
         if room <= 0:
-            return self._over(source, most)
+            return self._over(stream, source, most)
         try:
             moved = os.splice(source, self._file(stream), min(most, room), flags=SPLICE_NONBLOCK)
         except BlockingIOError:
             return None
         except OSError:  # the depot's disk is full: the job goes on, its output is cut
             self.truncated = True
-            return _drop(source, most)
+            return self._pass_by(stream, source, most)
         if moved:
             self._grew(stream, moved)
         return moved
@@ -89,6 +96,7 @@ class JobLog:
     def append(self, stream: int, data: bytes) -> None:
         """The same for bytes that were read already (a terminal cannot be spliced)."""
         if self._discard or self.truncated:
+            self._dropped(stream, data)
             return
         kept = data[: max(self._limit - self.size, 0)]
         self.truncated = len(kept) < len(data)
@@ -96,8 +104,20 @@ class JobLog:
             os.write(self._file(stream), kept)
             self._grew(stream, len(kept))
 
-    def _over(self, source: int, most: int) -> int | None:
-        dropped = _drop(source, most)
+    def _pass_by(self, stream: int, source: int, most: int) -> int | None:
+        try:
+            data = os.read(source, min(most, CHUNK))
+        except BlockingIOError:
+            return None
+        self._dropped(stream, data)
+        return len(data)
+
+    def _dropped(self, stream: int, data: bytes) -> None:
+        if self.on_dropped is not None and self.discards and not self.complete:
+            self.on_dropped(stream, data)
+
+    def _over(self, stream: int, source: int, most: int) -> int | None:
+        dropped = self._pass_by(stream, source, most)
         if dropped:
             self.truncated = True
         return dropped
@@ -221,10 +241,3 @@ class _Cursor:
         for fd in self._files:
             if fd >= 0:
                 os.close(fd)
-
-
-def _drop(source: int, most: int) -> int | None:
-    try:
-        return len(os.read(source, min(most, CHUNK)))
-    except BlockingIOError:
-        return None
