@@ -16,6 +16,7 @@ from warden.server.config import Config
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.handlers import dispatch
+from warden.server.health import open_health
 from warden.server.ports import Engine
 
 log = logging.getLogger("warden.server")
@@ -30,6 +31,7 @@ class Server:
         self._context = Context(engine, config.create_defaults())
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
+        self._health: asyncio.Server | None = None
         self._stopping = asyncio.Event()
         self._draining = False
 
@@ -50,6 +52,8 @@ class Server:
         try:
             await self._listen()
         except BaseException:
+            self._stop_listening()
+            self._close_health()
             await self._engine.close()
             raise
         self._context.grace.start()
@@ -57,6 +61,8 @@ class Server:
         log.info("listening on %s", self._config.socket)
 
     async def _listen(self) -> None:
+        if self._config["health_check_server.port"] is not None:
+            self._health = await open_health(self._config["health_check_server.port"])
         sock = listen.open_listener(self._config.socket, self._config["server.unix_domain_permissions"])
         self._listener = await asyncio.get_running_loop().create_unix_server(
             self._connection, sock=sock, backlog=listen.BACKLOG
@@ -88,6 +94,7 @@ class Server:
     async def close(self) -> None:
         """Closes everything and leaves containers and jobs running; the socket's file stays, as the original's did."""
         self._stop_listening()
+        self._close_health()
         self._context.grace.close()
         for connection in list(self._connections):
             connection.close()
@@ -102,6 +109,11 @@ class Server:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+    def _close_health(self) -> None:
+        if self._health is not None:
+            self._health.close()
+            self._health = None
 
     def _connection(self) -> Connection:
         return Connection(self._dispatch, self._opened, self._closed, self._config["server.frame_limit"])
