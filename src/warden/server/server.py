@@ -21,6 +21,8 @@ from warden.server.ports import Engine
 
 log = logging.getLogger("warden.server")
 
+STUCK_S = 5.0  # a drain gives up a peer that takes no byte of its reply for so long
+
 
 class Server:
     """Serves *engine* as *config* says. `run` is all that a daemon needs; the other methods are for embedding."""
@@ -81,15 +83,26 @@ class Server:
         log.info("draining %d connections", len(self._connections))
         self._draining = True
         self._stop_listening()
+        self._context.grace.pause()  # connections end by our doing: no container may die of that
         for connection in list(self._connections):
             connection.drain()
         self._context.run_in_background("drain", self._drained())
 
     async def _drained(self) -> None:
+        self._context.run_in_background("giving up stuck connections", self._abort_stuck())
         while self._connections:
             await asyncio.gather(*(connection.finished() for connection in list(self._connections)))
             await asyncio.sleep(0.01)  # a closing connection still writes its last reply
         self._stopping.set()
+
+    async def _abort_stuck(self) -> None:
+        before: dict[Connection, int] = {}
+        while self._connections:
+            for connection in list(self._connections):
+                if connection.unsent() and before.get(connection) == connection.unsent():
+                    connection.abort()
+            before = {connection: connection.unsent() for connection in self._connections}
+            await asyncio.sleep(STUCK_S)
 
     async def close(self) -> None:
         """Closes everything and leaves containers and jobs running; the socket's file stays, as the original's did."""
@@ -126,6 +139,8 @@ class Server:
         refusal = self._refusal(connection)
         if refusal is not None:
             connection.refuse(refusal)
+        elif self._draining:  # accepted just before the drain, heard of only now
+            connection.drain()
         else:
             self._context.grace.connected(connection)
 
