@@ -45,6 +45,8 @@ class Owner(Protocol):
 
     def disown(self, job: Job) -> None: ...
 
+    def job_ended(self, job: Job, result: JobResult) -> None: ...
+
 
 class Job:
     """A job, running or ended. Its output is kept until `forget`. Made by the container, which also hands it the
@@ -261,6 +263,7 @@ class Job:
         self._result = judge(Evidence(status, usage, oom_kills, self._cause, self._log.truncated, detail))
         self._finish_log()
         self._ended.set()
+        self._owner.job_ended(self, self._result)
         if self._stdin >= 0:
             os.close(self._stdin)
             self._stdin = -1

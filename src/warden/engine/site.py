@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
+from warden.engine.events import Emitter
+from warden.engine.hooks import Hooks
 from warden.engine.logtag import Syslog
 from warden.errors import BadInput, PoolExhausted
 from warden.model.settings import EngineSettings
@@ -70,6 +72,8 @@ class Site:
     lang: str
     seccomp: bytes
     syslog: Syslog
+    hooks: Hooks
+    events: Emitter = field(default_factory=Emitter)
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
