@@ -16,6 +16,7 @@ from scene import client_of, configured_daemon, nothing_new, processes_of, wait_
 from warden.client.blocking import Client
 from warden.errors import HookFailed, UnknownHandle
 from warden.model.info import State
+from warden.model.job import Verdict
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
@@ -130,3 +131,10 @@ def test_out_of_memory_is_not_told_again_by_the_next_daemon(book: Book, end: Cal
         container.run(["python3", "-c", "bytearray(1 << 28)"])
         wait_until(lambda: len(book.told("on_out_of_memory")) >= 2)
         assert len(book.told("on_out_of_memory")) == 2
+
+
+def test_a_job_ended_for_its_output_leaves_an_event(daemon: PrivateDaemon) -> None:
+    with client_of(daemon) as client, client.create() as container:
+        for _ in range(2):
+            assert container.run("yes", output_limit=1000).verdict is Verdict.OUTPUT_LIMIT
+        assert container.info().events == ("command exceeded maximum output",)

@@ -64,9 +64,7 @@ def test_lines_go_to_syslog_and_to_the_client(client: Client, syslog: socket.soc
         assert not taken.has(5)
 
 
-def test_no_line_twice_or_missing_across_crashes(
-    tagging: PrivateDaemon, client: Client, syslog: socket.socket
-) -> None:
+def test_no_line_twice_or_missing_across_crashes(tagging: PrivateDaemon, client: Client, syslog: socket.socket) -> None:
     taken = Taken(syslog, "T")
     with client.create() as container:
         job = container.spawn("for i in $(seq 120); do echo line $i; sleep 0.01; done", log_tag="T")

@@ -68,9 +68,7 @@ def test_batch_runs_every_line(
     assert len(world.calls) == 2
 
 
-@pytest.mark.parametrize(
-    ("switches", "code", "said"), [([], 7, "message : end\n"), (["--exit_on_error"], 7, "")]
-)
+@pytest.mark.parametrize(("switches", "code", "said"), [([], 7, "message : end\n"), (["--exit_on_error"], 7, "")])
 def test_batch_ends_with_the_first_status_that_is_not_0(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +88,7 @@ def test_errors_are_one_line_each(
     give(monkeypatch, "nonesuch\necho --message 'x\ndestroy\n")
     assert main([]) == BadInput.exit_code
     lines = capsys.readouterr().err.splitlines()
-    assert lines[:2] == ["Command: 'nonesuch' is non-existent.", "Unmatched quote: \"echo --message 'x\""]
+    assert lines[:2] == ["Command: 'nonesuch' is non-existent.", 'Unmatched quote: "echo --message \'x"']
     assert lines[2].startswith("Field handle is required but nil")
     assert len(lines) == 3
     assert not world.calls

@@ -57,7 +57,15 @@ async def test_what_a_hook_is_given(tmp_path: Path, caplog: pytest.LogCaptureFix
     environment = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
     wanted = {"WARDEN_EVENT": "after_create", "WARDEN_HANDLE": "my box", "WARDEN_ID": "1abc", "WARDEN_PID": "42"}
     assert wanted.items() <= environment.items()
-    assert set(environment) <= {"PATH", "LANG", "PWD", "OLDPWD", "SHLVL", "_", *(n for n in environment if "WARDEN_" in n)}
+    assert set(environment) <= {
+        "PATH",
+        "LANG",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        *(n for n in environment if "WARDEN_" in n),
+    }
     lines = [record.getMessage().removeprefix(f"hook after_create {path}: ") for record in caplog.records]
     assert lines[0] == "/"
     assert lines[1].startswith("one|two words|")
@@ -145,7 +153,7 @@ def test_the_configuration() -> None:
     )
     settings = config.engine_settings()
     assert settings.hooks["after_create"] == (Hook("/bin/a", ("x",), 2.0, True), Hook("/bin/b"))
-    assert settings.hooks["before_stop"] == ()
+    assert set(settings.hooks) == {"after_create", "on_job_end"}
     assert parse(config.to_yaml()).engine_settings().hooks == settings.hooks
 
 

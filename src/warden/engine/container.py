@@ -40,6 +40,7 @@ from warden.process.channel import Channel, Record
 log = logging.getLogger("warden.container")
 
 OUT_OF_MEMORY = "out of memory"
+TOO_MUCH_OUTPUT = "command exceeded maximum output"
 STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
 #: A killed job is reaped within moments; PID 1 keeps its record until then.
@@ -189,6 +190,9 @@ class Container:
 
     def job_ended(self, job: Job, result: JobResult) -> None:
         """A job was judged."""
+        if result.verdict is Verdict.OUTPUT_LIMIT:
+            with contextlib.suppress(OSError):
+                self._add_event(TOO_MUCH_OUTPUT)
         self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
 
     def disown(self, job: Job) -> None:

@@ -67,7 +67,9 @@ class Syslog:
         """One log line until something is sent again."""
         if not self._complained:
             self._complained = True
-            log.warning("syslog %s: %s; lines of jobs with a log_tag are dropped until it takes them", self._path, reason)
+            log.warning(
+                "syslog %s: %s; lines of jobs with a log_tag are dropped until it takes them", self._path, reason
+            )
 
     @property
     def given_up(self) -> bool:

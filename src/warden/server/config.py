@@ -52,7 +52,7 @@ class Config:
 
     def engine_settings(self) -> EngineSettings:
         named = {setting.engine: self[setting.name] for setting in SETTINGS if setting.engine}
-        hooks = {point: self[f"hooks.{point}"] for point in HOOK_POINTS}
+        hooks = {point: self[f"hooks.{point}"] for point in HOOK_POINTS if self[f"hooks.{point}"]}
         return EngineSettings(**{**named, "pool_network": self._pool_network(), "hooks": hooks})
 
     def _pool_network(self) -> str:
