@@ -12,6 +12,7 @@
     ├── ImageError          an image is missing or cannot be built
     ├── KernelRefused       a step was refused by the kernel: names the step, the object, the errno and the remedy
     ├── JobFailed           a job could not be started
+    ├── HookFailed          a program of the operator's refused, or did not work
     ├── EngineFault         the engine itself failed; a bug or a broken machine
     ├── Unreachable         nobody listens on the socket, or the connection broke
     └── NotPermitted        the caller is not allowed to do this (root is needed)
@@ -148,6 +149,13 @@ class JobFailed(WardenError):
 
     code = "job_failed"
     exit_code = 126
+
+
+class HookFailed(WardenError):
+    """A hook of the daemon's configuration ended with a status other than 0, or not in time."""
+
+    code = "hook_failed"
+    exit_code = 10
 
 
 class EngineFault(WardenError):

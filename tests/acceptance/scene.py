@@ -9,6 +9,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+import yaml
 
 from warden.client.blocking import Client, JobHandle, Result
 from warden.testing import leaks
@@ -20,11 +23,20 @@ PATIENCE_S = 30.0
 @contextmanager
 def daemon_with(**network: object) -> Iterator[PrivateDaemon]:
     """A private daemon with these keys in the section `network` of its file; afterwards nothing may be left of it."""
+    with configured_daemon(network=network) as private:
+        yield private
+
+
+@contextmanager
+def configured_daemon(**sections: dict[str, Any]) -> Iterator[PrivateDaemon]:
+    """The same with these keys in any sections."""
     private = PrivateDaemon()
     with open(private.config) as file:
-        lines = [line for line in file.read().splitlines() if line.strip().partition(":")[0] not in network]
+        settings = yaml.safe_load(file)
+    for name, values in sections.items():
+        settings[name] = {**settings.get(name, {}), **values}
     with open(private.config, "w") as file:
-        file.write("\n".join(lines + [f"  {key}: {value}" for key, value in network.items()]) + "\n")
+        yaml.safe_dump(settings, file)
     before = leaks.look(private.cgroup_parent, private.root)
     with private:
         yield private

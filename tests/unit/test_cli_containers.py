@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 
@@ -111,7 +112,10 @@ def test_every_help_has_examples(name: str, capsys: pytest.CaptureFixture[str]) 
     assert f"warden {name}" in out.partition("examples:\n")[2]
 
 
-def test_no_command_shows_the_overview_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_shows_the_overview_with_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main([]) == 2
     assert capsys.readouterr().out == overview()
     assert main(["help"]) == main(["--help"]) == 0

@@ -86,7 +86,20 @@ def test_a_network_with_host_bits_is_the_network() -> None:
 
 def site() -> Site:
     nothing = cast("Any", None)
-    return Site(EngineSettings(), nothing, nothing, nothing, nothing, make_pools(SMALL), nothing, "C", b"")
+    return Site(
+        settings=EngineSettings(),
+        depot=nothing,
+        images=nothing,
+        cgroups=nothing,
+        firewall=nothing,
+        binary=nothing,
+        pools=make_pools(SMALL),
+        workers=nothing,
+        lang="C",
+        seccomp=b"",
+        syslog=nothing,
+        hooks=nothing,
+    )
 
 
 def test_jobs_are_numbered_over_the_whole_engine() -> None:

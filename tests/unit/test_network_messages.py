@@ -23,10 +23,14 @@ ID = "18jn0aqmdbo"
 LINK = Attachment(ID, IPv4Network("10.254.0.4/30"), 1400)
 
 
-def check_set_up(message: Parsed, index: int) -> None:
+#: IFLA_AF_SPEC holding AF_INET holding IFLA_INET_CONF holding IPV4_DEVCONF_FORWARDING = 1, each with its length.
+FORWARDING = {26 | NEST: bytes.fromhex("10000280" "0c000180" "08000100" "01000000")}
+
+
+def check_set_up(message: Parsed, index: int, attributes: dict[int, bytes] | None = None) -> None:
     assert (message.kind, message.flags) == (NEWLINK, REQUEST_ACK)
     assert message.head == {"family": 0, "pad": 0, "type": 0, "index": index, "flags": UP, "change": UP}
-    assert message.attributes == {}
+    assert message.attributes == (attributes or {})
 
 
 def check_address(message: Parsed, index: int, address: str, prefix: int) -> None:
@@ -43,7 +47,7 @@ def test_the_host_s_batch_makes_the_pair_and_the_host_s_end() -> None:
     assert set(pair.attributes) == {IFNAME, MTU, LINKINFO | NEST}
     assert (text(pair.attributes[IFNAME]), number(pair.attributes[MTU])) == (f"w-{ID}-0", 1400)
     check_address(address, LINK.host_index, "10.254.0.5", 30)
-    check_set_up(up, LINK.host_index)
+    check_set_up(up, LINK.host_index, FORWARDING)
 
 
 def test_the_peer_is_born_in_the_child_s_namespace() -> None:
@@ -88,7 +92,8 @@ def test_every_message_is_numbered_and_asks_for_its_acknowledgement(batch: Batch
 def test_batches_read_as_a_shell_would_write_them() -> None:
     assert LINK.host_batch().text == (
         f"ip link add w-{ID}-0 type veth peer name w-{ID}-1 netns CHILD; "
-        f"ip address add 10.254.0.5/30 dev w-{ID}-0; ip link set w-{ID}-0 up"
+        f"ip address add 10.254.0.5/30 dev w-{ID}-0; ip link set w-{ID}-0 up; "
+        f"sysctl -w net.ipv4.conf.w-{ID}-0.forwarding=1"
     )
     assert LINK.container_batch().text == (
         f"ip link set lo up; ip address add 10.254.0.6/30 dev w-{ID}-1; ip link set w-{ID}-1 up; "

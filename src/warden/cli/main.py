@@ -33,12 +33,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 _OVERVIEW = """usage: warden [--socket PATH] COMMAND [OPTION...]
        warden [--socket PATH] -- REQUEST [--FIELD VALUE...]
+       warden [--socket PATH] [--repl] [--trace] [--exit_on_error]
 
 commands:
 {commands}
 
 options:
   --socket PATH  the daemon's socket (default: $WARDEN_SOCKET, else /run/warden/warden.sock)
+  --repl         requests from a prompt, or one a line from standard input; without a COMMAND this is the default
+  --trace        there: show each request before it is sent
+  --exit_on_error  there: end at the first request or job that fails, with its status
   --version      print the version of this command
   -h, --help     this text, or after a command its options and examples
 
@@ -47,6 +51,10 @@ examples:
   warden exec -it my-box bash
   warden -- create --memory_limit 67108864
 """
+
+
+#: Of the prompt; the original allowed the last two before a single request too, where they mean nothing.
+_SWITCHES = ("--repl", "--trace", "--exit_on_error")
 
 
 class _Globals:
@@ -58,6 +66,7 @@ class _Globals:
         self.original = False
         self.help = False
         self.version = False
+        self.switches: set[str] = set()
 
 
 def _take_socket(word: str, words: list[str]) -> str:
@@ -82,7 +91,9 @@ def split_globals(argv: list[str]) -> _Globals:
             found.help = True
         elif word == "--version":
             found.version = True
-        elif word not in ("--trace", "--exit_on_error"):  # of the original's prompt; without meaning for one request
+        elif word in _SWITCHES:
+            found.switches.add(word)
+        else:
             raise BadInput(f"unknown option {word}", hint="warden --help lists them")
     found.rest = words
     return found
@@ -105,10 +116,25 @@ def _run(argv: list[str]) -> int:
         from warden.cli import original
 
         return original.main(found.rest, found.socket)
-    if found.help or not found.rest or found.rest[0] == "help":
+    if found.help or found.rest[:1] == ["help"]:
         print(overview(), end="")
-        return 0 if found.help or found.rest else 2
+        return 0
+    if not found.rest or "--repl" in found.switches:
+        return _prompt(found)
     return _run_subcommand(found.rest[0], found.rest[1:], found.socket)
+
+
+def _prompt(found: _Globals) -> int:
+    if found.rest:
+        raise BadInput(f"--repl takes no command, got {found.rest[0]!r}")
+    from warden.cli import prompt
+
+    trace, exit_on_error = "--trace" in found.switches, "--exit_on_error" in found.switches
+    code = prompt.main(found.socket, trace=trace, exit_on_error=exit_on_error)
+    if code is None and "--repl" not in found.switches:
+        print(overview(), end="")  # nothing was asked for in any way
+        return 2
+    return code or 0
 
 
 def _run_subcommand(name: str, words: list[str], socket: str | None) -> int:

@@ -16,6 +16,7 @@ EXIT_CODES = (
     ("3", "unknown handle"),
     ("5", "the handle is taken"),
     ("9", "an image is missing or cannot be built"),
+    ("10", "a hook of the daemon's operator refused it"),
     ("69", "no daemon listens"),
     ("70", "the engine failed"),
     ("71", "the kernel refused a step"),

@@ -44,27 +44,36 @@ REQUESTS = {
 
 def main(words: list[str], socket: str | None) -> int:
     """Runs one request; the exit code."""
+    prepared = prepare(words)
+    if prepared is None:
+        return 0
+    with closing(connect.open_client(Namespace(socket=socket))) as client:
+        return send(client, *prepared)
+
+
+def prepare(words: list[str]) -> tuple[str, Any] | None:
+    """The request that *words* ask for, by name; None when they asked for help, which is printed. Raises BadInput."""
     if "--" in words:
         raise BadInput("only one '--' may be given")
     name = words[0] if words else "help"
     if name in ("help", "--help"):
         print("".join(f"\t{request}  {text}\n" for request, text in REQUESTS.items()), end="")
-        return 0
+        return None
     if name not in REQUESTS:
         raise BadInput(f"Command: '{name}' is non-existent.")
-    request = _new_request(name)
+    request = new_request(name)
     if "--help" in words or "help" in words[1:2]:
         print(f"command: {name}\ndescription: {REQUESTS[name]}\nusage: {name} [options]\n")
         print("\n".join(flags.field_help(request.DESCRIPTOR)))
-        return 0
+        return None
     flags.parse_flags(request, words[1:])
     if missing := flags.missing_fields(request):
         raise BadInput(f"Field {missing} is required but nil", hint=f"warden -- {name} --help lists the fields")
-    with closing(connect.open_client(Namespace(socket=socket))) as client:
-        return _send(client, name, request)
+    return name, request
 
 
-def _new_request(name: str) -> Any:
+def new_request(name: str) -> Any:
+    """An empty message for the request *name*."""
     from warden.protocol import warden_pb2 as wire
 
     request = getattr(wire, flags.request_name(name) + "Request")()
@@ -73,7 +82,8 @@ def _new_request(name: str) -> Any:
     return request
 
 
-def _send(client: Client, name: str, request: Any) -> int:
+def send(client: Client, name: str, request: Any) -> int:
+    """Sends a prepared request and prints its response; a job's exit status for run and stream, else 0."""
     if name == "run":
         return _follow(client, _spawn(client, request))
     if name == "stream":

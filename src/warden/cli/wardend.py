@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,8 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
 
     async def run() -> None:
         await Server(config, Engine(config.engine_settings())).run(ready_fd=ready_fd)
+        # asyncio puts back the default action, which is death: a second USR2 of a drain must not meet it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
 
     asyncio.run(run())
 

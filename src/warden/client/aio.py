@@ -89,6 +89,10 @@ class AsyncClient:
                 connection.busy = not over
                 yield response
 
+    def is_cut_off(self) -> bool:
+        """Whether the daemon closed a connection that this client keeps; the next request opens another."""
+        return self._pool.is_cut_off()
+
     async def close(self) -> None:
         """Closes the connections; twice is fine."""
         self._pool.close()

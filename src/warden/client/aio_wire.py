@@ -118,6 +118,10 @@ class AsyncPool:
         async with self.connection() as connection:
             return await connection.call(request, patient=patient)
 
+    def is_cut_off(self) -> bool:
+        """Whether a connection that was kept has lost its server."""
+        return not all(connection.is_alive() for connection in self._idle)
+
     def close(self) -> None:
         self._closed = True
         while self._idle:

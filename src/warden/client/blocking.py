@@ -91,6 +91,10 @@ class Client:
                 if over:
                     return
 
+    def is_cut_off(self) -> bool:
+        """Whether the daemon closed a connection that this client keeps; the next request opens another."""
+        return self._pool.is_cut_off()
+
     def close(self) -> None:
         """Closes the connections; twice is fine."""
         self._pool.close()

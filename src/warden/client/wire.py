@@ -156,6 +156,11 @@ class Pool:
         with self.connection() as connection:
             return connection.call(request, patient=patient)
 
+    def is_cut_off(self) -> bool:
+        """Whether a connection that was kept has lost its server."""
+        with self._lock:
+            return not all(connection.is_alive() for connection in self._idle)
+
     def close(self) -> None:
         with self._lock:
             self._closed = True

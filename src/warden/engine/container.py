@@ -10,18 +10,29 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import copying, networking, spawn
+from warden.engine.describe import facts_of, info_of
+from warden.engine.events import (
+    ContainerDestroyed,
+    ContainerFacts,
+    ContainerStopped,
+    Event,
+    JobEnded,
+    JobStarted,
+    OutOfMemory,
+)
 from warden.engine.job import Job
 from warden.engine.site import Site
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
-from warden.model.job import JobSpec, Verdict
+from warden.model.job import JobResult, JobSpec, Verdict
 from warden.model.net import NetRule
 from warden.model.spec import Limits, OomPolicy
 from warden.process import channel
@@ -30,6 +41,7 @@ from warden.process.channel import Channel, Record
 log = logging.getLogger("warden.container")
 
 OUT_OF_MEMORY = "out of memory"
+TOO_MUCH_OUTPUT = "command exceeded maximum output"
 STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
 MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
@@ -61,6 +73,8 @@ class Container:
         self._jobs: dict[int, Job] = {}
         self._starting: dict[int, tuple[Job, asyncio.Future[Record]]] = {}
         self._changing = asyncio.Lock()
+        self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
+        self._ooms = 0  # kills that were told
         self._watch: OomWatch | None = None
         self._gone = False
         self._destroying = False
@@ -112,6 +126,10 @@ class Container:
     def pidfd(self) -> int:
         """Of PID 1; -1 when it is gone and reaped."""
         return self._pidfd
+
+    def _tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
+        if self._site.events:
+            self._site.events.emit(kind(facts_of(self)))
 
     def connection(self) -> Channel:
         """To its PID 1; raises EngineFault when that is gone."""
@@ -169,6 +187,7 @@ class Container:
             # At once, not when the spawner runs again: the end may be the very next packet.
             self.adopt(job)
             job.arm(record.started_ns)
+            self._tell(partial(JobStarted, job_id=job.id, command=job.about.command))
         if future is not None and not future.done():
             future.set_result(record)
         job = self._jobs.get(record.job)
@@ -190,6 +209,13 @@ class Container:
                 if reply.error != errno.EBUSY:
                     return
             await asyncio.sleep(pause)
+
+    def job_ended(self, job: Job, result: JobResult) -> None:
+        """A job was judged."""
+        if result.verdict is Verdict.OUTPUT_LIMIT:
+            with contextlib.suppress(OSError):
+                self._add_event(TOO_MUCH_OUTPUT)
+        self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
 
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
@@ -260,23 +286,7 @@ class Container:
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""
         self.require(State.ACTIVE, State.STOPPED)
-        snapshot = self._snapshot
-        link = networking.attachment(snapshot, self._site.settings.mtu)
-        return Info(
-            handle=snapshot.handle,
-            id=snapshot.container_id,
-            state=snapshot.state,
-            spec=snapshot.spec,
-            created=snapshot.created,
-            path=self._directory.path,
-            events=snapshot.events,
-            host_ip="" if link is None else str(link.host_ip),
-            container_ip="" if link is None else str(link.container_ip),
-            pid=self.pid,
-            memory=self._group.memory_use(),
-            cpu=self._group.cpu(),
-            jobs=tuple(job.info() for job in self._jobs.values()),
-        )
+        return info_of(self)
 
     # ---- out of memory
 
@@ -301,10 +311,11 @@ class Container:
             await asyncio.sleep(delay)
             if self._gone or self._group.oom_kills() == 0:
                 continue
-            self._add_event(OUT_OF_MEMORY)
+            self._tell_out_of_memory()
             if self._snapshot.spec.limits.oom_policy is OomPolicy.STOP:
                 if self.state is State.ACTIVE:
-                    await self.stop()
+                    self._save(self._snapshot.with_state(State.STOPPED))
+                    await self._end_stopped(kill=False)
                 return
             victims = [job for job in self._jobs.values() if job.result is None and job.group.oom_kills()]
             for job in victims:
@@ -312,8 +323,17 @@ class Container:
             if victims:
                 return
 
+    def _tell_out_of_memory(self) -> None:
+        kills = self._group.oom_kills()
+        if kills > self._ooms:
+            self._ooms = kills
+            self._add_event(OUT_OF_MEMORY)
+            self._tell(OutOfMemory)
+
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
+        if OUT_OF_MEMORY in self._snapshot.events:
+            self._ooms = self._group.oom_kills()
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(self._end_jobs(kill=False)))
         elif self._watch is not None:
@@ -326,12 +346,20 @@ class Container:
     # ---- the end
 
     async def stop(self, *, kill: bool = False) -> None:
-        """Ends every process but PID 1: TERM, after ten seconds KILL, or KILL at once. A second stop does nothing."""
+        """Ends every process but PID 1: TERM, after ten seconds KILL, or KILL at once. A second stop does nothing.
+        Raises HookFailed when a hook refuses it."""
         self.require(State.ACTIVE, State.STOPPED)
-        if self.state is State.STOPPED:
-            return
-        self._save(self._snapshot.with_state(State.STOPPED))
+        async with self._deciding:
+            if self.state is State.ACTIVE:
+                await self._site.hooks.run("before_stop", facts_of(self))
+            if self.state is not State.ACTIVE or self._destroying:
+                return
+            self._save(self._snapshot.with_state(State.STOPPED))
+        await self._end_stopped(kill=kill)
+
+    async def _end_stopped(self, *, kill: bool) -> None:
         await self._end_jobs(kill=kill)
+        self._tell(ContainerStopped)
 
     async def _end_jobs(self, *, kill: bool) -> None:
         async with self._changing:
@@ -377,6 +405,8 @@ class Container:
                 raise failures[0]
             self._snapshot = self._snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
+            self._tell(ContainerDestroyed)
+            await self._site.hooks.run("after_destroy", facts_of(self))
 
     async def _end_processes(self) -> None:
         self._unwatch_memory()

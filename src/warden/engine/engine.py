@@ -18,7 +18,11 @@ from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import build, networking, recovery
 from warden.engine.container import Container
+from warden.engine.describe import facts_of
+from warden.engine.events import ContainerCreated, Emitter, Event
+from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
+from warden.engine.logtag import Syslog
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
@@ -43,6 +47,9 @@ class Engine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
+        self.events = Emitter()
+        if settings.hooks.get("on_out_of_memory") or settings.hooks.get("on_job_end"):
+            self.events.subscribe(self._run_hooks_after)
         self._containers: dict[str, Container] = {}
         self._reserved: set[str] = set()
         self._ids = IdSource()
@@ -90,6 +97,9 @@ class Engine:
             workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
             lang=system_lang(),
             seccomp=job_filter(),
+            syslog=Syslog(self.settings.syslog_socket),
+            hooks=Hooks(self.settings.hooks),
+            events=self.events,
         )
 
     async def _recover(self) -> None:
@@ -143,6 +153,7 @@ class Engine:
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
+        self._site.syslog.close()
         self._site.depot.unlock()
         self._containers.clear()
         self._site = None
@@ -174,14 +185,30 @@ class Engine:
         try:
             async with AsyncUndo() as undo:
                 container = await self._make(spec, handle, container_id, undo)
-                self._containers[handle] = container
-                undo.release()
-                return container
+                undo.release()  # from here on it owns what it has
+            await self._welcome(container)
+            self._containers[handle] = container
+            if self.events:
+                self.events.emit(ContainerCreated(facts_of(container)))
+            return container
         finally:
             self._reserved.discard(handle)
             self._creating -= 1
             if not self._creating:
                 self._idle.set()
+
+    async def _welcome(self, container: Container) -> None:
+        """The operator's say, before anybody else knows of the container."""
+        try:
+            await self.site.hooks.run("after_create", facts_of(container))
+        except BaseException:
+            with contextlib.suppress(WardenError, OSError):  # logged there; the first error is the one to report
+                await container.destroy()
+            raise
+
+    def _run_hooks_after(self, event: Event) -> None:
+        if self._site is not None and self._site.hooks.wants(event):
+            self._site.in_background(asyncio.ensure_future(self._site.hooks.after(event)))
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site

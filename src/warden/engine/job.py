@@ -17,6 +17,7 @@ from typing import Protocol
 from warden.cgroup.groups import JobGroup, JobUse
 from warden.depot.depot import ContainerDirectory
 from warden.engine import jobfiles
+from warden.engine.logtag import TagStream
 from warden.engine.site import Site
 from warden.engine.verdict import Evidence, judge
 from warden.errors import BadInput, KernelRefused, UnknownJob, WardenError
@@ -44,6 +45,8 @@ class Owner(Protocol):
 
     def disown(self, job: Job) -> None: ...
 
+    def job_ended(self, job: Job, result: JobResult) -> None: ...
+
 
 class Job:
     """A job, running or ended. Its output is kept until `forget`. Made by the container, which also hands it the
@@ -56,6 +59,7 @@ class Job:
         self.started_at = time.time()
         self._owner = owner
         self._log = JobLog(directory, limit=about.output_limit, discard=about.discard_output)
+        self._tag = self._open_tag(directory)
         self._readers: dict[int, int] = {}  # descriptor → stream
         self._stdin = -1
         self._writing = asyncio.Lock()  # one writer at a time: the loop can wait for a descriptor only once
@@ -67,6 +71,12 @@ class Job:
         self._settled = False  # nobody will write in its directory any more
         self._forgotten = False
         self._loop = asyncio.get_running_loop()
+
+    def _open_tag(self, directory: str) -> TagStream | None:
+        if self.about.log_tag is None:
+            return None
+        site = self._owner.site
+        return TagStream(self.about.log_tag, directory, self._log, site.syslog, site.in_background)
 
     # ---- what callers ask
 
@@ -95,7 +105,12 @@ class Job:
                 self._owner.site.in_background(asyncio.ensure_future(self._drop_files()))
 
     async def _drop_files(self) -> None:
+        await self._all_tagged()
         await self._owner.site.blocking(self._owner.directory.drop_job, self.id)
+
+    async def _all_tagged(self) -> None:
+        if self._tag is not None:
+            await self._tag.flush()
 
     async def write_stdin(self, data: bytes) -> None:
         """Waits while the job does not read; raises BadInput when it has no stdin to write to."""
@@ -206,6 +221,8 @@ class Job:
     def _move(self, fd: int, stream: int) -> None:
         was_cut = self._log.truncated
         moved = self._read_terminal(fd) if fd == self._terminal else self._log.move(stream, fd)
+        if self._tag is not None:
+            self._tag.kick()
         if self._log.truncated and not was_cut and self._result is None:
             self._owner.site.in_background(asyncio.ensure_future(self.kill(Verdict.OUTPUT_LIMIT)))
         if moved == 0:
@@ -251,8 +268,9 @@ class Job:
             self._deadline.cancel()
         self._drain()
         self._result = judge(Evidence(status, usage, oom_kills, self._cause, self._log.truncated, detail))
-        self._log.finish()
+        self._finish_log()
         self._ended.set()
+        self._owner.job_ended(self, self._result)
         if self._stdin >= 0:
             os.close(self._stdin)
             self._stdin = -1
@@ -260,6 +278,11 @@ class Job:
             self._settled = True  # until they end PID 1 keeps the status, and the files may go
         else:
             self._release()
+
+    def _finish_log(self) -> None:
+        self._log.finish()
+        if self._tag is not None:
+            self._tag.kick()
 
     def _drain(self) -> None:
         for fd, stream in list(self._readers.items()):
@@ -295,6 +318,7 @@ class Job:
 
     async def _tidy(self) -> None:
         await asyncio.sleep(0)  # whoever waited for the end collects it now, and then no record is needed
+        await self._all_tagged()  # they are read from its files
         wanted = not self._forgotten
         await self._owner.site.blocking(self._settle, wanted)
         self._settled = True
@@ -323,7 +347,7 @@ class Job:
         """An earlier engine judged it already."""
         self._result = result
         self._log.truncated = result.truncated
-        self._log.finish()
+        self._finish_log()
         self._ended.set()
         self._settled = True
 
@@ -344,3 +368,5 @@ class Job:
             os.close(self._stdin)
             self._stdin = -1
         self._log.close()
+        if self._tag is not None:
+            self._tag.close()

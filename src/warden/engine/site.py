@@ -13,6 +13,9 @@ from typing import TypeVar
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.engine import networking
+from warden.engine.events import Emitter
+from warden.engine.hooks import Hooks
+from warden.engine.logtag import Syslog
 from warden.engine.transfers import Transfers
 from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
@@ -73,7 +76,10 @@ class Site:
     workers: ThreadPoolExecutor
     lang: str
     seccomp: bytes
+    syslog: Syslog
+    hooks: Hooks
     transfers: Transfers = field(default_factory=Transfers)
+    events: Emitter = field(default_factory=Emitter)
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
 

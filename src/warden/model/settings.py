@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 DEFAULT_SOCKET = "/run/warden/warden.sock"
 DEFAULT_DEPOT = "/var/lib/warden/containers"
 DEFAULT_IMAGES = "/var/lib/warden/images"
+DEFAULT_HOOK_TIMEOUT_S = 10.0
+
+
+#: Where an operator's program may run, and whether its failure may refuse what is going on.
+HOOK_POINTS: Mapping[str, bool] = MappingProxyType(
+    {
+        "after_create": True,
+        "before_stop": True,
+        "after_destroy": False,
+        "on_out_of_memory": False,
+        "on_job_end": False,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A program of the operator's: an absolute *path* on the host, run without a shell. *must_succeed*: its failure
+    makes the request fail."""
+
+    path: str
+    args: tuple[str, ...] = ()
+    timeout_s: float = DEFAULT_HOOK_TIMEOUT_S
+    must_succeed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +63,6 @@ class EngineSettings:
     rlimits: Mapping[str, int] = field(default_factory=dict)
     job_output_limit: int = 10 * 1024 * 1024
     user_namespace: bool = True
+    hooks: Mapping[str, tuple[Hook, ...]] = field(default_factory=dict)  # by HOOK_POINTS
+    syslog_socket: str | None = None  # where jobs' lines with a log_tag go; None: /dev/log
     wshd: str | None = None  # None: the one in the package

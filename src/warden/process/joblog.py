@@ -13,7 +13,7 @@ import os
 import select
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from warden.model.job import Chunk
 
@@ -34,6 +34,8 @@ class JobLog:
         self._directory = directory
         self._limit = limit
         self._discard = discard
+        self.discards = discard
+        self.on_dropped: Callable[[int, bytes], None] | None = None  # told of output that is not kept by choice
         self._files: dict[int, int] = {}
         self._index_fd = -1
         self._pieces: list[tuple[int, int, int]] = []
@@ -66,16 +68,21 @@ class JobLog:
         """Bytes kept of both streams."""
         return sum(self._sizes)
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes kept of stdout and of stderr."""
+        return self._sizes[0], self._sizes[1]
+
     def move(self, stream: int, source: int, most: int = 1 << 20) -> int | None:
         """Moves what the pipe *source* holds to *stream*; the number of bytes, 0 at its end, None when it is empty.
 
         At the limit *truncated* is set and the rest is read and dropped.
         """
         if self._discard or self.truncated:
-            return _drop(source, most)
+            return self._pass_by(stream, source, most)
         room = self._limit - self.size
         if room <= 0:
-            return self._over(source, most)
+            return self._over(stream, source, most)
         if stream not in self._files and not (state := _state(source)):
             return state
         try:
@@ -84,7 +91,7 @@ class JobLog:
             return None
         except OSError:  # the depot's disk is full: the job goes on, its output is cut
             self.truncated = True
-            return _drop(source, most)
+            return self._pass_by(stream, source, most)
         if moved:
             self._grew(stream, moved)
         return moved
@@ -92,6 +99,7 @@ class JobLog:
     def append(self, stream: int, data: bytes) -> None:
         """The same for bytes that were read already (a terminal cannot be spliced)."""
         if self._discard or self.truncated:
+            self._dropped(stream, data)
             return
         kept = data[: max(self._limit - self.size, 0)]
         try:
@@ -102,8 +110,20 @@ class JobLog:
         if written:
             self._grew(stream, written)
 
-    def _over(self, source: int, most: int) -> int | None:
-        dropped = _drop(source, most)
+    def _pass_by(self, stream: int, source: int, most: int) -> int | None:
+        try:
+            data = os.read(source, min(most, CHUNK))
+        except BlockingIOError:
+            return None
+        self._dropped(stream, data)
+        return len(data)
+
+    def _dropped(self, stream: int, data: bytes) -> None:
+        if self.on_dropped is not None and self.discards and not self.complete:
+            self.on_dropped(stream, data)
+
+    def _over(self, stream: int, source: int, most: int) -> int | None:
+        dropped = self._pass_by(stream, source, most)
         if dropped:
             self.truncated = True
         return dropped
@@ -235,10 +255,3 @@ def _state(source: int) -> int | None:
     poll.register(source, select.POLLIN)
     events = next((events for _, events in poll.poll(0)), 0)
     return 1 if events & select.POLLIN else 0 if events else None
-
-
-def _drop(source: int, most: int) -> int | None:
-    try:
-        return len(os.read(source, min(most, CHUNK)))
-    except BlockingIOError:
-        return None

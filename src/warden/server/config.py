@@ -16,7 +16,7 @@ from typing import Any, cast
 import yaml
 
 from warden.errors import BadInput, ConfigError
-from warden.model.settings import EngineSettings
+from warden.model.settings import HOOK_POINTS, EngineSettings
 from warden.protocol.convert import CreateDefaults
 from warden.server.settings_table import BY_NAME, GROUPS, SETTINGS, Setting
 
@@ -52,7 +52,8 @@ class Config:
 
     def engine_settings(self) -> EngineSettings:
         named = {setting.engine: self[setting.name] for setting in SETTINGS if setting.engine}
-        return EngineSettings(**{**named, "pool_network": self._pool_network()})
+        hooks = {point: self[f"hooks.{point}"] for point in HOOK_POINTS if self[f"hooks.{point}"]}
+        return EngineSettings(**{**named, "pool_network": self._pool_network(), "hooks": hooks})
 
     def _pool_network(self) -> str:
         """A pool given as a first address and a number of /30 networks is turned into one prefix."""

@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._worker: asyncio.Task[None] | None = None
         self._input_over = False  # the peer will send nothing more, or nothing that we want
         self._waiting = False  # the request in work only waits for a job: a drain may cut it off
+        self._draining = False
         self._abandoned_on_close = False
 
     # What asyncio calls.
@@ -135,7 +136,7 @@ class Connection(asyncio.Protocol):
     def _marked(self, *, waiting: bool, abandon_on_close: bool) -> Iterator[None]:
         self._waiting, self._abandoned_on_close = waiting, abandon_on_close
         try:
-            if abandon_on_close and not self.connected:
+            if self._draining or (abandon_on_close and not self.connected):
                 raise asyncio.CancelledError
             yield
         finally:
@@ -165,13 +166,24 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def drain(self) -> None:
-        """Closes now if idle or waiting for a job, else after the request in work; queued requests are dropped."""
+        """Closes now if idle or waiting for a job, else after the request in work, or where that begins to wait for
+        one; queued requests are dropped."""
+        self._draining = True
         self._stop_input()
         self._drop_queue()
         if self._worker is None:
             self.close()
         elif self._waiting:
             self._worker.cancel()
+
+    def unsent(self) -> int:
+        """Bytes written that the peer has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def abort(self) -> None:
+        """Closes without sending what is unsent."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def finished(self) -> None:
         """Waits for the request in work."""

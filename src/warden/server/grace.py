@@ -25,6 +25,7 @@ class GraceTimers:
         self._references: dict[str, set[object]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._expiring: set[asyncio.Task[None]] = set()
+        self._paused = False
 
     def start(self) -> None:
         """Containers taken up at the start have no connection, so their time runs at once."""
@@ -57,9 +58,14 @@ class GraceTimers:
         self._references.pop(handle, None)
         self._disarm(handle)
 
-    def close(self) -> None:
+    def pause(self) -> None:
+        """The daemon is ending: what runs now is stopped and nothing starts; the next daemon begins anew."""
+        self._paused = True
         for handle in list(self._timers):
             self._disarm(handle)
+
+    def close(self) -> None:
+        self.pause()
         for task in self._expiring:
             task.cancel()
 
@@ -69,6 +75,8 @@ class GraceTimers:
             self._arm(handle)
 
     def _arm(self, handle: str) -> None:
+        if self._paused:
+            return
         try:
             grace_time = self._engine.get(handle).grace_time
         except UnknownHandle:

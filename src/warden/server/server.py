@@ -16,9 +16,12 @@ from warden.server.config import Config
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.handlers import dispatch
+from warden.server.health import open_health
 from warden.server.ports import Engine
 
 log = logging.getLogger("warden.server")
+
+STUCK_S = 5.0  # a drain gives up a peer that takes no byte of its reply for so long
 
 
 class Server:
@@ -30,6 +33,7 @@ class Server:
         self._context = Context(engine, config.create_defaults())
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
+        self._health: asyncio.Server | None = None
         self._stopping = asyncio.Event()
         self._draining = False
 
@@ -50,6 +54,8 @@ class Server:
         try:
             await self._listen()
         except BaseException:
+            self._stop_listening()
+            self._close_health()
             await self._engine.close()
             raise
         self._context.grace.start()
@@ -57,6 +63,8 @@ class Server:
         log.info("listening on %s", self._config.socket)
 
     async def _listen(self) -> None:
+        if self._config["health_check_server.port"] is not None:
+            self._health = await open_health(self._config["health_check_server.port"])
         sock = listen.open_listener(self._config.socket, self._config["server.unix_domain_permissions"])
         self._listener = await asyncio.get_running_loop().create_unix_server(
             self._connection, sock=sock, backlog=listen.BACKLOG
@@ -75,19 +83,31 @@ class Server:
         log.info("draining %d connections", len(self._connections))
         self._draining = True
         self._stop_listening()
+        self._context.grace.pause()  # connections end by our doing: no container may die of that
         for connection in list(self._connections):
             connection.drain()
         self._context.run_in_background("drain", self._drained())
 
     async def _drained(self) -> None:
+        self._context.run_in_background("giving up stuck connections", self._abort_stuck())
         while self._connections:
             await asyncio.gather(*(connection.finished() for connection in list(self._connections)))
             await asyncio.sleep(0.01)  # a closing connection still writes its last reply
         self._stopping.set()
 
+    async def _abort_stuck(self) -> None:
+        before: dict[Connection, int] = {}
+        while self._connections:
+            for connection in list(self._connections):
+                if connection.unsent() and before.get(connection) == connection.unsent():
+                    connection.abort()
+            before = {connection: connection.unsent() for connection in self._connections}
+            await asyncio.sleep(STUCK_S)
+
     async def close(self) -> None:
         """Closes everything and leaves containers and jobs running; the socket's file stays, as the original's did."""
         self._stop_listening()
+        self._close_health()
         self._context.grace.close()
         for connection in list(self._connections):
             connection.close()
@@ -103,6 +123,11 @@ class Server:
             self._listener.close()
             self._listener = None
 
+    def _close_health(self) -> None:
+        if self._health is not None:
+            self._health.close()
+            self._health = None
+
     def _connection(self) -> Connection:
         return Connection(self._dispatch, self._opened, self._closed, self._config["server.frame_limit"])
 
@@ -114,6 +139,8 @@ class Server:
         refusal = self._refusal(connection)
         if refusal is not None:
             connection.refuse(refusal)
+        elif self._draining:  # accepted just before the drain, heard of only now
+            connection.drain()
         else:
             self._context.grace.connected(connection)
 

@@ -15,7 +15,15 @@ from typing import Any
 
 from warden.errors import BadInput
 from warden.model.job import DEFAULT_RLIMITS, RLIMIT_INFINITY
-from warden.model.settings import DEFAULT_DEPOT, DEFAULT_IMAGES, DEFAULT_SOCKET, EngineSettings
+from warden.model.settings import (
+    DEFAULT_DEPOT,
+    DEFAULT_HOOK_TIMEOUT_S,
+    DEFAULT_IMAGES,
+    DEFAULT_SOCKET,
+    HOOK_POINTS,
+    EngineSettings,
+    Hook,
+)
 from warden.protocol.framing import DEFAULT_FRAME_LIMIT
 
 LEVELS = ("off", "fatal", "error", "warn", "info", "debug", "debug1", "debug2", "all")
@@ -140,6 +148,47 @@ def _uid(value: Any) -> int:
     return value
 
 
+_HOOK_KEYS = ("path", "args", "timeout", "on_failure")
+
+
+def _hooks(*, may_refuse: bool) -> Kind:
+    def check(value: Any) -> tuple[Hook, ...]:
+        if not isinstance(value, list):
+            raise _refuse("a list of hooks", value)
+        return tuple(_hook(item, may_refuse=may_refuse) for item in value)
+
+    return Kind("list of hooks", check, lambda value: _json([_hook_to_data(hook) for hook in value]))
+
+
+def _hook(value: Any, *, may_refuse: bool) -> Hook:
+    if not isinstance(value, dict) or "path" not in value:
+        raise _refuse("a hook with a path", value)
+    if unknown := set(value) - set(_HOOK_KEYS):
+        raise BadInput(f"{min(map(str, unknown))!r} is not a key of a hook; one of " + ", ".join(_HOOK_KEYS))
+    if not isinstance(args := value.get("args", []), list):
+        raise _refuse("a list of args", args)
+    timeout = _number(value.get("timeout", DEFAULT_HOOK_TIMEOUT_S))
+    if not timeout:
+        raise _refuse("a timeout of more than 0 seconds", timeout)
+    on_failure = _choice("ignore", "fail").check(value.get("on_failure", "ignore"))
+    if on_failure == "fail" and not may_refuse:
+        raise BadInput("on_failure: fail: here nothing can be refused any more")
+    return Hook(_path(value["path"]), tuple(map(_string, args)), timeout, on_failure == "fail")
+
+
+def _hook_to_data(hook: Hook) -> dict[str, Any]:
+    on_failure = "fail" if hook.must_succeed else "ignore"
+    return {"path": hook.path, "args": list(hook.args), "timeout": hook.timeout_s, "on_failure": on_failure}
+
+
+_HOOK_HELP = {
+    "after_create": "run before a create is answered; on_failure: fail undoes it",
+    "before_stop": "run before a stop request is carried out; on_failure: fail refuses it",
+    "after_destroy": "run before a destroy is answered",
+    "on_out_of_memory": "run when the kernel killed for want of memory",
+    "on_job_end": "run when a job has ended",
+}
+
 STRING, PATH, BOOL, NUMBER = Kind("text", _string), Kind("path", _path), Kind("boolean", _bool), Kind("number", _number)
 NETWORK, ADDRESS = Kind("IPv4 network", _network), Kind("IPv4 address", _address)
 MODE = Kind("permissions", _mode, lambda value: f"0{value:o}")
@@ -196,9 +245,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.job_output_limit", _integer(0, 2**62), _ENGINE.job_output_limit,
             "bytes of output after which a job is killed", "job_output_limit"),
     Setting("server.allow_nested_warden", BOOL, False, _LATER),
-    Setting("server.syslog_socket", _OPTIONAL_PATH, None, _LATER),
+    Setting("server.syslog_socket", _OPTIONAL_PATH, None,
+            "where the lines of jobs with a log_tag go; null: /dev/log", "syslog_socket"),
     Setting("server.quota.disk_quota_enabled", BOOL, True, _LATER),
-    Setting("health_check_server.port", PORT, 2345, _LATER),
+    Setting("health_check_server.port", _optional(PORT), None,
+            "port on 127.0.0.1 that answers anything with HTTP 200; null: none (the original's default was 2345)"),
     Setting("logging.level", _choice(*LEVELS), "info", "what is logged"),
     Setting("logging.file", _OPTIONAL_PATH, None, "log file; null: standard error"),
     Setting("logging.syslog", _optional(STRING), None, _LATER),
@@ -231,6 +282,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("user.id_range_start", UID, _ENGINE.id_range_start, "first host id for user namespaces", "id_range_start"),
     Setting("user.id_range_count", _integer(1, 65535), _ENGINE.id_range_count,
             "number of containers that get 65536 host ids each", "id_range_count"),
+    *(Setting(f"hooks.{point}", _hooks(may_refuse=may_refuse), (), _HOOK_HELP[point])
+      for point, may_refuse in HOOK_POINTS.items()),
 )
 # fmt: on
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,9 +106,16 @@ class PrivateDaemon:
 
     def stop(self) -> int:
         """SIGTERM and its exit code; SIGKILL after 20 s. Containers go on."""
+        return self._end_by(signal.SIGTERM)
+
+    def drain(self) -> int:
+        """The same by SIGUSR2: requests in work are finished first."""
+        return self._end_by(signal.SIGUSR2)
+
+    def _end_by(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        self._process.terminate()
+        self._process.send_signal(number)
         try:
             code = self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

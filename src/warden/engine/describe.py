@@ -1,0 +1,56 @@
+"""A container described: all that is known of it (Info) and the little that events and hooks carry (ContainerFacts)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from warden.engine.events import ContainerFacts
+from warden.engine.networking import attachment
+from warden.model.info import Info
+
+if TYPE_CHECKING:
+    from warden.engine.container import Container
+
+
+def _addresses(container: Container) -> tuple[str, str]:
+    """Of the host's end and of the container's; empty without a network of its own."""
+    link = attachment(container.snapshot, container.site.settings.mtu)
+    return ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
+
+
+def info_of(container: Container) -> Info:
+    """State, addresses, statistics and jobs at this moment; raises KernelRefused when the cgroups are gone."""
+    snapshot, group = container.snapshot, container.group
+    host_ip, container_ip = _addresses(container)
+    return Info(
+        handle=snapshot.handle,
+        id=snapshot.container_id,
+        state=snapshot.state,
+        spec=snapshot.spec,
+        created=snapshot.created,
+        path=container.directory.path,
+        events=snapshot.events,
+        host_ip=host_ip,
+        container_ip=container_ip,
+        pid=container.pid,
+        memory=group.memory_use(),
+        cpu=group.cpu(),
+        jobs=tuple(job.info() for job in container.jobs()),
+    )
+
+
+def facts_of(container: Container) -> ContainerFacts:
+    """As it is at this moment."""
+    snapshot = container.snapshot
+    host_ip, container_ip = _addresses(container)
+    return ContainerFacts(
+        handle=snapshot.handle,
+        id=snapshot.container_id,
+        state=snapshot.state.value,
+        path=container.directory.path,
+        pid=container.pid,
+        host_ip=host_ip,
+        container_ip=container_ip,
+        image=snapshot.spec.rootfs or snapshot.spec.image,
+        created=snapshot.created,
+    )

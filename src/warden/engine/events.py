@@ -1,0 +1,100 @@
+"""What happens to containers and jobs, as typed events given to whoever listens inside this process.
+
+Synchronous and after the fact: a listener cannot change or delay what has happened, and its error goes to the log. What
+an operator may run on an event is hooks.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warden.model.job import JobResult
+
+log = logging.getLogger("warden.events")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """A container at the moment of an event. *pid*: its PID 1 as the host numbers it, 0 when it is gone; addresses are
+    empty without a network of its own; *created*: seconds since the epoch."""
+
+    handle: str
+    id: str
+    state: str
+    path: str
+    pid: int
+    host_ip: str
+    container_ip: str
+    image: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that has happened to *container*."""
+
+    container: ContainerFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerCreated(Event):
+    """It serves, and has its handle."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStopped(Event):
+    """A stop has ended all its processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDestroyed(Event):
+    """Nothing of it is left but files on their way out; also after a create that was undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory(Event):
+    """The kernel has killed for want of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(Event):
+    """A job runs its program."""
+
+    job_id: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded(Event):
+    """A job was judged."""
+
+    job_id: int
+    command: str
+    result: JobResult
+
+
+Listener = Callable[[Event], None]
+
+
+class Emitter:
+    """False while nobody listens, so that an event need not even be made."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Calls *listener* with every event from now on; the function returned ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def emit(self, event: Event) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed on %s", type(event).__name__)
