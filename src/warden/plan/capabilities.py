@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-NAMES = (
-    "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service "
-    "net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin "
-    "sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override "
-    "mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore"
-).split()
+from warden.kernel.proc import CAPABILITIES
+
+NAMES = [name.removeprefix("CAP_").lower() for name in CAPABILITIES]
 
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 ALL = 2 ** len(NAMES) - 1
