@@ -183,6 +183,12 @@ def test_info_and_memory(client: Client, container: Container) -> None:
     assert [found.handle for found in client.containers()] == ["c"]
 
 
+def test_cpu_shares(container: Container) -> None:
+    assert (container.limit_cpu(), container.limit_cpu(512), container.limit_cpu()) == (1024, 512, 512)
+    with pytest.raises(errors.BadInput, match="shares: -1 is out of range"):
+        container.limit_cpu(-1)
+
+
 @pytest.mark.parametrize("handle", ["caf\u00e9 / x", "\udcff"])
 def test_any_handle(client: Client, handle: str) -> None:
     assert client.create(handle).handle == handle

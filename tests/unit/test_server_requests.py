@@ -124,6 +124,13 @@ async def test_unlimited_memory_is_the_originals_number(peer: Peer) -> None:
     assert (await peer.call(pb.LimitMemoryRequest(handle=b"c"))).limit_in_bytes == 9223372036854771712
 
 
+async def test_shares_are_asked_and_changed(peer: Peer) -> None:
+    await peer.create()
+    assert (await peer.call(pb.LimitCpuRequest(handle=b"c"))).limit_in_shares == 1024
+    assert (await peer.call(pb.LimitCpuRequest(handle=b"c", limit_in_shares=0))).limit_in_shares == 2
+    assert (await peer.call(pb.LimitCpuRequest(handle=b"c"))).limit_in_shares == 2
+
+
 async def test_run_answers_everything_even_when_empty(peer: Peer) -> None:
     await peer.create()
     response = await peer.call(pb.RunRequest(handle=b"c", script=b""))
@@ -171,7 +178,7 @@ async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engin
 
 
 @pytest.mark.parametrize(
-    "name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk", "limit_bandwidth", "limit_cpu"]
+    "name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk", "limit_bandwidth"]
 )
 async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
     kind = {text: number for number, text in codec.NAMES.items()}[name]

@@ -162,6 +162,11 @@ class AsyncContainer:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(await self._pool.call(messages.limit_memory(self.handle, limit)))
 
+    async def limit_cpu(self, shares: int | None = None) -> int:
+        """Sets its share of processor time against other containers, 2 to 262144, if one is given; returns the one in
+        force. 1024 is usual."""
+        return messages.cpu_shares(await self._pool.call(messages.limit_cpu(self.handle, shares)))
+
     async def logs(self, job: int | None = None, *, follow: bool = False) -> AsyncIterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
         kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)

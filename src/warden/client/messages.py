@@ -167,6 +167,12 @@ def limit_memory(handle: str, limit: str | int | None) -> Request:
     )
 
 
+def limit_cpu(handle: str, shares: int | None) -> Request:
+    if shares is not None and not 0 <= shares < 2**64:
+        raise BadInput(f"shares: {shares} is out of range", hint="2 to 262144, the kernel takes the nearest")
+    return request("LimitCpu", handle=handle, limit_in_shares=shares)
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -216,6 +222,10 @@ def memory_limit(message: pb.LimitMemoryResponse) -> int | None:
     """Bytes, None for unlimited."""
     limit = message.limit_in_bytes
     return None if limit >= convert.UNLIMITED_MEMORY else limit
+
+
+def cpu_shares(message: pb.LimitCpuResponse) -> int:
+    return message.limit_in_shares
 
 
 def info(message: pb.InfoResponse, handle: str) -> Info:

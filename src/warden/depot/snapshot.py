@@ -48,6 +48,8 @@ class Snapshot:
         }
         if self.memory_limit is not None:
             resources["limit_memory"] = self.memory_limit
+        if self.spec.limits.cpu_shares is not None:
+            resources["limit_cpu"] = self.spec.limits.cpu_shares
         ours = {
             "version": VERSION,
             "created": self.created,

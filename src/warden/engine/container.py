@@ -8,22 +8,23 @@ import errno
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import spawn
+from warden.engine import limits, spawn
 from warden.engine.build import attachment
 from warden.engine.job import Job
+from warden.engine.pidfd import pid_of, readable
 from warden.engine.site import Site
 from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobSpec, Verdict
-from warden.model.spec import Limits, OomPolicy
+from warden.model.spec import OomPolicy
 from warden.process import channel
 from warden.process.channel import Channel, Record
 
@@ -65,7 +66,7 @@ class Container:
         self._destroying = False
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
-            self._watch_memory()
+            self.watch_memory()
 
     # ---- what it is
 
@@ -178,21 +179,21 @@ class Container:
 
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         """Sets the limit when one is given; answers the one in force as the kernel rounded it, None unlimited."""
-        self.require(State.ACTIVE, State.STOPPED)
-        if limit_bytes is None:
-            return self._group.memory_limit()
+        return await limits.limit_memory(self, limit_bytes)
+
+    async def limit_cpu(self, shares: int | None) -> int:
+        """Sets the shares when they are given; answers those in force as the kernel clamped them."""
+        return await limits.limit_cpu(self, shares)
+
+    @contextlib.asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
         async with self._changing:
-            limits = replace(self._snapshot.spec.limits, memory_bytes=limit_bytes)
-            await self._site.blocking(self._group.set_limits, limits)
-            self._remember(memory_limit=limit_bytes, limits=limits)
-            self._watch_memory()
-            return self._group.memory_limit()
+            self.require(State.ACTIVE, State.STOPPED)
+            yield
 
-    def _remember(self, *, memory_limit: int, limits: Limits) -> None:
-        spec = replace(self._snapshot.spec, limits=limits)
-        self._save(replace(self._snapshot, memory_limit=memory_limit, spec=spec))
-
-    def _save(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot) -> None:
+        """From now on *snapshot* is what it is, on disk too."""
         self._snapshot = snapshot
         self._directory.write_snapshot(snapshot)
 
@@ -219,7 +220,8 @@ class Container:
 
     # ---- out of memory
 
-    def _watch_memory(self) -> None:
+    def watch_memory(self) -> None:
+        """Sees processes killed for memory from now on; twice is fine."""
         if self._watch is None:
             self._watch = self._group.watch_oom()
             asyncio.get_running_loop().add_reader(self._watch.fileno(), self._on_oom)
@@ -260,7 +262,7 @@ class Container:
 
     def _add_event(self, text: str) -> None:
         if text not in self._snapshot.events and not self._gone:
-            self._save(replace(self._snapshot, events=(*self._snapshot.events, text)))
+            self.save(replace(self._snapshot, events=(*self._snapshot.events, text)))
 
     # ---- the end
 
@@ -269,7 +271,7 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         if self.state is State.STOPPED:
             return
-        self._save(self._snapshot.with_state(State.STOPPED))
+        self.save(self._snapshot.with_state(State.STOPPED))
         await self._end_jobs(kill=kill)
 
     async def _end_jobs(self, *, kill: bool) -> None:
@@ -363,7 +365,7 @@ class Container:
             log.error("container %s: its PID 1 is gone", self.handle)
             self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
             with contextlib.suppress(OSError):
-                self._save(self._snapshot.with_state(State.STOPPED))
+                self.save(self._snapshot.with_state(State.STOPPED))
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True
@@ -387,25 +389,3 @@ class Container:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def pid_of(pidfd: int) -> int:
-    """The process behind a pidfd, as this pid namespace numbers it: "Pid:" in its fdinfo (since 5.2)."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Pid:"):
-                return max(int(line.split()[1]), 0)
-    return 0
-
-
-async def readable(fd: int, seconds: float, complaint: str) -> None:
-    """Waits until *fd* can be read (a pidfd: its process has ended); raises EngineFault after *seconds*."""
-    loop = asyncio.get_running_loop()
-    event = asyncio.Event()
-    loop.add_reader(fd, event.set)
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        raise EngineFault(complaint, hint="a process may hang in the kernel; see dmesg") from None
-    finally:
-        loop.remove_reader(fd)

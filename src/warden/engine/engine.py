@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, recovery
+from warden.engine import build, limits, recovery
 from warden.engine.container import Container
 from warden.engine.ids import IdSource
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
@@ -101,6 +101,7 @@ class Engine:
             self._ids.avoid(found.snapshot.container_id)
             self._containers[container.handle] = container
             try:
+                await limits.reapply(container)
                 await recovery.recall_jobs(container)
                 container.catch_up()
             except WardenError as error:

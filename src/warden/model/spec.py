@@ -42,10 +42,11 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Resource limits of a container, in cgroup v2's terms. None means unlimited."""
+    """Resource limits of a container. None means unlimited. *cpu_shares*: v1's cpu.shares, None for the usual 1024."""
 
     memory_bytes: int | None = None
     oom_policy: OomPolicy = OomPolicy.KILL_JOB
+    cpu_shares: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,13 @@ async def limit_memory(
     return pb.LimitMemoryResponse(limit_in_bytes=convert.UNLIMITED_MEMORY if in_force is None else in_force)
 
 
+async def limit_cpu(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitCpuRequest
+) -> pb.LimitCpuResponse:
+    shares = request.limit_in_shares if request.HasField("limit_in_shares") else None
+    return pb.LimitCpuResponse(limit_in_shares=await container.limit_cpu(shares))
+
+
 async def signal(
     _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
 ) -> pb.SignalResponse:
@@ -139,6 +146,7 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Attach": streams.attach,
     "Logs": streams.logs,
     "LimitMemory": limit_memory,
+    "LimitCpu": limit_cpu,
     "Signal": signal,
     "NetIn": _not_built("net_in"),
     "NetOut": _not_built("net_out"),
@@ -146,7 +154,6 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "CopyOut": _not_built("copy_out"),
     "LimitDisk": _not_built("limit_disk"),
     "LimitBandwidth": _not_built("limit_bandwidth"),
-    "LimitCpu": _not_built("limit_cpu"),
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

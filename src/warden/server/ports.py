@@ -73,6 +73,10 @@ class Container(Protocol):
         """Sets the limit when one is given; answers the limit in force as the kernel rounded it, None unlimited."""
         ...
 
+    async def limit_cpu(self, shares: int | None) -> int:
+        """Sets the shares when they are given; answers those in force as the kernel clamped them."""
+        ...
+
 
 class Engine(Protocol):
     async def start(self) -> None:

@@ -144,6 +144,7 @@ class FakeContainer:
         self.spec = spec
         self.state = State.ACTIVE
         self.limit = spec.limits.memory_bytes
+        self.shares = 1024
         self.stops: list[bool] = []
         self.events: list[str] = []
         self._engine = engine
@@ -209,6 +210,11 @@ class FakeContainer:
         if limit_bytes is not None:
             self.limit = limit_bytes // 4096 * 4096
         return self.limit
+
+    async def limit_cpu(self, shares: int | None) -> int:
+        if shares is not None:
+            self.shares = min(max(shares, 2), 262144)
+        return self.shares
 
 
 class FakeEngine:
