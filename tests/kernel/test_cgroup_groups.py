@@ -183,7 +183,7 @@ def test_shares_are_clamped_and_read_back(group: ContainerGroup) -> None:
         assert group.cpu_shares(asked) == got
     group.set_limits(Limits(cpu_shares=512))
     group.set_limits(Limits())
-    assert abs(group.cpu_shares() - 512) <= 8, "setting another limit must not touch the shares"
+    assert abs(group.cpu_shares() - 512) <= 16, "setting another limit must not touch the shares"
 
 
 def test_limit_below_use(group: ContainerGroup, job: JobGroup) -> None:

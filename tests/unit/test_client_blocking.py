@@ -18,7 +18,7 @@ from warden import errors
 from warden.client.blocking import Client, CommandFailed, Container
 from warden.model.info import State
 from warden.model.job import Verdict
-from warden.model.spec import Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, Mount, NetworkMode, OomPolicy
 from warden.protocol import warden_pb2 as pb
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import serving_in_thread
@@ -181,6 +181,11 @@ def test_info_and_memory(client: Client, container: Container) -> None:
     assert (info.handle, info.state, info.memory.limit) == ("c", State.ACTIVE, 64 << 20)
     assert [(item.id, item.running) for item in info.jobs] == [(job.id, True)]
     assert [found.handle for found in client.containers()] == ["c"]
+
+
+def test_bandwidth(container: Container) -> None:
+    assert container.limit_bandwidth("1M", "64K") == Bandwidth(1 << 20, 64 << 10)
+    assert container.info().bandwidth.out_rate == 1 << 20
 
 
 def test_cpu_shares(container: Container) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from warden.depot.snapshot import Snapshot
 from warden.model.info import State
-from warden.model.spec import ContainerSpec, Limits
+from warden.model.spec import Bandwidth, ContainerSpec, Limits
 
 SNAPSHOT = Snapshot(
     container_id="1j0nrro9v3k",
@@ -34,6 +34,11 @@ def test_shares_stand_where_the_original_has_them() -> None:
     assert json.loads(snapshot.to_json())["resources"]["limit_cpu"] == 77
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
     assert "limit_cpu" not in json.loads(SNAPSHOT.to_json())["resources"]
+
+
+def test_bandwidth_is_kept() -> None:
+    snapshot = with_limits(Limits(bandwidth=Bandwidth(5, 6)))
+    assert Snapshot.from_json(snapshot.to_json()) == snapshot
 
 
 def test_a_record_without_the_newer_limits_is_read() -> None:

@@ -23,6 +23,7 @@ from warden.client.result import Result
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
+from warden.model.spec import Bandwidth
 
 SIGKILL = 9
 
@@ -166,6 +167,11 @@ class AsyncContainer:
         """Sets its share of processor time against other containers, 2 to 262144, if one is given; returns the one in
         force. 1024 is usual."""
         return messages.cpu_shares(await self._pool.call(messages.limit_cpu(self.handle, shares)))
+
+    async def limit_bandwidth(self, rate: str | int, burst: str | int) -> Bandwidth:
+        """Limits what it receives and what it sends, each to *rate* bytes a second; after a pause *burst* bytes pass
+        at once. Bytes or "1M". Returns what is in force."""
+        return messages.bandwidth(await self._pool.call(messages.limit_bandwidth(self.handle, rate, burst)))
 
     async def logs(self, job: int | None = None, *, follow: bool = False) -> AsyncIterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""

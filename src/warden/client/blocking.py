@@ -22,6 +22,7 @@ from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
+from warden.model.spec import Bandwidth
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
@@ -146,6 +147,11 @@ class Container:
         """Sets its share of processor time against other containers, 2 to 262144, if one is given; returns the one in
         force. 1024 is usual."""
         return messages.cpu_shares(self._pool.call(messages.limit_cpu(self.handle, shares)))
+
+    def limit_bandwidth(self, rate: str | int, burst: str | int) -> Bandwidth:
+        """Limits what it receives and what it sends, each to *rate* bytes a second; after a pause *burst* bytes pass
+        at once. Bytes or "1M". Returns what is in force."""
+        return messages.bandwidth(self._pool.call(messages.limit_bandwidth(self.handle, rate, burst)))
 
     def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""

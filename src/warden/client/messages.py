@@ -15,7 +15,7 @@ from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_info import response_to_info
@@ -173,6 +173,11 @@ def limit_cpu(handle: str, shares: int | None) -> Request:
     return request("LimitCpu", handle=handle, limit_in_shares=shares)
 
 
+def limit_bandwidth(handle: str, rate: str | int, burst: str | int) -> Request:
+    wanted = Bandwidth(parse_size(rate, field="rate"), parse_size(burst, field="burst"))
+    return request("LimitBandwidth", handle=handle, rate=wanted.rate, burst=wanted.burst)
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -226,6 +231,10 @@ def memory_limit(message: pb.LimitMemoryResponse) -> int | None:
 
 def cpu_shares(message: pb.LimitCpuResponse) -> int:
     return message.limit_in_shares
+
+
+def bandwidth(message: pb.LimitBandwidthResponse) -> Bandwidth:
+    return Bandwidth(message.rate, message.burst)
 
 
 def info(message: pb.InfoResponse, handle: str) -> Info:

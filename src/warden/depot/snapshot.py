@@ -8,7 +8,7 @@ from typing import Any
 
 from warden.errors import EngineFault
 from warden.model.info import State
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 
 VERSION = 1
 
@@ -106,6 +106,18 @@ def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
-    limits = Limits(**{**data["limits"], "oom_policy": OomPolicy(data["limits"]["oom_policy"])})
+    limits = _limits_from_data(data["limits"])
     mounts = tuple(Mount(**mount) for mount in data["mounts"])
     return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts})
+
+
+def _limits_from_data(data: dict[str, Any]) -> Limits:
+    """What an earlier version did not know of is unlimited."""
+    bandwidth = data.get("bandwidth")
+    return Limits(
+        **{
+            **data,
+            "oom_policy": OomPolicy(data["oom_policy"]),
+            "bandwidth": None if bandwidth is None else Bandwidth(**bandwidth),
+        }
+    )

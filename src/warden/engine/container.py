@@ -15,7 +15,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import limits, spawn
+from warden.engine import limits, oom, spawn
 from warden.engine.build import attachment
 from warden.engine.job import Job
 from warden.engine.pidfd import pid_of, readable
@@ -24,19 +24,18 @@ from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobSpec, Verdict
-from warden.model.spec import OomPolicy
+from warden.model.spec import Bandwidth
+from warden.network import shaping
+from warden.network.links import ifb_name
 from warden.process import channel
 from warden.process.channel import Channel, Record
 
 log = logging.getLogger("warden.container")
 
-OUT_OF_MEMORY = "out of memory"
 STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
 #: A killed job is reaped within moments; PID 1 keeps its record until then.
 RELEASE_TRIES_S = (0.001, 0.01, 0.05, 0.2)
-#: v1 tells of an OOM just before it kills: the counts follow within these seconds.
-OOM_LOOKS_S = (0.0, 0.002, 0.01, 0.05, 0.2)
 
 
 class Container:
@@ -185,6 +184,11 @@ class Container:
         """Sets the shares when they are given; answers those in force as the kernel clamped them."""
         return await limits.limit_cpu(self, shares)
 
+    async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
+        """Limits its link in both directions; answers what was asked. Raises BadInput without a link, KernelRefused;
+        then the limit before is in force."""
+        return await limits.limit_bandwidth(self, wanted)
+
     @contextlib.asynccontextmanager
     async def changing(self) -> AsyncIterator[None]:
         """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
@@ -215,6 +219,7 @@ class Container:
             pid=self.pid,
             memory=self._group.memory_use(),
             cpu=self._group.cpu(),
+            bandwidth=await limits.bandwidth(self),
             jobs=tuple(job.info() for job in self._jobs.values()),
         )
 
@@ -235,32 +240,17 @@ class Container:
     def _on_oom(self) -> None:
         if self._watch is not None:
             self._watch.drain()
-            self._site.in_background(asyncio.ensure_future(self._after_oom()))
-
-    async def _after_oom(self) -> None:
-        for delay in OOM_LOOKS_S:
-            await asyncio.sleep(delay)
-            if self._gone or self._group.oom_kills() == 0:
-                continue
-            self._add_event(OUT_OF_MEMORY)
-            if self._snapshot.spec.limits.oom_policy is OomPolicy.STOP:
-                if self.state is State.ACTIVE:
-                    await self.stop()
-                return
-            victims = [job for job in self._jobs.values() if job.result is None and job.group.oom_kills()]
-            for job in victims:
-                await job.kill(Verdict.OUT_OF_MEMORY)
-            if victims:
-                return
+            self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
 
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(self._end_jobs(kill=False)))
         elif self._watch is not None:
-            self._site.in_background(asyncio.ensure_future(self._after_oom()))
+            self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
 
-    def _add_event(self, text: str) -> None:
+    def add_event(self, text: str) -> None:
+        """Each event is told once; one of a container that is gone is dropped."""
         if text not in self._snapshot.events and not self._gone:
             self.save(replace(self._snapshot, events=(*self._snapshot.events, text)))
 
@@ -307,7 +297,7 @@ class Container:
             if self.state is State.DESTROYED:
                 return
             failures: list[Exception] = []
-            for step in (self._end_processes, self._remove_groups, self._remove_directory):
+            for step in (self._remove_ifb, self._end_processes, self._remove_groups, self._remove_directory):
                 try:
                     await step()
                 except (WardenError, OSError) as error:
@@ -317,6 +307,11 @@ class Container:
                 raise failures[0]
             self._snapshot = self._snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
+
+    async def _remove_ifb(self) -> None:
+        """Unlike its link it does not go with the network namespace."""
+        if shaping.have_link(ifb_name(self.id)):
+            await self._site.blocking(shaping.remove_ifb, self.id)
 
     async def _end_processes(self) -> None:
         self._unwatch_memory()

@@ -10,9 +10,12 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from warden.errors import WardenError
-from warden.model.info import State
-from warden.model.spec import Limits
+from warden.engine.build import attachment
+from warden.errors import BadInput, WardenError
+from warden.model.info import BandwidthStat, State
+from warden.model.spec import Bandwidth, Limits
+from warden.network import shaping
+from warden.network.links import Attachment
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -44,12 +47,51 @@ async def limit_cpu(container: Container, shares: int | None) -> int:
     return container.group.cpu_shares(_limits(container).cpu_shares)
 
 
+async def limit_bandwidth(container: Container, wanted: Bandwidth) -> Bandwidth:
+    """See Container.limit_bandwidth."""
+    container.require(State.ACTIVE, State.STOPPED)
+    async with container.changing():
+        link = _link(container)
+        if link is None:
+            hint = 'only the network mode "warden" has a link to limit'
+            raise BadInput(f"limit_bandwidth: container {container.handle} has no link of its own", hint=hint)
+        await container.site.blocking(shaping.limit, link, wanted, _limits(container).bandwidth)
+        _remember(container, replace(_limits(container), bandwidth=wanted))
+        return wanted
+
+
+async def bandwidth(container: Container) -> BandwidthStat:
+    """The limits of its link as the kernel has them; a link that is gone is not limited."""
+    link, known = _link(container), _limits(container).bandwidth
+    if link is None or known is None:
+        return BandwidthStat()
+    return await container.site.blocking(shaping.read, link, known)
+
+
+def _link(container: Container) -> Attachment | None:
+    return attachment(container.snapshot, container.site.settings.mtu)
+
+
 async def reapply(container: Container) -> None:
-    """After a restart: sets what the snapshot says. What cannot be set is logged, the container goes on."""
-    try:
-        await container.site.blocking(container.group.set_limits, _limits(container))
-    except WardenError as error:
-        log.error("container %s: its limits could not be set again: %s", container.handle, error)
+    """After a restart: sets what the snapshot says, and takes away what a crash left of a limit that was never
+    recorded. What cannot be done is logged, the container goes on."""
+    for step in (_reapply_groups, _reapply_bandwidth):
+        try:
+            await container.site.blocking(step, container)
+        except WardenError as error:
+            log.error("container %s: its limits could not be set again: %s", container.handle, error)
+
+
+def _reapply_groups(container: Container) -> None:
+    container.group.set_limits(_limits(container))
+
+
+def _reapply_bandwidth(container: Container) -> None:
+    link, wanted = _link(container), _limits(container).bandwidth
+    if link is not None and wanted is not None:
+        shaping.limit(link, wanted, wanted)
+    elif link is not None and shaping.have_link(link.ifb_name):
+        shaping.lift(link)
 
 
 def _limits(container: Container) -> Limits:

@@ -16,6 +16,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from warden.depot.depot import ContainerDirectory, JobRecord
 from warden.depot.snapshot import Snapshot
@@ -24,6 +25,7 @@ from warden.engine.container import Container
 from warden.engine.job import Job
 from warden.engine.site import Site
 from warden.errors import EngineFault, WardenError
+from warden.network import shaping
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 
@@ -104,10 +106,11 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
         poll.poll(int(ANSWER_S * 1000))
         os.close(pidfd)
     _remove_groups(site, directory.name)
-    try:
-        site.depot.discard(directory)
-    except WardenError as error:
-        log.error("container directory %s: %s", directory.path, error)
+    for step in (partial(shaping.remove_ifb, directory.name), partial(site.depot.discard, directory)):
+        try:
+            step()
+        except WardenError as error:
+            log.error("container directory %s: %s", directory.path, error)
 
 
 def _remove_groups(site: Site, container_id: str) -> None:

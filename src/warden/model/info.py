@@ -42,6 +42,16 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
+class BandwidthStat:
+    """Limits in force, rates in bytes a second, bursts in bytes; None unlimited. *in* is towards the container."""
+
+    in_rate: int | None = None
+    in_burst: int | None = None
+    out_rate: int | None = None
+    out_burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobInfo:
     """One job as `ps` and `info` show it. *command* is a short text for people."""
 
@@ -69,4 +79,5 @@ class Info:
     pid: int = 0
     memory: MemoryUse = field(default_factory=MemoryUse)
     cpu: CpuStat = field(default_factory=CpuStat)
+    bandwidth: BandwidthStat = field(default_factory=BandwidthStat)
     jobs: tuple[JobInfo, ...] = ()

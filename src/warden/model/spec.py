@@ -41,12 +41,28 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """A token bucket: *rate* in bytes a second, *burst* in bytes, which may pass at once after a pause."""
+
+    rate: int
+    burst: int
+
+    def __post_init__(self) -> None:
+        # The kernel's own widths: TCA_TBF_RATE64 and TCA_TBF_BURST of linux/pkt_sched.h.
+        for name, value, limit in (("rate", self.rate, 2**63), ("burst", self.burst, 2**32)):
+            if not 0 < value < limit:
+                raise BadInput(f"bandwidth: {name}: {value} is out of range", hint=f"1 to {limit - 1}")
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """Resource limits of a container. None means unlimited. *cpu_shares*: v1's cpu.shares, None for the usual 1024."""
+    """Resource limits of a container. None means unlimited. *cpu_shares*: v1's cpu.shares, None for the usual 1024.
+    *bandwidth*: for each direction."""
 
     memory_bytes: int | None = None
     oom_policy: OomPolicy = OomPolicy.KILL_JOB
     cpu_shares: int | None = None
+    bandwidth: Bandwidth | None = None
 
 
 @dataclass(frozen=True, slots=True)

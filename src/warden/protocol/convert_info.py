@@ -5,7 +5,9 @@ Owns the translation of statistics and of the list of jobs, as pure functions; t
 
 from __future__ import annotations
 
-from warden.model.info import CpuStat, Info, JobInfo, MemoryUse, State
+from dataclasses import asdict
+
+from warden.model.info import BandwidthStat, CpuStat, Info, JobInfo, MemoryUse, State
 from warden.model.spec import ContainerSpec, Limits, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
@@ -29,10 +31,7 @@ def info_to_response(info: Info) -> pb.InfoResponse:
             **{name: value for name, value in info.memory.stat.items() if name in _MEMORY_FIELDS}
         ),
         bandwidth_stat=pb.InfoResponse.BandwidthStat(
-            in_rate=UNLIMITED_BANDWIDTH,
-            in_burst=UNLIMITED_BANDWIDTH,
-            out_rate=UNLIMITED_BANDWIDTH,
-            out_burst=UNLIMITED_BANDWIDTH,
+            **{name: UNLIMITED_BANDWIDTH if value is None else value for name, value in asdict(info.bandwidth).items()}
         ),
     )
     _fill_extensions(response, info)
@@ -85,8 +84,14 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
             stat={field.name: value for field, value in response.memory_stat.ListFields()},
         ),
         cpu=CpuStat(response.cpu_stat.usage, response.cpu_stat.user, response.cpu_stat.system),
+        bandwidth=_bandwidth(response.bandwidth_stat),
         jobs=tuple(map(_job, response.jobs)),
     )
+
+
+def _bandwidth(stat: pb.InfoResponse.BandwidthStat) -> BandwidthStat:
+    found = {field.name: value for field, value in stat.ListFields()}
+    return BandwidthStat(**{name: value for name, value in found.items() if value != UNLIMITED_BANDWIDTH})
 
 
 def _spec(response: pb.InfoResponse, handle: str, limit: int | None) -> ContainerSpec:

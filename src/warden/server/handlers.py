@@ -15,6 +15,7 @@ from typing import Any
 
 import warden
 from warden.errors import NotBuilt, WardenError
+from warden.model.spec import Bandwidth
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_info import info_to_response
@@ -84,6 +85,13 @@ async def limit_cpu(
     return pb.LimitCpuResponse(limit_in_shares=await container.limit_cpu(shares))
 
 
+async def limit_bandwidth(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitBandwidthRequest
+) -> pb.LimitBandwidthResponse:
+    got = await container.limit_bandwidth(Bandwidth(request.rate, request.burst))
+    return pb.LimitBandwidthResponse(rate=got.rate, burst=got.burst)
+
+
 async def signal(
     _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
 ) -> pb.SignalResponse:
@@ -147,13 +155,13 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Logs": streams.logs,
     "LimitMemory": limit_memory,
     "LimitCpu": limit_cpu,
+    "LimitBandwidth": limit_bandwidth,
     "Signal": signal,
     "NetIn": _not_built("net_in"),
     "NetOut": _not_built("net_out"),
     "CopyIn": _not_built("copy_in"),
     "CopyOut": _not_built("copy_out"),
     "LimitDisk": _not_built("limit_disk"),
-    "LimitBandwidth": _not_built("limit_bandwidth"),
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
-from warden.model.spec import ContainerSpec
+from warden.model.spec import Bandwidth, ContainerSpec
 
 
 class Job(Protocol):
@@ -75,6 +75,10 @@ class Container(Protocol):
 
     async def limit_cpu(self, shares: int | None) -> int:
         """Sets the shares when they are given; answers those in force as the kernel clamped them."""
+        ...
+
+    async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
+        """Limits both directions of its link; answers what was asked."""
         ...
 
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator
 
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
-from warden.model.info import Info, JobInfo, MemoryUse, State
+from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
-from warden.model.spec import ContainerSpec
+from warden.model.spec import Bandwidth, ContainerSpec
 
 
 class FakeJob:
@@ -145,6 +145,7 @@ class FakeContainer:
         self.state = State.ACTIVE
         self.limit = spec.limits.memory_bytes
         self.shares = 1024
+        self.bandwidth = BandwidthStat()
         self.stops: list[bool] = []
         self.events: list[str] = []
         self._engine = engine
@@ -187,6 +188,7 @@ class FakeContainer:
             created=1.0,
             path="/nowhere/" + self.id,
             events=tuple(self.events),
+            bandwidth=self.bandwidth,
             memory=MemoryUse(current=1, limit=self.limit, stat={"rss": 4096}),
             jobs=jobs,
         )
@@ -215,6 +217,10 @@ class FakeContainer:
         if shares is not None:
             self.shares = min(max(shares, 2), 262144)
         return self.shares
+
+    async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
+        self.bandwidth = BandwidthStat(wanted.rate, wanted.burst, wanted.rate, wanted.burst)
+        return wanted
 
 
 class FakeEngine:
