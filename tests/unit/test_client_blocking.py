@@ -18,7 +18,7 @@ from warden import errors
 from warden.client.blocking import Client, CommandFailed, Container
 from warden.model.info import State
 from warden.model.job import Verdict
-from warden.model.spec import Bandwidth, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, DiskLimits, Mount, NetworkMode, OomPolicy
 from warden.protocol import warden_pb2 as pb
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import serving_in_thread
@@ -186,6 +186,12 @@ def test_info_and_memory(client: Client, container: Container) -> None:
 def test_bandwidth(container: Container) -> None:
     assert container.limit_bandwidth("1M", "64K") == Bandwidth(1 << 20, 64 << 10)
     assert container.info().bandwidth.out_rate == 1 << 20
+
+
+def test_disk(container: Container) -> None:
+    assert container.limit_disk() == DiskLimits()
+    assert container.limit_disk(byte_limit="1M", inode=7) == DiskLimits(block_hard=1024, inode_hard=7)
+    assert container.limit_disk(block_soft=5, inode=None) == DiskLimits(5, 1024, 0, 7)
 
 
 def test_cpu_shares(container: Container) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from warden.depot.snapshot import Snapshot
 from warden.model.info import State
-from warden.model.spec import Bandwidth, ContainerSpec, Limits
+from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits
 
 SNAPSHOT = Snapshot(
     container_id="1j0nrro9v3k",
@@ -36,12 +36,14 @@ def test_shares_stand_where_the_original_has_them() -> None:
     assert "limit_cpu" not in json.loads(SNAPSHOT.to_json())["resources"]
 
 
-def test_bandwidth_is_kept() -> None:
-    snapshot = with_limits(Limits(bandwidth=Bandwidth(5, 6)))
+def test_the_newer_limits_are_kept() -> None:
+    limited = with_limits(Limits(bandwidth=Bandwidth(5, 6), disk=DiskLimits(1, 2, 3, 4)))
+    snapshot = replace(limited, layer="/pool/x", project=77)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
 
 
 def test_a_record_without_the_newer_limits_is_read() -> None:
     data = json.loads(SNAPSHOT.to_json())
+    del data["warden"]["layer"], data["warden"]["project"]
     data["warden"]["spec"]["limits"] = {"memory_bytes": 4096, "oom_policy": "kill_job"}
     assert Snapshot.from_json(json.dumps(data)) == SNAPSHOT

@@ -141,6 +141,15 @@ async def test_bandwidth(peer: Peer) -> None:
     assert is_error(refused, "bandwidth: burst: 0 is out of range (1 to 4294967295)", "bad_input")
 
 
+async def test_disk_limits_add_up(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    await peer.call(pb.LimitDiskRequest(handle=b"c", byte=1025))
+    response = await peer.call(pb.LimitDiskRequest(handle=b"c", inode_soft=3))
+    assert (response.block_limit, response.byte_hard, response.inode_soft) == (2, 2048, 3)
+    engine.containers["c"].disk = None
+    assert await peer.call(pb.LimitDiskRequest(handle=b"c")) == pb.LimitDiskResponse()
+
+
 async def test_run_answers_everything_even_when_empty(peer: Peer) -> None:
     await peer.create()
     response = await peer.call(pb.RunRequest(handle=b"c", script=b""))
@@ -187,9 +196,7 @@ async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engin
         await other.close()
 
 
-@pytest.mark.parametrize(
-    "name", ["net_in", "net_out", "copy_in", "copy_out", "limit_disk"]
-)
+@pytest.mark.parametrize("name", ["net_in", "net_out", "copy_in", "copy_out"])
 async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
     kind = {text: number for number, text in codec.NAMES.items()}[name]
     extra: dict[str, Any] = {"src_path": b"/", "dst_path": b"/"} if "copy" in name else {}

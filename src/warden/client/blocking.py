@@ -16,13 +16,13 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from warden.client import messages
-from warden.client.messages import Command, CreateOptions, JobOptions, SpawnOptions
+from warden.client.messages import Command, CreateOptions, DiskFields, JobOptions, SpawnOptions
 from warden.client.result import CommandFailed, Result
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
-from warden.model.spec import Bandwidth
+from warden.model.spec import Bandwidth, DiskLimits
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
@@ -152,6 +152,11 @@ class Container:
         """Limits what it receives and what it sends, each to *rate* bytes a second; after a pause *burst* bytes pass
         at once. Bytes or "1M". Returns what is in force."""
         return messages.bandwidth(self._pool.call(messages.limit_bandwidth(self.handle, rate, burst)))
+
+    def limit_disk(self, **fields: Unpack[DiskFields]) -> DiskLimits | None:
+        """Limits what its own files take; what is not given stays. Returns the limits, None where the daemon is
+        configured not to limit disks. Fields: see DiskFields."""
+        return messages.disk_limits(self._pool.call(messages.limit_disk(self.handle, fields)))
 
     def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""

@@ -15,9 +15,10 @@ from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import Bandwidth, ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
+from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
@@ -67,6 +68,25 @@ class SpawnOptions(JobOptions, total=False):
     tty: bool
     rows: int
     columns: int
+
+
+class DiskFields(TypedDict, total=False):
+    """Keyword arguments of limit_disk, the protocol's fields. *byte…*: bytes or "64M"; *block…*: 1024 bytes each;
+    *inode…*: files and directories. …, …_limit and …_hard are the same limit, …_soft may be passed for a week. 0 is
+    unlimited. Blocks win over bytes."""
+
+    byte_limit: str | int | None
+    byte: str | int | None
+    byte_soft: str | int | None
+    byte_hard: str | int | None
+    block_limit: int | None
+    block: int | None
+    block_soft: int | None
+    block_hard: int | None
+    inode_limit: int | None
+    inode: int | None
+    inode_soft: int | None
+    inode_hard: int | None
 
 
 def socket_path(given: str | None) -> str:
@@ -178,6 +198,11 @@ def limit_bandwidth(handle: str, rate: str | int, burst: str | int) -> Request:
     return request("LimitBandwidth", handle=handle, rate=wanted.rate, burst=wanted.burst)
 
 
+def limit_disk(handle: str, fields: DiskFields) -> Request:
+    sizes = {name: parse_size(value, field=name) for name, value in fields.items() if isinstance(value, (str, int))}
+    return request("LimitDisk", handle=handle, **sizes)
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -235,6 +260,10 @@ def cpu_shares(message: pb.LimitCpuResponse) -> int:
 
 def bandwidth(message: pb.LimitBandwidthResponse) -> Bandwidth:
     return Bandwidth(message.rate, message.burst)
+
+
+def disk_limits(message: pb.LimitDiskResponse) -> DiskLimits | None:
+    return response_to_limits(message)
 
 
 def info(message: pb.InfoResponse, handle: str) -> Info:

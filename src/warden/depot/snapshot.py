@@ -8,7 +8,7 @@ from typing import Any
 
 from warden.errors import EngineFault
 from warden.model.info import State
-from warden.model.spec import Bandwidth, ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
 
 VERSION = 1
 
@@ -16,7 +16,8 @@ VERSION = 1
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
-    *memory_limit*: bytes as last requested."""
+    *memory_limit*: bytes as last requested. *layer*: where its writable files lie, "" in its own directory;
+    *project*: the number that their quota has, 0 none."""
 
     container_id: str
     handle: str
@@ -31,6 +32,8 @@ class Snapshot:
     events: tuple[str, ...] = ()
     memory_limit: int | None = None
     grace_time: float | None = None
+    layer: str = ""
+    project: int = 0
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -56,6 +59,8 @@ class Snapshot:
             "id_base": self.id_base,
             "hostname": self.hostname,
             "shell": self.shell,
+            "layer": self.layer,
+            "project": self.project,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -93,6 +98,8 @@ class Snapshot:
                 events=tuple(data["events"]),
                 memory_limit=resources.get("limit_memory"),
                 grace_time=data["grace_time"],
+                layer=ours.get("layer", ""),
+                project=ours.get("project", 0),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
@@ -113,11 +120,12 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:
     """What an earlier version did not know of is unlimited."""
-    bandwidth = data.get("bandwidth")
+    bandwidth, disk = data.get("bandwidth"), data.get("disk")
     return Limits(
         **{
             **data,
             "oom_policy": OomPolicy(data["oom_policy"]),
             "bandwidth": None if bandwidth is None else Bandwidth(**bandwidth),
+            "disk": None if disk is None else DiskLimits(**disk),
         }
     )

@@ -24,7 +24,7 @@ from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobSpec, Verdict
-from warden.model.spec import Bandwidth
+from warden.model.spec import Bandwidth, DiskChange, DiskLimits
 from warden.network import shaping
 from warden.network.links import ifb_name
 from warden.process import channel
@@ -189,6 +189,11 @@ class Container:
         then the limit before is in force."""
         return await limits.limit_bandwidth(self, wanted)
 
+    async def limit_disk(self, change: DiskChange) -> DiskLimits | None:
+        """Changes what is given; answers what was asked so far, None where disks are not to be limited at all. Raises
+        BadInput where there is no way to limit them."""
+        return await limits.limit_disk(self, change)
+
     @contextlib.asynccontextmanager
     async def changing(self) -> AsyncIterator[None]:
         """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
@@ -220,6 +225,7 @@ class Container:
             memory=self._group.memory_use(),
             cpu=self._group.cpu(),
             bandwidth=await limits.bandwidth(self),
+            disk=await limits.disk_use(self),
             jobs=tuple(job.info() for job in self._jobs.values()),
         )
 
@@ -347,6 +353,8 @@ class Container:
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
+            if self._snapshot.layer:
+                await self._site.blocking(self._site.disk.remove, self._snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 

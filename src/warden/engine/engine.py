@@ -18,7 +18,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import build, limits, recovery
 from warden.engine.container import Container
 from warden.engine.ids import IdSource
-from warden.engine.site import WORKERS, Site, make_pools, system_lang
+from warden.engine.site import WORKERS, Site, make_pools, open_disk, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.settings import EngineSettings
@@ -28,7 +28,7 @@ from warden.plan.container import ID_COUNT
 from warden.plan.seccomp import job_filter
 from warden.process.launch import Binary
 from warden.rootfs.images import ImageStore
-from warden.undo import AsyncUndo
+from warden.undo import AsyncUndo, Undo
 
 log = logging.getLogger("warden.engine")
 
@@ -74,19 +74,25 @@ class Engine:
 
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
-        cgroups = Manager(self.settings.cgroup_parent)
-        cgroups.prepare()
-        return Site(
-            settings=self.settings,
-            depot=depot,
-            images=ImageStore(self.settings.images),
-            cgroups=cgroups,
-            binary=Binary(self.settings.wshd),
-            pools=pools,
-            workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
-            lang=system_lang(),
-            seccomp=job_filter(),
-        )
+        with Undo() as undo:
+            disk = open_disk(self.settings)
+            undo.add("disk", disk.close)
+            cgroups = Manager(self.settings.cgroup_parent)
+            cgroups.prepare()
+            site = Site(
+                settings=self.settings,
+                depot=depot,
+                images=ImageStore(self.settings.images),
+                cgroups=cgroups,
+                binary=Binary(self.settings.wshd),
+                pools=pools,
+                disk=disk,
+                workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
+                lang=system_lang(),
+                seccomp=job_filter(),
+            )
+            undo.release()
+        return site
 
     async def _recover(self) -> None:
         site = self.site
@@ -129,6 +135,7 @@ class Engine:
             container.close()
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
+            await self._site.blocking(self._site.disk.close)
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
         self._site.depot.unlock()
@@ -214,7 +221,7 @@ class Engine:
             memory_limit=spec.limits.memory_bytes,
             grace_time=spec.grace_time,
         )
-        return self._with_ids(draft)
+        return self._with_disk(self._with_ids(draft))
 
     def _with_ids(self, draft: Snapshot) -> Snapshot:
         pools = self.site.pools
@@ -226,6 +233,15 @@ class Engine:
             self._release(draft)
             raise
         return draft
+
+    def _with_disk(self, draft: Snapshot) -> Snapshot:
+        site = self.site
+        if not site.disk.limits:
+            return draft
+        own = site.depot.directory(draft.container_id).path
+        layer = site.disk.place(own)
+        project = self.settings.disk_project_start + draft.uid - site.pools.first_uid
+        return replace(draft, project=project, layer="" if layer == own else layer)
 
     def _release(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()

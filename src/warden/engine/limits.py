@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from warden.engine.build import attachment
 from warden.errors import BadInput, WardenError
-from warden.model.info import BandwidthStat, State
-from warden.model.spec import Bandwidth, Limits
+from warden.model.info import BandwidthStat, DiskStat, State
+from warden.model.spec import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.network import shaping
 from warden.network.links import Attachment
 
@@ -68,6 +68,42 @@ async def bandwidth(container: Container) -> BandwidthStat:
     return await container.site.blocking(shaping.read, link, known)
 
 
+async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | None:
+    """See Container.limit_disk."""
+    container.require(State.ACTIVE, State.STOPPED)
+    if not container.site.settings.disk_quota_enabled:
+        return None
+    async with container.changing():
+        before = _limits(container).disk or DiskLimits()
+        if change == DiskChange() and _project(container):
+            return before
+        wanted = change.applied_to(before)
+        await container.site.blocking(_limit_disk, container, wanted)
+        _remember(container, replace(_limits(container), disk=wanted))
+        return wanted
+
+
+def _limit_disk(container: Container, wanted: DiskLimits) -> None:
+    project = _project(container)
+    if not project and container.site.disk.limits:
+        hint = "create it anew: where a container's files lie is decided when it is made"
+        raise BadInput(f"limit_disk: container {container.handle} was made when disks were not limited", hint=hint)
+    container.site.disk.limit(project, wanted)
+
+
+async def disk_use(container: Container) -> DiskStat | None:
+    """What its files use, None where it is not measured. Raises KernelRefused."""
+    project = _project(container)
+    return await container.site.blocking(container.site.disk.usage, project) if project else None
+
+
+def _project(container: Container) -> int:
+    """The number that its files have in the backend in use, 0 when they are not there."""
+    snapshot, disk = container.snapshot, container.site.disk
+    own = container.directory.path
+    return snapshot.project if disk.limits and disk.place(own) == (snapshot.layer or own) else 0
+
+
 def _link(container: Container) -> Attachment | None:
     return attachment(container.snapshot, container.site.settings.mtu)
 
@@ -75,7 +111,7 @@ def _link(container: Container) -> Attachment | None:
 async def reapply(container: Container) -> None:
     """After a restart: sets what the snapshot says, and takes away what a crash left of a limit that was never
     recorded. What cannot be done is logged, the container goes on."""
-    for step in (_reapply_groups, _reapply_bandwidth):
+    for step in (_reapply_groups, _reapply_bandwidth, _reapply_disk):
         try:
             await container.site.blocking(step, container)
         except WardenError as error:
@@ -92,6 +128,12 @@ def _reapply_bandwidth(container: Container) -> None:
         shaping.limit(link, wanted, wanted)
     elif link is not None and shaping.have_link(link.ifb_name):
         shaping.lift(link)
+
+
+def _reapply_disk(container: Container) -> None:
+    wanted = _limits(container).disk
+    if wanted is not None:
+        _limit_disk(container, wanted)
 
 
 def _limits(container: Container) -> Limits:

@@ -55,6 +55,7 @@ def survey(site: Site) -> list[Found]:
     for container_id in site.cgroups.leftovers():
         if container_id not in known:
             _remove_groups(site, container_id)
+    site.disk.sweep({item.snapshot.layer for item in found})
     return found
 
 
@@ -106,7 +107,10 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
         poll.poll(int(ANSWER_S * 1000))
         os.close(pidfd)
     _remove_groups(site, directory.name)
-    for step in (partial(shaping.remove_ifb, directory.name), partial(site.depot.discard, directory)):
+    steps = [partial(shaping.remove_ifb, directory.name), partial(site.depot.discard, directory)]
+    if (layer := site.disk.place(directory.path)) != directory.path:
+        steps.append(partial(site.disk.remove, layer))
+    for step in steps:
         try:
             step()
         except WardenError as error:

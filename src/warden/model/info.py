@@ -52,6 +52,14 @@ class BandwidthStat:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskStat:
+    """What a container's own files use: in bytes, and in number."""
+
+    bytes_used: int = 0
+    inodes_used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobInfo:
     """One job as `ps` and `info` show it. *command* is a short text for people."""
 
@@ -65,7 +73,7 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone."""
+    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured."""
 
     handle: str
     id: str
@@ -80,4 +88,5 @@ class Info:
     memory: MemoryUse = field(default_factory=MemoryUse)
     cpu: CpuStat = field(default_factory=CpuStat)
     bandwidth: BandwidthStat = field(default_factory=BandwidthStat)
+    disk: DiskStat | None = None
     jobs: tuple[JobInfo, ...] = ()

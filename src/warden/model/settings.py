@@ -31,4 +31,8 @@ class EngineSettings:
     rlimits: Mapping[str, int] = field(default_factory=dict)
     job_output_limit: int = 10 * 1024 * 1024
     user_namespace: bool = True
+    disk_backend: str = "auto"  # auto, project, pool, none
+    disk_pool_size: int | None = None  # bytes; None: four fifths of what is free
+    disk_project_start: int = 0x5744_0000  # the first project number that is ours on its file system
+    disk_quota_enabled: bool = True
     wshd: str | None = None  # None: the one in the package

@@ -18,6 +18,7 @@ from warden.errors import NotBuilt, WardenError
 from warden.model.spec import Bandwidth
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
+from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
 from warden.server import streams
 from warden.server.connection import Connection
@@ -92,6 +93,12 @@ async def limit_bandwidth(
     return pb.LimitBandwidthResponse(rate=got.rate, burst=got.burst)
 
 
+async def limit_disk(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitDiskRequest
+) -> pb.LimitDiskResponse:
+    return limits_to_response(await container.limit_disk(request_to_change(request)))
+
+
 async def signal(
     _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
 ) -> pb.SignalResponse:
@@ -156,12 +163,12 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "LimitMemory": limit_memory,
     "LimitCpu": limit_cpu,
     "LimitBandwidth": limit_bandwidth,
+    "LimitDisk": limit_disk,
     "Signal": signal,
     "NetIn": _not_built("net_in"),
     "NetOut": _not_built("net_out"),
     "CopyIn": _not_built("copy_in"),
     "CopyOut": _not_built("copy_out"),
-    "LimitDisk": _not_built("limit_disk"),
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
-from warden.model.spec import Bandwidth, ContainerSpec
+from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
 
 
 class Job(Protocol):
@@ -79,6 +79,10 @@ class Container(Protocol):
 
     async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
         """Limits both directions of its link; answers what was asked."""
+        ...
+
+    async def limit_disk(self, change: DiskChange) -> DiskLimits | None:
+        """Changes what is given; answers what was asked so far, None where disks are not to be limited at all."""
         ...
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
-from warden.model.spec import Bandwidth, ContainerSpec
+from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
 
 
 class FakeJob:
@@ -146,6 +146,7 @@ class FakeContainer:
         self.limit = spec.limits.memory_bytes
         self.shares = 1024
         self.bandwidth = BandwidthStat()
+        self.disk: DiskLimits | None = DiskLimits()
         self.stops: list[bool] = []
         self.events: list[str] = []
         self._engine = engine
@@ -221,6 +222,11 @@ class FakeContainer:
     async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
         self.bandwidth = BandwidthStat(wanted.rate, wanted.burst, wanted.rate, wanted.burst)
         return wanted
+
+    async def limit_disk(self, change: DiskChange) -> DiskLimits | None:
+        if self.disk is not None:
+            self.disk = change.applied_to(self.disk)
+        return self.disk
 
 
 class FakeEngine:
