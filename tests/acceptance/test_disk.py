@@ -207,14 +207,15 @@ def test_a_depot_without_project_quota_is_named(daemon: PrivateDaemon) -> None:
 
 
 @needs_xfs_quota
-def test_a_depot_with_project_quota_is_used_by_itself() -> None:
+@pytest.mark.parametrize("make", ["mkfs.xfs -q", "mkfs.ext4 -q -O project,quota -E quotatype=prjquota"])
+def test_a_depot_with_project_quota_is_used_by_itself(make: str) -> None:
     private = PrivateDaemon()
     before = leaks.look(private.cgroup_parent, private.root)
     file = f"{private.root}/depot.xfs"
     os.mkdir(private.depot)
     with open(file, "wb") as made:
         made.truncate(400 * MIB)
-    subprocess.run(["mkfs.xfs", "-q", file], check=True)
+    subprocess.run([*make.split(), file], check=True)
     subprocess.run(["mount", "-o", "loop,prjquota", file, private.depot], check=True)
     try:
         with private, client_of(private) as client, client.create() as container, client.create() as other:

@@ -99,7 +99,8 @@ def test_a_sysctl_this_kernel_lacks_is_not_reported() -> None:
 @pytest.mark.parametrize(
     ("mount", "projects"),
     [
-        (b"1 0 8:1 / / rw - ext4 /dev/a rw,prjquota\n", False),
+        (b"1 0 8:1 / / rw - ext4 /dev/a rw,prjquota\n", True),
+        (b"1 0 0:1 / / rw - btrfs /dev/a rw\n", False),
         (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,pquota\n", True),
         (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,prjquota\n", True),
         (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,usrquota\n", False),

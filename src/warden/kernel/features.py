@@ -301,11 +301,13 @@ def disk_limit_findings(
     """Which values of the setting disk.backend work for a depot on the mount *record*."""
     place = f"{record.fstype} at {record.target}" if record else "unknown file system"
     options = set(record.super_options) if record else set()
-    # ext4 has them too, but lets overlay's writes pass: see rootfs/disk.py
-    projects = record is not None and record.fstype == "xfs" and bool(options & {"prjquota", "pquota"})
-    remedy = "" if projects else "put the depot on XFS mounted with prjquota, or use the pool"
+    projects = record is not None and record.fstype in ("xfs", "ext4") and bool(options & {"prjquota", "pquota"})
+    remedy = "mount the depot's xfs or ext4 with prjquota (ext4: tune2fs -O project,quota first), or use the pool"
     yield Finding(
-        "disk limit: project", projects, place if projects else f"{place} enforces no project quota", remedy
+        "disk limit: project",
+        projects,
+        place if projects else f"{place} enforces no project quota",
+        "" if projects else remedy,
     )
     for there, detail, remedy in (
         (exists("/dev/loop-control"), "no /dev/loop-control", "load the kernel module: modprobe loop"),

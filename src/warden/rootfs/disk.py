@@ -22,8 +22,9 @@ from warden.model.spec import DiskLimits
 
 #: Mount options that say that project limits are enforced, not only counted (xfs(5), ext4(5)).
 ENFORCING = frozenset({"prjquota", "pquota"})
+KINDS = ("xfs", "ext4")
 LAYERS = ("upper", "work")
-REMEDY = 'set disk.backend to "pool", or put the depot on an XFS file system that is mounted with prjquota'
+REMEDY = 'set disk.backend to "pool", or put the depot on XFS or ext4 mounted with prjquota'
 
 
 class Disk(Protocol):
@@ -160,10 +161,12 @@ def mount_at(path: str) -> MountRecord | None:
 
 
 def has_project_quota(path: str) -> bool:
-    """Whether layers on the file system of *path* can be limited. Only XFS: ext4 lets a writer with CAP_SYS_RESOURCE
-    pass every limit (dquot.c, ignore_hardlimit), and overlay writes with the rights of who mounted it."""
+    """Whether layers on the file system of *path* can be limited.
+
+    Root too: overlay writes with its mounter's rights but without CAP_SYS_RESOURCE, which passes ext4's limits.
+    """
     record = mount_at(path)
-    if record is None or record.fstype != "xfs" or not ENFORCING & set(record.super_options):
+    if record is None or record.fstype not in KINDS or not ENFORCING & set(record.super_options):
         return False
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -180,6 +183,6 @@ def has_project_quota(path: str) -> bool:
 def open_project_disk(depot: str) -> ProjectDisk:
     """Raises EngineFault when the depot's file system cannot."""
     if not has_project_quota(depot):
-        hint = "mount it as XFS with prjquota, or set disk.backend to pool or none"
+        hint = "mount XFS or ext4 with prjquota there, or set disk.backend to pool or none"
         raise EngineFault(f"disk: the file system of {depot} enforces no project quota", hint=hint)
     return ProjectDisk(depot)

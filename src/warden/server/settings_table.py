@@ -211,7 +211,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("port.pool_start_port", _optional(PORT), None, _LATER),
     Setting("port.pool_size", _optional(COUNT), None, _LATER),
     Setting("disk.backend", _choice("auto", "project", "pool", "none"), _ENGINE.disk_backend,
-            "how disks are limited. project: quotas of the depot's own XFS; pool: an XFS file in the depot, mounted; "
+            "how disks are limited. project: quotas of the depot's own XFS or ext4; pool: an XFS in a file, mounted; "
             "auto: project where the depot has it, else none", "disk_backend"),
     Setting("disk.pool_size", _optional(_integer(300 << 20, 2**50)), None,
             "bytes of a new pool; null: four fifths of what is free, 1 TiB at most", "disk_pool_size"),
