@@ -76,7 +76,7 @@ def test_every_point_is_told_what_happened(book: Book) -> None:
 
 def test_a_create_that_a_hook_refuses_leaves_nothing(book: Book) -> None:
     refusing = book.hook("echo no room >&2; [ $WARDEN_HANDLE != bad ]", on_failure="fail")
-    with serving(after_create=refusing) as (private, client), nothing_new(private, client):
+    with serving(after_create=refusing) as (private, client), nothing_new(private):
         with pytest.raises(HookFailed) as failed:
             client.create("bad")
         assert f"hook after_create {book.path}: exit status 1" in str(failed.value)
