@@ -52,6 +52,7 @@ missing_packages() {
     command -v nft >/dev/null || [ -x /usr/sbin/nft ] || echo nftables
     command -v mount >/dev/null || echo mount
     command -v rsync >/dev/null || echo rsync # tests compare copies with its
+    command -v mkfs.xfs >/dev/null || [ -x /usr/sbin/mkfs.xfs ] || echo xfsprogs
     have_library libseccomp.so.2 || echo libseccomp2
     # The image `busybox` is made from the static program: an ELF file without an interpreter.
     if [ ! -x /bin/busybox ] || grep -aq 'ld-linux\|ld-musl' <(head -c 4096 /bin/busybox); then

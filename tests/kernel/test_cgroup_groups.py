@@ -176,6 +176,16 @@ def test_limit_is_rounded_down_to_a_page(group: ContainerGroup) -> None:
         assert group.memory_limit() == got
 
 
+def test_shares_are_clamped_and_read_back(group: ContainerGroup) -> None:
+    assert group.cpu_shares() == 1024
+    for asked, got in ((512, 512), (1, 2), (0, 2), (10**9, 262144), (1024, 1024)):
+        group.set_limits(Limits(cpu_shares=asked))
+        assert group.cpu_shares(asked) == got
+    group.set_limits(Limits(cpu_shares=512))
+    group.set_limits(Limits())
+    assert abs(group.cpu_shares() - 512) <= 16, "setting another limit must not touch the shares"
+
+
 def test_limit_below_use(group: ContainerGroup, job: JobGroup) -> None:
     """v1 refuses and keeps what was set; v2 takes the limit and kills."""
     group.set_limits(Limits(256 * MIB))

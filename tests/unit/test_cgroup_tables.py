@@ -56,6 +56,30 @@ def test_limits_out_of_range(wanted: int) -> None:
         tables.limits_to_v2(Limits(wanted), have_swap=True)
 
 
+@pytest.mark.parametrize("shares,weight", [(0, 1), (2, 1), (1024, 100), (262144, 10000), (2**63, 10000)])
+def test_shares_and_weight_meet_at_both_ends_and_at_the_default(shares: int, weight: int) -> None:
+    assert tables.shares_to_weight(shares) == weight
+    assert tables.weight_to_shares(weight) == min(max(shares, 2), 262144)
+
+
+@given(st.integers(1, 10000))
+def test_a_weight_survives_the_way_through_shares(weight: int) -> None:
+    there = tables.shares_to_weight(tables.weight_to_shares(weight))
+    # shares are the coarser ones below 1024
+    assert abs(there - weight) <= max(1, weight // 5)
+
+
+@given(st.integers(0, 300_000), st.integers(0, 300_000))
+def test_more_shares_are_never_less_weight(one: int, other: int) -> None:
+    assert (tables.shares_to_weight(min(one, other))) <= tables.shares_to_weight(max(one, other))
+
+
+def test_shares_are_written_only_when_asked_for() -> None:
+    assert tables.limits_to_cpu(Limits(), is_v2=False) == []
+    assert tables.limits_to_cpu(Limits(cpu_shares=7), is_v2=False) == [("cpu", "cpu.shares", "7")]
+    assert tables.limits_to_cpu(Limits(cpu_shares=1024), is_v2=True) == [("cpu", "cpu.weight", "100")]
+
+
 def test_unlimited_in_both_versions() -> None:
     assert tables.parse_limit("max\n") is None
     assert tables.parse_limit("9223372036854771712\n") is None

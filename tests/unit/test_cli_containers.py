@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from cli_fakes import FakeClient, World, some_info
 
 from warden.cli import connect, containers, output
 from warden.cli.main import COMMANDS, main, overview
-from warden.model.info import State
+from warden.model.info import BandwidthStat, DiskStat, State
 from warden.model.job import Chunk
 
 
@@ -65,6 +66,22 @@ def test_info_shows_what_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert "state:     active" in lines
     assert "limit:     64.0 MiB" in lines
     assert "2    exited 0  true" in lines
+
+
+def test_info_shows_limits_where_they_are_set(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["info", "box"])
+    plain = capsys.readouterr().out
+    assert "rate" not in plain and "disk:" not in plain
+    world.info = replace(some_info(), bandwidth=BandwidthStat(2048, 512, 1 << 20, 64), disk=DiskStat(3 << 20, 7))
+    main(["info", "box"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "rate in:   2.0 KiB a second, 512 B at once" in lines
+    assert "rate out:  1.0 MiB a second, 64 B at once" in lines
+    assert "disk:      3.0 MiB in 7 files" in lines
+    main(["info", "--json", "box"])
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["bandwidth"] == {"in_rate": 2048, "in_burst": 512, "out_rate": 1 << 20, "out_burst": 64}
+    assert shown["disk"] == {"bytes_used": 3 << 20, "inodes_used": 7}
 
 
 def test_unknown_handle_is_a_sentence_and_code_3(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def test_signs_columns_and_remedies(findings: list[SimpleNamespace], capsys: pyt
         ("overlay", None, 0),
         ("overlay", False, 1),
         ("pid namespace", False, 1),
-        ("disk limit: btrfs", False, 0),
+        ("disk limit: pool", False, 0),
         ("CAP_SYS_RESOURCE", False, 0),
     ],
 )
@@ -56,6 +56,6 @@ def test_only_what_is_needed_makes_it_fail(
 
 
 def test_what_is_optional_says_so(findings: list[SimpleNamespace], capsys: pytest.CaptureFixture[str]) -> None:
-    findings.append(finding("disk limit: btrfs", False, "no mkfs.btrfs"))
+    findings.append(finding("disk limit: pool", False, "no mkfs.xfs"))
     assert main(["doctor"]) == 0
-    assert "✗ disk limit: btrfs  (optional) no mkfs.btrfs\n" in capsys.readouterr().out
+    assert "✗ disk limit: pool  (optional) no mkfs.xfs\n" in capsys.readouterr().out

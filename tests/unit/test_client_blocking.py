@@ -19,7 +19,7 @@ from warden.client.blocking import Client, CommandFailed, Container
 from warden.model.info import State
 from warden.model.job import Verdict
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, DiskLimits, Mount, NetworkMode, OomPolicy
 from warden.protocol import warden_pb2 as pb
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import serving_in_thread
@@ -198,6 +198,23 @@ def test_info_and_memory(client: Client, container: Container) -> None:
     assert (info.handle, info.state, info.memory.limit) == ("c", State.ACTIVE, 64 << 20)
     assert [(item.id, item.running) for item in info.jobs] == [(job.id, True)]
     assert [found.handle for found in client.containers()] == ["c"]
+
+
+def test_bandwidth(container: Container) -> None:
+    assert container.limit_bandwidth("1M", "64K") == Bandwidth(1 << 20, 64 << 10)
+    assert container.info().bandwidth.out_rate == 1 << 20
+
+
+def test_disk(container: Container) -> None:
+    assert container.limit_disk() == DiskLimits()
+    assert container.limit_disk(byte_limit="1M", inode=7) == DiskLimits(block_hard=1024, inode_hard=7)
+    assert container.limit_disk(block_soft=5, inode=None) == DiskLimits(5, 1024, 0, 7)
+
+
+def test_cpu_shares(container: Container) -> None:
+    assert (container.limit_cpu(), container.limit_cpu(512), container.limit_cpu()) == (1024, 512, 512)
+    with pytest.raises(errors.BadInput, match="shares: -1 is out of range"):
+        container.limit_cpu(-1)
 
 
 @pytest.mark.parametrize("handle", ["caf\u00e9 / x", "\udcff"])

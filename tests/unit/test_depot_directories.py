@@ -12,6 +12,7 @@ from test_depot_snapshot import PLAIN
 from warden.depot.depot import SUBDIRECTORIES, ContainerDirectory, Depot, JobRecord
 from warden.errors import EngineFault, KernelRefused
 from warden.model.info import State
+from warden.rootfs.disk import make_layer
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def box(depot: Depot) -> ContainerDirectory:
 def made(depot: Depot, name: str) -> ContainerDirectory:
     directory = depot.directory(name)
     directory.claim()
-    directory.fill(None)
+    directory.fill()
     return directory
 
 
@@ -45,11 +46,9 @@ def test_a_container_s_directory_has_its_parts(box: ContainerDirectory) -> None:
     assert stat.S_IMODE(os.stat(box / "run").st_mode) == 0o700
 
 
-def test_the_overlay_s_directories_belong_to_the_mapped_root(depot: Depot) -> None:
-    directory = depot.directory("box2")
-    directory.claim()
-    directory.fill(os.getuid())
-    assert os.stat(directory / "upper").st_uid == os.stat(directory / "work").st_gid == os.getuid()
+def test_the_overlay_s_directories_belong_to_the_mapped_root(box: ContainerDirectory) -> None:
+    make_layer(box.path, os.getuid())
+    assert os.stat(box / "upper").st_uid == os.stat(box / "work").st_gid == os.getuid()
 
 
 def test_a_directory_is_claimed_once(box: ContainerDirectory) -> None:
@@ -64,7 +63,7 @@ def test_a_snapshot_is_replaced_as_a_whole(box: ContainerDirectory) -> None:
         box.write_snapshot(PLAIN.with_state(State.STOPPED))
         assert '"active"' in before.read()  # who had it open reads the old one to its end
     assert box.read_snapshot() == PLAIN.with_state(State.STOPPED)
-    assert names(box.path) == {"snapshot.json", "upper", "work", "mnt", "jobs", "run"}
+    assert names(box.path) == {"snapshot.json", "mnt", "jobs", "run"}
 
 
 def test_a_half_written_snapshot_is_none(box: ContainerDirectory) -> None:
@@ -158,7 +157,7 @@ def test_directories_are_those_of_containers(depot: Depot, box: ContainerDirecto
 
 
 def fill(directory: ContainerDirectory) -> None:
-    Path(directory / "upper/deep").mkdir()
+    Path(directory / "upper/deep").mkdir(parents=True)
     Path(directory / "upper/deep/file").write_text("x")
     os.symlink("/", directory / "upper/way-out")
     directory.write_snapshot(PLAIN)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from warden.depot.snapshot import VERSION, Snapshot
 from warden.errors import EngineFault, NotBuilt
 from warden.model.info import State
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
 
 #: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
 NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: 0 not in raw).map(os.fsdecode)
@@ -130,3 +130,27 @@ def test_a_snapshot_that_was_damaged(path: str, value: Any) -> None:
 def test_a_snapshot_of_a_newer_warden() -> None:
     with pytest.raises(NotBuilt, match=f"^snapshot: version {VERSION + 1} is from a newer warden"):
         Snapshot.from_json(changed("warden.version", VERSION + 1))
+
+
+def with_limits(limits: Limits) -> Snapshot:
+    return replace(PLAIN, spec=replace(PLAIN.spec, limits=limits))
+
+
+def test_shares_stand_where_the_original_has_them() -> None:
+    snapshot = with_limits(Limits(cpu_shares=77))
+    assert json.loads(snapshot.to_json())["resources"]["limit_cpu"] == 77
+    assert Snapshot.from_json(snapshot.to_json()) == snapshot
+    assert "limit_cpu" not in json.loads(PLAIN.to_json())["resources"]
+
+
+def test_the_newer_limits_are_kept() -> None:
+    limited = with_limits(Limits(bandwidth=Bandwidth(5, 6), disk=DiskLimits(1, 2, 3, 4)))
+    snapshot = replace(limited, layer="/pool/x", project=77)
+    assert Snapshot.from_json(snapshot.to_json()) == snapshot
+
+
+def test_a_record_without_the_newer_limits_is_read() -> None:
+    data = json.loads(PLAIN.to_json())
+    del data["warden"]["layer"], data["warden"]["project"]
+    data["warden"]["spec"]["limits"] = {"memory_bytes": None, "oom_policy": "kill_job"}
+    assert Snapshot.from_json(json.dumps(data)) == PLAIN

@@ -97,27 +97,42 @@ def test_a_sysctl_this_kernel_lacks_is_not_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mount", "projects", "btrfs"),
+    ("mount", "projects"),
     [
-        (b"1 0 8:1 / / rw - ext4 /dev/a rw,prjquota\n", True, False),
-        (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,pquota\n", True, False),
-        (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,usrquota\n", False, False),
-        (b"1 0 0:1 / / rw - btrfs /dev/a rw\n", False, True),
-        (b"", False, False),
+        (b"1 0 8:1 / / rw - ext4 /dev/a rw,prjquota\n", True),
+        (b"1 0 0:1 / / rw - btrfs /dev/a rw\n", False),
+        (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,pquota\n", True),
+        (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,prjquota\n", True),
+        (b"1 0 8:1 / / rw - xfs /dev/a rw,attr2,usrquota\n", False),
+        (b"", False),
     ],
 )
-def test_disk_limits_follow_the_depots_mount(mount: bytes, projects: bool, btrfs: bool) -> None:
+def test_disk_limits_follow_the_depots_mount(mount: bytes, projects: bool) -> None:
     record = next(iter(parse_mountinfo(mount)), None)
-    found = by_name(features.disk_limit_findings(record, b"nodev\tproc\n\text4\n", lambda program: None))
-    assert found["disk limit: project quota"].ok is projects
-    assert found["disk limit: btrfs"].ok is btrfs
-    assert found["disk limit: loop file"].ok is False
+    found = by_name(features.disk_limit_findings(record, b"", lambda program: None, lambda path: False))
+    assert found["disk limit: project"].ok is projects
+    assert found["disk limit: pool"].ok is False
 
 
-def test_btrfs_in_a_loop_file_needs_kernel_and_program() -> None:
-    for filesystems, program, ok in ((b"\tbtrfs\n", "/m", True), (b"\tbtrfs\n", None, False), (b"", "/m", False)):
-        found = by_name(features.disk_limit_findings(None, filesystems, {"mkfs.btrfs": program}.get))
-        assert found["disk limit: btrfs"].ok is ok
+LOOP, STAT, QUOTA = "/dev/loop-control", "/proc/fs/xfs/stat", "/proc/fs/xfs/xqm"
+
+
+@pytest.mark.parametrize(
+    ("files", "program", "filesystems", "ok", "word"),
+    [
+        ({LOOP, STAT, QUOTA}, "/m", b"\txfs\n", True, "disk.backend"),
+        ({LOOP}, "/m", b"", None, "module"),
+        ({LOOP, STAT}, "/m", b"\txfs\n", False, "no quotas"),
+        ({LOOP, STAT, QUOTA}, None, b"\txfs\n", False, "mkfs.xfs"),
+        ({STAT, QUOTA}, "/m", b"\txfs\n", False, "loop-control"),
+    ],
+)
+def test_what_the_pool_needs(
+    files: set[str], program: str | None, filesystems: bytes, ok: bool | None, word: str
+) -> None:
+    found = by_name(features.disk_limit_findings(None, filesystems, {"mkfs.xfs": program}.get, files.__contains__))
+    assert found["disk limit: pool"].ok is ok
+    assert word in found["disk limit: pool"].detail
 
 
 def test_what_failed_for_want_of_root_is_not_known() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warden import errors
-from warden.model.info import CpuStat, Info, JobInfo, MemoryUse, State
+from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import DEFAULT_RLIMITS, JobResult, JobSpec, Usage, Verdict
 from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
 from warden.protocol import codec, convert
@@ -180,12 +180,14 @@ def test_info_round_trip() -> None:
         pid=7,
         memory=MemoryUse(current=5, peak=9, limit=4096, oom_kills=1, stat={"rss": 0, "cache": 3}),
         cpu=CpuStat(1, 2, 3),
+        bandwidth=BandwidthStat(in_rate=7, in_burst=8),
+        disk=DiskStat(4096, 0),
         jobs=(JobInfo(1, "a", True, 1.5), JobInfo(2, "b", False, 2.5, 0, "exited")),
     )
     response = over_the_wire(info_to_response(info))
     assert response_to_info(response, "h") == info
     assert list(response.job_ids) == [1]
-    assert response.bandwidth_stat.in_rate == 4294967295
+    assert (response.bandwidth_stat.in_rate, response.bandwidth_stat.out_rate) == (7, 4294967295)
 
 
 @pytest.mark.parametrize("cls", errors.ALL, ids=lambda cls: cls.__name__)

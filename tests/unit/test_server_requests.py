@@ -125,6 +125,32 @@ async def test_unlimited_memory_is_the_originals_number(peer: Peer) -> None:
     assert (await peer.call(pb.LimitMemoryRequest(handle=b"c"))).limit_in_bytes == 9223372036854771712
 
 
+async def test_shares_are_asked_and_changed(peer: Peer) -> None:
+    await peer.create()
+    assert (await peer.call(pb.LimitCpuRequest(handle=b"c"))).limit_in_shares == 1024
+    assert (await peer.call(pb.LimitCpuRequest(handle=b"c", limit_in_shares=0))).limit_in_shares == 2
+    assert (await peer.call(pb.LimitCpuRequest(handle=b"c"))).limit_in_shares == 2
+
+
+async def test_bandwidth(peer: Peer) -> None:
+    await peer.create()
+    response = await peer.call(pb.LimitBandwidthRequest(handle=b"c", rate=5, burst=7))
+    assert (response.rate, response.burst) == (5, 7)
+    stat = (await peer.call(pb.InfoRequest(handle=b"c"))).bandwidth_stat
+    assert (stat.in_rate, stat.in_burst, stat.out_rate, stat.out_burst) == (5, 7, 5, 7)
+    refused = await peer.call(pb.LimitBandwidthRequest(handle=b"c", rate=5, burst=0))
+    assert is_error(refused, "bandwidth: burst: 0 is out of range (1 to 4294967295)", "bad_input")
+
+
+async def test_disk_limits_add_up(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    await peer.call(pb.LimitDiskRequest(handle=b"c", byte=1025))
+    response = await peer.call(pb.LimitDiskRequest(handle=b"c", inode_soft=3))
+    assert (response.block_limit, response.byte_hard, response.inode_soft) == (2, 2048, 3)
+    engine.containers["c"].disk = None
+    assert await peer.call(pb.LimitDiskRequest(handle=b"c")) == pb.LimitDiskResponse()
+
+
 async def test_run_answers_everything_even_when_empty(peer: Peer) -> None:
     await peer.create()
     response = await peer.call(pb.RunRequest(handle=b"c", script=b""))
@@ -169,16 +195,6 @@ async def test_every_linker_and_streamer_gets_all(peer: Peer, socket: str, engin
     await until(lambda: engine.jobs[0].forgotten)
     for other in others:
         await other.close()
-
-
-@pytest.mark.parametrize("name", ["limit_disk", "limit_bandwidth", "limit_cpu"])
-async def test_what_is_not_built_says_so_after_the_handle(peer: Peer, name: str) -> None:
-    kind = {text: number for number, text in codec.NAMES.items()}[name]
-    extra: dict[str, Any] = {"rate": 1, "burst": 1} if name == "limit_bandwidth" else {}
-    assert is_error(await peer.call(codec.REQUESTS[kind](handle=b"c", **extra)), "unknown handle", "unknown_handle")
-    await peer.create()
-    response = await peer.call(codec.REQUESTS[kind](handle=b"c", **extra))
-    assert is_error(response, f"{name}: not built into this version yet", "not_built")
 
 
 async def test_copies_reach_the_container_as_they_were_sent(peer: Peer, engine: FakeEngine) -> None:

@@ -133,17 +133,44 @@ class ContainerGroup(_Group):
 
         v1 refuses a limit below what is in use (EBUSY); v2 takes it, reclaims, and kills if it must.
         """
+        writes = [*self._memory_writes(limits), *self._cpu_writes(limits)]
+        with Undo() as undo:
+            for path, value in writes:
+                _change(path, value, undo)
+            undo.release()
+
+    def _memory_writes(self, limits: Limits) -> list[tuple[str, str]]:
         memory = self._at("memory")
         if memory is None:
             if limits.memory_bytes is None:
-                return
-            raise self._no_memory("limit memory")
+                return []
+            raise self._lacking("limit memory", "memory")
         directory, is_v2 = memory
         settings = _settings_v2(directory, limits) if is_v2 else _settings_v1(directory, limits)
-        with Undo() as undo:
-            for setting in settings:
-                _change(f"{directory}/{setting.file}", setting.value, undo)
-            undo.release()
+        return [(f"{directory}/{setting.file}", setting.value) for setting in settings]
+
+    def _cpu_writes(self, limits: Limits) -> list[tuple[str, str]]:
+        cpu = self._at("cpu")
+        if cpu is None:
+            if limits.cpu_shares is None:
+                return []
+            raise self._lacking("limit cpu", "cpu")
+        directory, is_v2 = cpu
+        return [(f"{directory}/{item.file}", item.value) for item in tables.limits_to_cpu(limits, is_v2=is_v2)]
+
+    def cpu_shares(self, asked: int | None = None) -> int:
+        """Shares in force, as the kernel clamped them. v2 keeps a coarser weight: *asked* is the answer while it still
+        translates to that weight. Raises KernelRefused where there is no cpu controller."""
+        cpu = self._at("cpu")
+        if cpu is None:
+            raise self._lacking("read cpu shares", "cpu")
+        directory, is_v2 = cpu
+        if not is_v2:
+            return int(files.read(f"{directory}/cpu.shares"))
+        weight = int(files.read(f"{directory}/cpu.weight"))
+        if asked is not None and tables.shares_to_weight(asked) == weight:
+            return min(max(asked, tables.MIN_SHARES), tables.MAX_SHARES)
+        return tables.weight_to_shares(weight)
 
     def memory_limit(self) -> int | None:
         """Bytes as the kernel rounded them, None unlimited."""
@@ -199,7 +226,7 @@ class ContainerGroup(_Group):
         """Start watching for OOM kills; close it before `remove`, or ignore the last wake-up. Raises KernelRefused."""
         memory = self._at("memory")
         if memory is None:
-            raise self._no_memory("watch memory")
+            raise self._lacking("watch memory", "memory")
         directory, is_v2 = memory
         return (watch_v2 if is_v2 else watch_v1)(directory, self.oom_kills)
 
@@ -213,8 +240,8 @@ class ContainerGroup(_Group):
         numbers = (name.removeprefix("job-") for name in names if name.startswith("job-"))
         return sorted(int(number) for number in numbers if number.isdecimal())
 
-    def _no_memory(self, operation: str) -> KernelRefused:
-        hint = "this machine has no memory controller"
+    def _lacking(self, operation: str, controller: str) -> KernelRefused:
+        hint = f"this machine has no {controller} controller"
         return KernelRefused(operation, self._name, errno.EOPNOTSUPP, hint=hint)
 
     def _count_removed(self, oom_kills: int) -> None:

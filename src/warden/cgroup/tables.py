@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from warden.model.spec import Limits
 #: What v1 answers for "no limit": the largest multiple of a page in a signed 64-bit number.
 V1_UNLIMITED = 9223372036854771712
 USER_HZ = 100
+#: What the kernel clamps cpu.shares to, and what a new group has (sched(7)); v2's cpu.weight is 1..10000, usually 100.
+MIN_SHARES, MAX_SHARES, DEFAULT_SHARES = 2, 262144, 1024
+MIN_WEIGHT, MAX_WEIGHT = 1, 10000
 _SAME_IN_V2 = ("pgfault", "pgmajfault", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
 #: The first thirteen of the protocol's MemoryStat fields; each exists a second time as total_NAME.
 STAT_NAMES = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", *_SAME_IN_V2)
@@ -47,6 +51,33 @@ def limits_to_v2(limits: Limits, *, have_swap: bool) -> list[Setting]:
     memory = Setting("memory", "memory.max", "max" if wanted is None else str(wanted))
     swap = Setting("memory", "memory.swap.max", "max" if wanted is None else "0")
     return [swap, memory] if have_swap else [memory]
+
+
+def shares_to_weight(shares: int) -> int:
+    """cpu.shares 2..262144 as cpu.weight 1..10000; what is outside is clamped, as v1's kernel does.
+
+    weight = ceil(10^((l² + 125 l) / 612 - 7 / 34)) with l = log2(shares): the parabola in the logarithms through the
+    three pairs that mean the same, 2 and 1, 1024 and 100, 262144 and 10000. A straight line through the two ends, as
+    older engines have it, would make 39 of the default 1024, and such a group would lose against untouched ones.
+    """
+    power = math.log2(min(max(shares, MIN_SHARES), MAX_SHARES))
+    # Rounded first: what is a whole number in the formula must not be lifted by an error in the last bit.
+    return min(math.ceil(round(10 ** ((power * power + 125 * power) / 612 - 7 / 34), 6)), MAX_WEIGHT)
+
+
+def weight_to_shares(weight: int) -> int:
+    """The inverse, to the nearest share: the positive root of the parabola."""
+    power = (math.sqrt(125 * 125 + 4 * 612 * (math.log10(min(max(weight, MIN_WEIGHT), MAX_WEIGHT)) + 7 / 34)) - 125) / 2
+    return round(2**power)
+
+
+def limits_to_cpu(limits: Limits, *, is_v2: bool) -> list[Setting]:
+    """The write that sets the shares, none when they were never asked for; the kernel clamps v1's."""
+    if limits.cpu_shares is None:
+        return []
+    if is_v2:
+        return [Setting("cpu", "cpu.weight", str(shares_to_weight(limits.cpu_shares)))]
+    return [Setting("cpu", "cpu.shares", str(limits.cpu_shares))]
 
 
 def _checked(wanted: int | None) -> int | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
 from warden.cli.options import Command
 from warden.errors import WardenError
-from warden.model.info import Info, JobInfo, State
+from warden.model.info import BandwidthStat, Info, JobInfo, State
 from warden.model.size import format_size
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def job_as_json(job: JobInfo) -> dict[str, Any]:
     }
 
 
+def _bandwidth_as_json(bandwidth: BandwidthStat) -> dict[str, int | None] | None:
+    """Bytes and bytes a second, as the container sees in and out; null without a limit."""
+    return None if bandwidth == BandwidthStat() else asdict(bandwidth)
+
+
 def as_json(info: Info) -> dict[str, Any]:
     """A container as `ps --json` and `info --json` show it."""
     memory, cpu = info.memory, info.cpu
@@ -78,6 +84,8 @@ def as_json(info: Info) -> dict[str, Any]:
             "oom_kills": memory.oom_kills,
         },
         "cpu": {"usage_ns": cpu.usage_ns, "user_ticks": cpu.user, "system_ticks": cpu.system},
+        "bandwidth": _bandwidth_as_json(info.bandwidth),
+        "disk": None if info.disk is None else asdict(info.disk),
         "jobs": [job_as_json(job) for job in info.jobs],
     }
 
@@ -111,6 +119,12 @@ def _lines(info: Info) -> Iterable[tuple[str, str]]:
     yield "limit", "-" if memory.limit is None else format_size(memory.limit)
     yield "oom kills", str(memory.oom_kills)
     yield "processor", f"{info.cpu.usage_ns / 1e9:.2f} s"
+    band = info.bandwidth
+    for direction, rate, burst in (("in", band.in_rate, band.in_burst), ("out", band.out_rate, band.out_burst)):
+        if rate is not None:
+            yield f"rate {direction}", f"{format_size(rate)} a second, {format_size(burst or 0)} at once"
+    if info.disk is not None:
+        yield "disk", f"{format_size(info.disk.bytes_used)} in {info.disk.inodes_used} files"
 
 
 def _job_row(job: JobInfo) -> tuple[str, ...]:

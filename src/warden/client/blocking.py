@@ -16,12 +16,13 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from warden.client import messages
-from warden.client.messages import Command, CreateOptions, JobOptions, NetOutOptions, SpawnOptions
+from warden.client.messages import Command, CreateOptions, DiskFields, JobOptions, NetOutOptions, SpawnOptions
 from warden.client.result import CommandFailed, Result
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
+from warden.model.spec import Bandwidth, DiskLimits
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
@@ -164,6 +165,21 @@ class Container:
     def net_out(self, network: str | None = None, **options: Unpack[NetOutOptions]) -> None:
         """Lets the container reach *network*: an address, a CIDR, or "FIRST-LAST". Options: see NetOutOptions."""
         self._pool.call(messages.net_out(self.handle, network, options))
+
+    def limit_cpu(self, shares: int | None = None) -> int:
+        """Sets its share of processor time against other containers, 2 to 262144, if one is given; returns the one in
+        force. 1024 is usual."""
+        return messages.cpu_shares(self._pool.call(messages.limit_cpu(self.handle, shares)))
+
+    def limit_bandwidth(self, rate: str | int, burst: str | int) -> Bandwidth:
+        """Limits what it receives and what it sends, each to *rate* bytes a second; after a pause *burst* bytes pass
+        at once. Bytes or "1M". Returns what is in force."""
+        return messages.bandwidth(self._pool.call(messages.limit_bandwidth(self.handle, rate, burst)))
+
+    def limit_disk(self, **fields: Unpack[DiskFields]) -> DiskLimits | None:
+        """Limits what its own files take; what is not given stays. Returns the limits, None where the daemon is
+        configured not to limit disks. Fields: see DiskFields."""
+        return messages.disk_limits(self._pool.call(messages.limit_disk(self.handle, fields)))
 
     def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
         """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""

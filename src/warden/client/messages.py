@@ -16,9 +16,10 @@ from warden.model.job import Chunk, JobSpec
 from warden.model.net import NetRule, Protocol, check_port
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
+from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
@@ -81,6 +82,25 @@ class NetOutOptions(TypedDict, total=False):
     icmp_type: int | None
     icmp_code: int | None
     log: bool
+
+
+class DiskFields(TypedDict, total=False):
+    """Keyword arguments of limit_disk, the protocol's fields. *byte…*: bytes or "64M"; *block…*: 1024 bytes each;
+    *inode…*: files and directories. …, …_limit and …_hard are the same limit, …_soft may be passed for a week. 0 is
+    unlimited. Blocks win over bytes."""
+
+    byte_limit: str | int | None
+    byte: str | int | None
+    byte_soft: str | int | None
+    byte_hard: str | int | None
+    block_limit: int | None
+    block: int | None
+    block_soft: int | None
+    block_hard: int | None
+    inode_limit: int | None
+    inode: int | None
+    inode_soft: int | None
+    inode_hard: int | None
 
 
 def socket_path(given: str | None) -> str:
@@ -215,6 +235,22 @@ def net_out(handle: str, network: str | None, options: NetOutOptions) -> Request
     return codec.KINDS["NetOut"], convert.rule_to_request(handle, rule)
 
 
+def limit_cpu(handle: str, shares: int | None) -> Request:
+    if shares is not None and not 0 <= shares < 2**64:
+        raise BadInput(f"shares: {shares} is out of range", hint="2 to 262144, the kernel takes the nearest")
+    return request("LimitCpu", handle=handle, limit_in_shares=shares)
+
+
+def limit_bandwidth(handle: str, rate: str | int, burst: str | int) -> Request:
+    wanted = Bandwidth(parse_size(rate, field="rate"), parse_size(burst, field="burst"))
+    return request("LimitBandwidth", handle=handle, rate=wanted.rate, burst=wanted.burst)
+
+
+def limit_disk(handle: str, fields: DiskFields) -> Request:
+    sizes = {name: parse_size(value, field=name) for name, value in fields.items() if isinstance(value, (str, int))}
+    return request("LimitDisk", handle=handle, **sizes)
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -264,6 +300,18 @@ def memory_limit(message: pb.LimitMemoryResponse) -> int | None:
     """Bytes, None for unlimited."""
     limit = message.limit_in_bytes
     return None if limit >= convert.UNLIMITED_MEMORY else limit
+
+
+def cpu_shares(message: pb.LimitCpuResponse) -> int:
+    return message.limit_in_shares
+
+
+def bandwidth(message: pb.LimitBandwidthResponse) -> Bandwidth:
+    return Bandwidth(message.rate, message.burst)
+
+
+def disk_limits(message: pb.LimitDiskResponse) -> DiskLimits | None:
+    return response_to_limits(message)
 
 
 def info(message: pb.InfoResponse, handle: str) -> Info:

@@ -21,8 +21,9 @@ from warden.kernel.paths import remove_tree
 
 TRASH = ".trash"
 LOCK = ".lock"
-#: upper and work are overlay's; mnt holds its mount points, jobs the output of jobs, run the socket of PID 1.
-SUBDIRECTORIES = ("upper", "work", "mnt", "mnt/lower", "mnt/root", "jobs", "run")
+#: mnt holds overlay's mount points, jobs the output of jobs, run the socket of PID 1. What a container writes lies
+#: where rootfs/disk.py says, usually beside them.
+SUBDIRECTORIES = ("mnt", "mnt/lower", "mnt/root", "jobs", "run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,10 @@ class ContainerDirectory:
         """Creates it; raises FileExistsError when it is somebody's already."""
         os.mkdir(self.path, 0o711)
 
-    def fill(self, owner: int | None) -> None:
-        """Creates what lies in it; the overlay's directories belong to *owner*, the mapped root."""
+    def fill(self) -> None:
+        """Creates what lies in it."""
         for name in SUBDIRECTORIES:
             os.mkdir(self / name, 0o755 if name != "run" else 0o700)
-        for name in ("upper", "work"):
-            if owner is not None:
-                os.chown(self / name, owner, owner)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
         """Replaces snapshot.json as a whole."""

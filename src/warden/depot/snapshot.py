@@ -9,7 +9,7 @@ from typing import Any
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
 
 VERSION = 1
 
@@ -18,7 +18,8 @@ VERSION = 1
 class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
-    *net_out*: oldest first."""
+    *net_out*: oldest first. *layer*: where its writable files lie, "" in its own directory; *project*: the number that
+    their quota has, 0 none."""
 
     container_id: str
     handle: str
@@ -36,6 +37,8 @@ class Snapshot:
     ports: tuple[int, ...] = ()
     net_in: tuple[tuple[int, int], ...] = ()
     net_out: tuple[NetRule, ...] = ()
+    layer: str = ""
+    project: int = 0
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -53,12 +56,16 @@ class Snapshot:
         }
         if self.memory_limit is not None:
             resources["limit_memory"] = self.memory_limit
+        if self.spec.limits.cpu_shares is not None:
+            resources["limit_cpu"] = self.spec.limits.cpu_shares
         ours = {
             "version": VERSION,
             "created": self.created,
             "id_base": self.id_base,
             "hostname": self.hostname,
             "shell": self.shell,
+            "layer": self.layer,
+            "project": self.project,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -99,6 +106,8 @@ class Snapshot:
                 ports=tuple(resources["ports"]),
                 net_in=tuple((host, inside) for host, inside in resources["net_in"]),
                 net_out=tuple(map(_rule_from_row, resources["net_out"])),
+                layer=ours.get("layer", ""),
+                project=ours.get("project", 0),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
@@ -121,6 +130,19 @@ def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
-    limits = Limits(**{**data["limits"], "oom_policy": OomPolicy(data["limits"]["oom_policy"])})
+    limits = _limits_from_data(data["limits"])
     mounts = tuple(Mount(**mount) for mount in data["mounts"])
     return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts})
+
+
+def _limits_from_data(data: dict[str, Any]) -> Limits:
+    """What an earlier version did not know of is unlimited."""
+    bandwidth, disk = data.get("bandwidth"), data.get("disk")
+    return Limits(
+        **{
+            **data,
+            "oom_policy": OomPolicy(data["oom_policy"]),
+            "bandwidth": None if bandwidth is None else Bandwidth(**bandwidth),
+            "disk": None if disk is None else DiskLimits(**disk),
+        }
+    )

@@ -41,6 +41,10 @@ class Order:
     group: ContainerGroup
     attachment: links.Attachment | None
 
+    @property
+    def layer(self) -> str:
+        return self.snapshot.layer or self.directory.path
+
 
 def find_image(site: Site, spec: ContainerSpec) -> Image:
     """Raises ImageError or BadInput."""
@@ -76,6 +80,7 @@ def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...]) -> Placem
     return Placement(
         directory=order.directory.path,
         lower=order.image.lower,
+        layer=order.layer,
         hostname=snapshot.hostname,
         id_base=snapshot.id_base,
         binds=image_binds + binds,
@@ -94,7 +99,10 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
         try:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
-            order.directory.fill(base)
+            order.directory.fill()
+            if order.snapshot.layer:
+                undo.add("layer", site.disk.remove, order.layer)
+            site.disk.make(order.layer, order.snapshot.project, base)
             _write_etc(site, order, base or 0)
         except OSError as error:
             raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
@@ -126,7 +134,7 @@ def _write_etc(site: Site, order: Order, base: int) -> None:
         vcap_uid=snapshot.uid,
         shell=order.image.shell,
     )
-    etc.write_upper(order.directory / "upper", files, HOME, base, snapshot.uid)
+    etc.write_upper(f"{order.layer}/upper", files, HOME, base, snapshot.uid)
 
 
 def _launch(site: Site, directory: ContainerDirectory, plan: Plan) -> Launched:

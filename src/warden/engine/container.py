@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, networking, spawn
+from warden.engine import copying, limits, networking, oom, spawn
 from warden.engine.describe import facts_of, info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -28,27 +28,27 @@ from warden.engine.events import (
     OutOfMemory,
 )
 from warden.engine.job import Job
+from warden.engine.pidfd import pid_of, readable
 from warden.engine.site import Site
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobResult, JobSpec, Verdict
 from warden.model.net import NetRule
-from warden.model.spec import Limits, OomPolicy
+from warden.model.spec import Bandwidth, DiskChange, DiskLimits
+from warden.network import shaping
+from warden.network.links import ifb_name
 from warden.process import channel
 from warden.process.channel import Channel, Record
 
 log = logging.getLogger("warden.container")
 
-OUT_OF_MEMORY = "out of memory"
 TOO_MUCH_OUTPUT = "command exceeded maximum output"
 STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
 MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
 #: A killed job is reaped within moments; PID 1 keeps its record until then.
 RELEASE_TRIES_S = (0.001, 0.01, 0.05, 0.2)
-#: v1 tells of an OOM just before it kills: the counts follow within these seconds.
-OOM_LOOKS_S = (0.0, 0.002, 0.01, 0.05, 0.2)
 
 
 class Container:
@@ -81,7 +81,7 @@ class Container:
         self._losses = 0
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
-            self._watch_memory()
+            self.watch_memory()
 
     # ---- what it is
 
@@ -214,7 +214,7 @@ class Container:
         """A job was judged."""
         if result.verdict is Verdict.OUTPUT_LIMIT:
             with contextlib.suppress(OSError):
-                self._add_event(TOO_MUCH_OUTPUT)
+                self.add_event(TOO_MUCH_OUTPUT)
         self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
 
     def disown(self, job: Job) -> None:
@@ -238,15 +238,28 @@ class Container:
 
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         """Sets the limit when one is given; answers the one in force as the kernel rounded it, None unlimited."""
-        self.require(State.ACTIVE, State.STOPPED)
-        if limit_bytes is None:
-            return self._group.memory_limit()
+        return await limits.limit_memory(self, limit_bytes)
+
+    async def limit_cpu(self, shares: int | None) -> int:
+        """Sets the shares when they are given; answers those in force as the kernel clamped them."""
+        return await limits.limit_cpu(self, shares)
+
+    async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
+        """Limits its link in both directions; answers what was asked. Raises BadInput without a link, KernelRefused;
+        then the limit before is in force."""
+        return await limits.limit_bandwidth(self, wanted)
+
+    async def limit_disk(self, change: DiskChange) -> DiskLimits | None:
+        """Changes what is given; answers what was asked so far, None where disks are not to be limited at all. Raises
+        BadInput where there is no way to limit them."""
+        return await limits.limit_disk(self, change)
+
+    @contextlib.asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
         async with self._changing:
-            limits = replace(self._snapshot.spec.limits, memory_bytes=limit_bytes)
-            await self._site.blocking(self._group.set_limits, limits)
-            self._remember(memory_limit=limit_bytes, limits=limits)
-            self._watch_memory()
-            return self._group.memory_limit()
+            self.require(State.ACTIVE, State.STOPPED)
+            yield
 
     # ---- network
 
@@ -275,22 +288,20 @@ class Container:
         self._directory.write_snapshot(after)
         self._snapshot = after
 
-    def _remember(self, *, memory_limit: int, limits: Limits) -> None:
-        spec = replace(self._snapshot.spec, limits=limits)
-        self._save(replace(self._snapshot, memory_limit=memory_limit, spec=spec))
-
-    def _save(self, snapshot: Snapshot) -> None:
+    def save(self, snapshot: Snapshot) -> None:
+        """From now on *snapshot* is what it is, on disk too."""
         self._snapshot = snapshot
         self._directory.write_snapshot(snapshot)
 
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""
         self.require(State.ACTIVE, State.STOPPED)
-        return info_of(self)
+        return await info_of(self)
 
     # ---- out of memory
 
-    def _watch_memory(self) -> None:
+    def watch_memory(self) -> None:
+        """Sees processes killed for memory from now on; twice is fine."""
         if self._watch is None:
             self._watch = self._group.watch_oom()
             asyncio.get_running_loop().add_reader(self._watch.fileno(), self._on_oom)
@@ -304,44 +315,29 @@ class Container:
     def _on_oom(self) -> None:
         if self._watch is not None:
             self._watch.drain()
-            self._site.in_background(asyncio.ensure_future(self._after_oom()))
+            self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
 
-    async def _after_oom(self) -> None:
-        for delay in OOM_LOOKS_S:
-            await asyncio.sleep(delay)
-            if self._gone or self._group.oom_kills() == 0:
-                continue
-            self._tell_out_of_memory()
-            if self._snapshot.spec.limits.oom_policy is OomPolicy.STOP:
-                if self.state is State.ACTIVE:
-                    self._save(self._snapshot.with_state(State.STOPPED))
-                    await self._end_stopped(kill=False)
-                return
-            victims = [job for job in self._jobs.values() if job.result is None and job.group.oom_kills()]
-            for job in victims:
-                await job.kill(Verdict.OUT_OF_MEMORY)
-            if victims:
-                return
-
-    def _tell_out_of_memory(self) -> None:
+    def tell_out_of_memory(self) -> None:
+        """Records and tells that it wanted memory, once for each time that the kernel killed."""
         kills = self._group.oom_kills()
         if kills > self._ooms:
             self._ooms = kills
-            self._add_event(OUT_OF_MEMORY)
+            self.add_event(oom.OUT_OF_MEMORY)
             self._tell(OutOfMemory)
 
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
-        if OUT_OF_MEMORY in self._snapshot.events:
+        if oom.OUT_OF_MEMORY in self._snapshot.events:
             self._ooms = self._group.oom_kills()
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(self._end_jobs(kill=False)))
         elif self._watch is not None:
-            self._site.in_background(asyncio.ensure_future(self._after_oom()))
+            self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
 
-    def _add_event(self, text: str) -> None:
+    def add_event(self, text: str) -> None:
+        """Each event is told once; one of a container that is gone is dropped."""
         if text not in self._snapshot.events and not self._gone:
-            self._save(replace(self._snapshot, events=(*self._snapshot.events, text)))
+            self.save(replace(self._snapshot, events=(*self._snapshot.events, text)))
 
     # ---- the end
 
@@ -354,10 +350,11 @@ class Container:
                 await self._site.hooks.run("before_stop", facts_of(self))
             if self.state is not State.ACTIVE or self._destroying:
                 return
-            self._save(self._snapshot.with_state(State.STOPPED))
-        await self._end_stopped(kill=kill)
+            self.save(self._snapshot.with_state(State.STOPPED))
+        await self.end_stopped(kill=kill)
 
-    async def _end_stopped(self, *, kill: bool) -> None:
+    async def end_stopped(self, *, kill: bool) -> None:
+        """Ends what runs in a container that was just recorded as stopped."""
         await self._end_jobs(kill=kill)
         self._tell(ContainerStopped)
 
@@ -395,7 +392,7 @@ class Container:
             if self.state is State.DESTROYED:
                 return
             failures: list[Exception] = []
-            for step in (self._end_processes, self._leave_kernel, self._remove_directory):
+            for step in (self._remove_ifb, self._end_processes, self._leave_kernel, self._remove_directory):
                 try:
                     await step()
                 except (WardenError, OSError) as error:
@@ -407,6 +404,11 @@ class Container:
             self._on_gone(self)
             self._tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
+
+    async def _remove_ifb(self) -> None:
+        """Unlike its link it does not go with the network namespace."""
+        if shaping.have_link(ifb_name(self.id)):
+            await self._site.blocking(shaping.remove_ifb, self.id)
 
     async def _end_processes(self) -> None:
         self._unwatch_memory()
@@ -445,6 +447,8 @@ class Container:
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
+            if self._snapshot.layer:
+                await self._site.blocking(self._site.disk.remove, self._snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 
@@ -481,7 +485,7 @@ class Container:
         log.error("container %s: its PID 1 is gone", self.handle)
         self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
         with contextlib.suppress(OSError):
-            self._save(self._snapshot.with_state(State.STOPPED))
+            self.save(self._snapshot.with_state(State.STOPPED))
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True
@@ -505,25 +509,3 @@ class Container:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def pid_of(pidfd: int) -> int:
-    """The process behind a pidfd, as this pid namespace numbers it: "Pid:" in its fdinfo (since 5.2)."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("Pid:"):
-                return max(int(line.split()[1]), 0)
-    return 0
-
-
-async def readable(fd: int, seconds: float, complaint: str) -> None:
-    """Waits until *fd* can be read (a pidfd: its process has ended); raises EngineFault after *seconds*."""
-    loop = asyncio.get_running_loop()
-    event = asyncio.Event()
-    loop.add_reader(fd, event.set)
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        raise EngineFault(complaint, hint="a process may hang in the kernel; see dmesg") from None
-    finally:
-        loop.remove_reader(fd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from warden.engine import limits
 from warden.engine.events import ContainerFacts
 from warden.engine.networking import attachment
 from warden.model.info import Info
@@ -18,7 +19,7 @@ def _addresses(container: Container) -> tuple[str, str]:
     return ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
 
 
-def info_of(container: Container) -> Info:
+async def info_of(container: Container) -> Info:
     """State, addresses, statistics and jobs at this moment; raises KernelRefused when the cgroups are gone."""
     snapshot, group = container.snapshot, container.group
     host_ip, container_ip = _addresses(container)
@@ -35,6 +36,8 @@ def info_of(container: Container) -> Info:
         pid=container.pid,
         memory=group.memory_use(),
         cpu=group.cpu(),
+        bandwidth=await limits.bandwidth(container),
+        disk=await limits.disk_use(container),
         jobs=tuple(job.info() for job in container.jobs()),
     )
 

@@ -16,14 +16,14 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, networking, recovery
+from warden.engine import build, limits, networking, recovery
 from warden.engine.container import Container
 from warden.engine.describe import facts_of
 from warden.engine.events import ContainerCreated, Emitter, Event
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.logtag import Syslog
-from warden.engine.site import WORKERS, Site, make_pools, system_lang
+from warden.engine.site import WORKERS, Site, make_pools, open_disk, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.settings import EngineSettings
@@ -35,7 +35,7 @@ from warden.plan.container import ID_COUNT
 from warden.plan.seccomp import job_filter
 from warden.process.launch import Binary
 from warden.rootfs.images import ImageStore
-from warden.undo import AsyncUndo
+from warden.undo import AsyncUndo, Undo
 
 log = logging.getLogger("warden.engine")
 
@@ -84,23 +84,29 @@ class Engine:
 
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
-        cgroups = Manager(self.settings.cgroup_parent)
-        cgroups.prepare()
-        return Site(
-            settings=self.settings,
-            depot=depot,
-            images=ImageStore(self.settings.images),
-            cgroups=cgroups,
-            firewall=open_firewall(networking.policy(self.settings)),
-            binary=Binary(self.settings.wshd),
-            pools=pools,
-            workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
-            lang=system_lang(),
-            seccomp=job_filter(),
-            syslog=Syslog(self.settings.syslog_socket),
-            hooks=Hooks(self.settings.hooks),
-            events=self.events,
-        )
+        with Undo() as undo:
+            disk = open_disk(self.settings)
+            undo.add("disk", disk.close)
+            cgroups = Manager(self.settings.cgroup_parent)
+            cgroups.prepare()
+            site = Site(
+                settings=self.settings,
+                depot=depot,
+                images=ImageStore(self.settings.images),
+                cgroups=cgroups,
+                firewall=open_firewall(networking.policy(self.settings)),
+                binary=Binary(self.settings.wshd),
+                pools=pools,
+                disk=disk,
+                workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
+                lang=system_lang(),
+                seccomp=job_filter(),
+                syslog=Syslog(self.settings.syslog_socket),
+                hooks=Hooks(self.settings.hooks),
+                events=self.events,
+            )
+            undo.release()
+        return site
 
     async def _recover(self) -> None:
         site = self.site
@@ -120,6 +126,7 @@ class Engine:
             self._ids.avoid(found.snapshot.container_id)
             self._containers[container.handle] = container
             try:
+                await limits.reapply(container)
                 await recovery.recall_jobs(container)
                 container.catch_up()
             except WardenError as error:
@@ -150,6 +157,7 @@ class Engine:
             container.close()
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
+            await self._site.blocking(self._site.disk.close)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
@@ -253,7 +261,7 @@ class Engine:
             memory_limit=spec.limits.memory_bytes,
             grace_time=spec.grace_time,
         )
-        return self._with_ids(draft)
+        return self._with_disk(self._with_ids(draft))
 
     def _with_ids(self, draft: Snapshot) -> Snapshot:
         pools = self.site.pools
@@ -265,6 +273,15 @@ class Engine:
             self._release(draft)
             raise
         return draft
+
+    def _with_disk(self, draft: Snapshot) -> Snapshot:
+        site = self.site
+        if not site.disk.limits:
+            return draft
+        own = site.depot.directory(draft.container_id).path
+        layer = site.disk.place(own)
+        project = self.settings.disk_project_start + draft.uid - site.pools.first_uid
+        return replace(draft, project=project, layer="" if layer == own else layer)
 
     def _release(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()

@@ -16,6 +16,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from warden.depot.depot import ContainerDirectory, JobRecord
 from warden.depot.snapshot import Snapshot
@@ -24,6 +25,7 @@ from warden.engine.container import Container
 from warden.engine.job import Job
 from warden.engine.site import Site
 from warden.errors import EngineFault, NotBuilt, WardenError
+from warden.network import shaping
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 from warden.process.launch import receive
@@ -54,6 +56,7 @@ def survey(site: Site) -> list[Found]:
     for container_id in site.cgroups.leftovers():
         if container_id not in known:
             _remove_groups(site, container_id)
+    site.disk.sweep({item.snapshot.layer for item in found})
     return found
 
 
@@ -107,11 +110,18 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
         poll.poll(int(ANSWER_S * 1000))
         os.close(pidfd)
     _remove_groups(site, directory.name)
-    try:
-        site.firewall.drop(directory.name)
-        site.depot.discard(directory)
-    except WardenError as error:
-        log.error("container directory %s: %s", directory.path, error)
+    steps = [
+        partial(shaping.remove_ifb, directory.name),
+        partial(site.firewall.drop, directory.name),
+        partial(site.depot.discard, directory),
+    ]
+    if (layer := site.disk.place(directory.path)) != directory.path:
+        steps.append(partial(site.disk.remove, layer))
+    for step in steps:
+        try:
+            step()
+        except WardenError as error:
+            log.error("container directory %s: %s", directory.path, error)
 
 
 def _remove_groups(site: Site, container_id: str) -> None:

@@ -89,7 +89,7 @@ def probe(depot: str = DEFAULT_DEPOT) -> list[Finding]:
         *cgroup_findings(records, _read("/proc/cgroups"), _read),
         *capability_findings(parse_capabilities(_read("/proc/self/status"))),
         *library_findings(),
-        *disk_limit_findings(record, _read("/proc/filesystems"), shutil.which),
+        *disk_limit_findings(record, _read("/proc/filesystems"), _which, os.path.exists),
         disk_space_finding(place),
     ]
 
@@ -123,6 +123,11 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def _which(program: str) -> str | None:
+    """Also where root's programs are."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def _sysctl(name: str) -> str:
@@ -291,27 +296,35 @@ def library_findings() -> Iterator[Finding]:
 
 
 def disk_limit_findings(
-    record: MountRecord | None, filesystems: bytes, which: Callable[[str], str | None]
+    record: MountRecord | None, filesystems: bytes, which: Callable[[str], str | None], exists: Callable[[str], bool]
 ) -> Iterator[Finding]:
-    """Which ways to limit a container's disk there are, for a depot on the mount *record*."""
-    options = set(record.super_options) if record else set()
-    projects = bool(options & {"prjquota", "pquota"})
+    """Which values of the setting disk.backend work for a depot on the mount *record*."""
     place = f"{record.fstype} at {record.target}" if record else "unknown file system"
+    options = set(record.super_options) if record else set()
+    projects = record is not None and record.fstype in ("xfs", "ext4") and bool(options & {"prjquota", "pquota"})
+    remedy = "mount the depot's xfs or ext4 with prjquota (ext4: tune2fs -O project,quota first), or use the pool"
     yield Finding(
-        "disk limit: project quota",
+        "disk limit: project",
         projects,
-        place if projects else f"{place} has no project quota",
-        "" if projects else "mount the depot's xfs or ext4 with prjquota (ext4: tune2fs -O project,quota first)",
+        place if projects else f"{place} enforces no project quota",
+        "" if projects else remedy,
     )
-    on_btrfs = record is not None and record.fstype == "btrfs"
-    can_btrfs = b"btrfs" in filesystems.split() and which("mkfs.btrfs") is not None
-    detail = place if on_btrfs else "in a loop file" if can_btrfs else "no kernel support or no mkfs.btrfs"
-    yield Finding(
-        "disk limit: btrfs", on_btrfs or can_btrfs, detail, "" if on_btrfs or can_btrfs else "install btrfs-progs"
-    )
-    loop = os.path.exists("/dev/loop-control") and which("mkfs.ext4") is not None
-    remedy = "" if loop else "load the kernel module loop and install e2fsprogs"
-    yield Finding("disk limit: loop file", loop, "" if loop else "no /dev/loop-control or no mkfs.ext4", remedy)
+    for there, detail, remedy in (
+        (exists("/dev/loop-control"), "no /dev/loop-control", "load the kernel module: modprobe loop"),
+        (which("mkfs.xfs") is not None, "no mkfs.xfs", "install xfsprogs"),
+        # Its files in /proc are there once the module is loaded, the second only with CONFIG_XFS_QUOTA.
+        (
+            not exists("/proc/fs/xfs/stat") or exists("/proc/fs/xfs/xqm"),
+            "the kernel's XFS has no quotas",
+            "use a kernel with CONFIG_XFS_QUOTA",
+        ),
+    ):
+        if not there:
+            yield Finding("disk limit: pool", False, detail, remedy)
+            return
+    known = b"xfs" in filesystems.split()
+    detail = "set disk.backend to pool to use it" if known else "XFS is not loaded: could be a module"
+    yield Finding("disk limit: pool", True if known else None, detail, "" if known else "modprobe xfs")
 
 
 def disk_space_finding(place: str) -> Finding:

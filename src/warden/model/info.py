@@ -42,6 +42,24 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True)
+class BandwidthStat:
+    """Limits in force, rates in bytes a second, bursts in bytes; None unlimited. *in* is towards the container."""
+
+    in_rate: int | None = None
+    in_burst: int | None = None
+    out_rate: int | None = None
+    out_burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStat:
+    """What a container's own files use: in bytes, and in number."""
+
+    bytes_used: int = 0
+    inodes_used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobInfo:
     """One job as `ps` and `info` show it. *command* is a short text for people."""
 
@@ -55,7 +73,7 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone."""
+    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured."""
 
     handle: str
     id: str
@@ -69,4 +87,6 @@ class Info:
     pid: int = 0
     memory: MemoryUse = field(default_factory=MemoryUse)
     cpu: CpuStat = field(default_factory=CpuStat)
+    bandwidth: BandwidthStat = field(default_factory=BandwidthStat)
+    disk: DiskStat | None = None
     jobs: tuple[JobInfo, ...] = ()

@@ -65,4 +65,8 @@ class EngineSettings:
     user_namespace: bool = True
     hooks: Mapping[str, tuple[Hook, ...]] = field(default_factory=dict)  # by HOOK_POINTS
     syslog_socket: str | None = None  # where jobs' lines with a log_tag go; None: /dev/log
+    disk_backend: str = "auto"  # auto, project, pool, none
+    disk_pool_size: int | None = None  # bytes; None: four fifths of what is free
+    disk_project_start: int = 0x5744_0000  # the first project number that is ours on its file system
+    disk_quota_enabled: bool = True
     wshd: str | None = None  # None: the one in the package

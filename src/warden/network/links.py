@@ -15,6 +15,11 @@ def host_link(container_id: str) -> str:
     return f"w-{container_id}-0"
 
 
+def ifb_name(container_id: str) -> str:
+    """The device that shapes what a container sends; it exists only under a bandwidth limit."""
+    return f"w-{container_id}-2"
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Messages for one `netlink` step, and how a shell would write them."""
@@ -51,6 +56,14 @@ class Attachment:
     def host_index(self) -> int:
         # The kernel numbers links from 1 up; ours lie where it never comes, and follow the id, which is unique.
         return 0x1000_0000 | (int(self.container_id, 32) & 0x0FFF_FFFF)
+
+    @property
+    def ifb_name(self) -> str:
+        return ifb_name(self.container_id)
+
+    @property
+    def ifb_index(self) -> int:
+        return self.host_index ^ 0x3000_0000
 
     def host_batch(self) -> Batch:
         """Run in the host's namespace, between clone and release."""

@@ -1,7 +1,7 @@
 """rtnetlink messages as bytes, for links, addresses and routes: rtnetlink(7), linux/if_link.h.
 
-Pure: builds batches, sends nothing. Owns only what one container needs at its start; every message asks for an
-acknowledgement, and its number in the batch is its sequence number. Interface indices are chosen by us, which the
+Pure: builds batches, sends nothing. Traffic control is tc.py's. Every message asks for an acknowledgement, and its
+number in the batch is its sequence number. Interface indices are chosen by us, which the
 kernel allows in RTM_NEWLINK (since 3.7), so that a whole batch can be written before any of it exists.
 """
 
@@ -12,8 +12,9 @@ import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface
 
-RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO = 0x1, 0x4, 0x8
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFF_UP = 1
 IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 3, 4, 18, 26, 28
 IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING = 1, 1
@@ -69,6 +70,18 @@ def add_veth(name: str, index: int, peer: str, peer_index: int, *, netns_fd: int
     info = attribute(IFLA_LINKINFO | NESTED, text(IFLA_INFO_KIND, "veth") + data)
     body = ifinfo(index=index) + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu) + info
     return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def add_ifb(name: str, index: int, *, mtu: int) -> Message:
+    """ip link add NAME type ifb, and up at once."""
+    info = attribute(IFLA_LINKINFO | NESTED, text(IFLA_INFO_KIND, "ifb"))
+    body = ifinfo(index=index, flags=IFF_UP, change=IFF_UP) + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu) + info
+    return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def delete_link(index: int) -> Message:
+    """ip link delete."""
+    return RTM_DELLINK, 0, ifinfo(index=index)
 
 
 def set_up(index: int, *, forwarding: bool = False) -> Message:

@@ -74,7 +74,8 @@ class Batch:
 class Placement:
     """Where one container goes: everything the machine decided, beside what its user asked.
 
-    *directory*: the container's own (mnt/lower, mnt/root, upper, work lie in it). *lower*: the image. *id_base*: the
+    *directory*: the container's own (mnt/lower, mnt/root lie in it); *layer*: where upper and work lie, None in the
+    same. *lower*: the image. *id_base*: the
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
     """
 
@@ -87,6 +88,7 @@ class Placement:
     into: str | None = None
     host_network: Batch | None = None
     container_network: Batch | None = None
+    layer: str | None = None
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
@@ -144,8 +146,8 @@ def _root_file_system(place: Placement) -> Iterator[Step]:
         f"{name}={overlay_option(path)}"
         for name, path in (
             ("lowerdir", lower),
-            ("upperdir", f"{place.directory}/upper"),
-            ("workdir", f"{place.directory}/work"),
+            ("upperdir", f"{place.layer or place.directory}/upper"),
+            ("workdir", f"{place.layer or place.directory}/work"),
         )
     )
     target = f"{place.directory}/mnt/root"

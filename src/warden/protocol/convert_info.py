@@ -5,7 +5,9 @@ Owns the translation of statistics and of the list of jobs, as pure functions; t
 
 from __future__ import annotations
 
-from warden.model.info import CpuStat, Info, JobInfo, MemoryUse, State
+from dataclasses import asdict
+
+from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
 from warden.model.spec import ContainerSpec, Limits, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
@@ -29,12 +31,11 @@ def info_to_response(info: Info) -> pb.InfoResponse:
             **{name: value for name, value in info.memory.stat.items() if name in _MEMORY_FIELDS}
         ),
         bandwidth_stat=pb.InfoResponse.BandwidthStat(
-            in_rate=UNLIMITED_BANDWIDTH,
-            in_burst=UNLIMITED_BANDWIDTH,
-            out_rate=UNLIMITED_BANDWIDTH,
-            out_burst=UNLIMITED_BANDWIDTH,
+            **{name: UNLIMITED_BANDWIDTH if value is None else value for name, value in asdict(info.bandwidth).items()}
         ),
     )
+    if info.disk is not None:
+        response.disk_stat.bytes_used, response.disk_stat.inodes_used = info.disk.bytes_used, info.disk.inodes_used
     _fill_extensions(response, info)
     return response
 
@@ -85,8 +86,19 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
             stat={field.name: value for field, value in response.memory_stat.ListFields()},
         ),
         cpu=CpuStat(response.cpu_stat.usage, response.cpu_stat.user, response.cpu_stat.system),
+        bandwidth=_bandwidth(response.bandwidth_stat),
+        disk=_disk(response.disk_stat) if response.HasField("disk_stat") else None,
         jobs=tuple(map(_job, response.jobs)),
     )
+
+
+def _bandwidth(stat: pb.InfoResponse.BandwidthStat) -> BandwidthStat:
+    found = {field.name: value for field, value in stat.ListFields()}
+    return BandwidthStat(**{name: value for name, value in found.items() if value != UNLIMITED_BANDWIDTH})
+
+
+def _disk(stat: pb.InfoResponse.DiskStat) -> DiskStat:
+    return DiskStat(stat.bytes_used, stat.inodes_used)
 
 
 def _spec(response: pb.InfoResponse, handle: str, limit: int | None) -> ContainerSpec:

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import warden
-from warden.errors import NotBuilt, WardenError
+from warden.errors import WardenError
+from warden.model.spec import Bandwidth
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
+from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
 from warden.server import streams
 from warden.server.connection import Connection
@@ -111,6 +113,26 @@ async def net_out(
     return pb.NetOutResponse()
 
 
+async def limit_cpu(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitCpuRequest
+) -> pb.LimitCpuResponse:
+    shares = request.limit_in_shares if request.HasField("limit_in_shares") else None
+    return pb.LimitCpuResponse(limit_in_shares=await container.limit_cpu(shares))
+
+
+async def limit_bandwidth(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitBandwidthRequest
+) -> pb.LimitBandwidthResponse:
+    got = await container.limit_bandwidth(Bandwidth(request.rate, request.burst))
+    return pb.LimitBandwidthResponse(rate=got.rate, burst=got.burst)
+
+
+async def limit_disk(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitDiskRequest
+) -> pb.LimitDiskResponse:
+    return limits_to_response(await container.limit_disk(request_to_change(request)))
+
+
 async def signal(
     _context: Context, _connection: Connection, container: Container, request: pb.SignalRequest
 ) -> pb.SignalResponse:
@@ -134,13 +156,6 @@ async def version(_context: Context, _connection: Connection, _request: pb.Versi
     return pb.VersionResponse(
         version=convert.raw(warden.__version__), protocol=PROTOCOL_VERSION, pid=os.getpid()
     )
-
-
-def _not_built(name: str) -> ContainerHandler:
-    async def refuse(_context: Context, _connection: Connection, _container: Container, _request: Any) -> None:
-        raise NotBuilt(f"{name}: not built into this version yet")
-
-    return refuse
 
 
 def _on_container(handler: ContainerHandler) -> Handler:
@@ -173,14 +188,14 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Attach": streams.attach,
     "Logs": streams.logs,
     "LimitMemory": limit_memory,
+    "LimitCpu": limit_cpu,
+    "LimitBandwidth": limit_bandwidth,
+    "LimitDisk": limit_disk,
     "Signal": signal,
     "NetIn": net_in,
     "NetOut": net_out,
     "CopyIn": copy_in,
     "CopyOut": copy_out,
-    "LimitDisk": _not_built("limit_disk"),
-    "LimitBandwidth": _not_built("limit_bandwidth"),
-    "LimitCpu": _not_built("limit_cpu"),
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

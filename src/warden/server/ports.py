@@ -8,7 +8,7 @@ from typing import Protocol
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
 from warden.model.net import NetRule
-from warden.model.spec import ContainerSpec
+from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
 
 
 class Job(Protocol):
@@ -87,6 +87,18 @@ class Container(Protocol):
         ...
 
     async def net_out(self, rule: NetRule) -> None: ...
+
+    async def limit_cpu(self, shares: int | None) -> int:
+        """Sets the shares when they are given; answers those in force as the kernel clamped them."""
+        ...
+
+    async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
+        """Limits both directions of its link; answers what was asked."""
+        ...
+
+    async def limit_disk(self, change: DiskChange) -> DiskLimits | None:
+        """Changes what is given; answers what was asked so far, None where disks are not to be limited at all."""
+        ...
 
 
 class Engine(Protocol):

@@ -13,10 +13,10 @@ import time
 from collections.abc import AsyncIterator
 
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
-from warden.model.info import Info, JobInfo, MemoryUse, State
+from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
 from warden.model.net import NetRule
-from warden.model.spec import ContainerSpec
+from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
 
 
 class FakeJob:
@@ -145,6 +145,9 @@ class FakeContainer:
         self.spec = spec
         self.state = State.ACTIVE
         self.limit = spec.limits.memory_bytes
+        self.shares = 1024
+        self.bandwidth = BandwidthStat()
+        self.disk: DiskLimits | None = DiskLimits()
         self.stops: list[bool] = []
         self.events: list[str] = []
         self.copies: list[tuple[str, ...]] = []
@@ -190,6 +193,7 @@ class FakeContainer:
             created=1.0,
             path="/nowhere/" + self.id,
             events=tuple(self.events),
+            bandwidth=self.bandwidth,
             memory=MemoryUse(current=1, limit=self.limit, stat={"rss": 4096}),
             jobs=jobs,
         )
@@ -228,6 +232,20 @@ class FakeContainer:
 
     async def net_out(self, rule: NetRule) -> None:
         self.net_out_rules.append(rule)
+
+    async def limit_cpu(self, shares: int | None) -> int:
+        if shares is not None:
+            self.shares = min(max(shares, 2), 262144)
+        return self.shares
+
+    async def limit_bandwidth(self, wanted: Bandwidth) -> Bandwidth:
+        self.bandwidth = BandwidthStat(wanted.rate, wanted.burst, wanted.rate, wanted.burst)
+        return wanted
+
+    async def limit_disk(self, change: DiskChange) -> DiskLimits | None:
+        if self.disk is not None:
+            self.disk = change.applied_to(self.disk)
+        return self.disk
 
 
 class FakeEngine:

@@ -1,0 +1,36 @@
+"""What an engine does when the kernel killed for memory: find the victims, and follow the container's policy."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from warden.model.info import State
+from warden.model.job import Verdict
+from warden.model.spec import OomPolicy
+
+if TYPE_CHECKING:
+    from warden.engine.container import Container
+
+OUT_OF_MEMORY = "out of memory"
+#: v1 tells of an OOM just before it kills: the counts follow within these seconds.
+LOOKS_S = (0.0, 0.002, 0.01, 0.05, 0.2)
+
+
+async def after_oom(container: Container) -> None:
+    """Adds the event; stops the container, or ends the jobs that lost a process, as its policy says."""
+    for delay in LOOKS_S:
+        await asyncio.sleep(delay)
+        if not container.pid or container.group.oom_kills() == 0:
+            continue
+        container.tell_out_of_memory()
+        if container.snapshot.spec.limits.oom_policy is OomPolicy.STOP:
+            if container.state is State.ACTIVE:
+                container.save(container.snapshot.with_state(State.STOPPED))
+                await container.end_stopped(kill=False)
+            return
+        victims = [job for job in container.jobs() if job.result is None and job.group.oom_kills()]
+        for job in victims:
+            await job.kill(Verdict.OUT_OF_MEMORY)
+        if victims:
+            return

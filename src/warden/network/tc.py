@@ -1,0 +1,134 @@
+"""Traffic control messages as bytes, and what the kernel answers: tc(8), linux/pkt_sched.h, linux/pkt_cls.h. Pure."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from warden.model.spec import Bandwidth
+from warden.network.netlink import (
+    NESTED,
+    NLM_F_CREATE,
+    NLM_F_ECHO,
+    NLM_F_REPLACE,
+    Message,
+    attribute,
+    number,
+    text,
+)
+
+RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC, RTM_NEWTFILTER = 36, 37, 38, 44
+TC_H_ROOT, TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
+INGRESS_HANDLE, TBF_HANDLE = 0xFFFF0000, 0x10000
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_TBF_PARMS, TCA_TBF_RATE64, TCA_TBF_BURST = 1, 4, 6
+TCA_U32_SEL, TCA_U32_ACT, TC_U32_TERMINAL = 5, 7, 1
+TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS = 1, 2, 2
+TCA_EGRESS_REDIR, TC_ACT_STOLEN = 1, 4
+ETH_P_ALL = 3
+LINKLAYER_ETHERNET = 1
+
+#: How long a packet may wait in a bucket's queue before later ones are dropped (spec/warden.md §5).
+LATENCY_S = 0.025
+#: The one filter of an ingress qdisc, where tc(8) would put its first.
+_FILTER_HANDLE, _FILTER_PRIORITY = 0x80000800, 1
+
+_TCMSG = struct.Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
+_RATE = struct.Struct("=BBHhHI")  # struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate
+_TBF = struct.Struct(f"={_RATE.size}s{_RATE.size}sIII")  # struct tc_tbf_qopt: rate, peakrate, limit, buffer, mtu
+_SELECTOR = struct.Struct("=BBBxHHhhI")  # struct tc_u32_sel
+_KEY = struct.Struct("=IIii")  # struct tc_u32_key
+_MIRRED = struct.Struct("=IIiiiiI")  # struct tc_mirred
+_U32 = 2**32 - 1
+_TICK_SHIFT = 6  # PSCHED_SHIFT: the kernel tells a burst as the time it takes, in 64 ns
+
+
+def _tcmsg(index: int, handle: int, parent: int, info: int = 0) -> bytes:
+    return _TCMSG.pack(socket.AF_UNSPEC, index, handle, parent, info)
+
+
+def replace_tbf(index: int, limit: Bandwidth) -> Message:
+    """tc qdisc replace dev INDEX root handle 1: tbf rate RATE burst BURST latency 25ms.
+
+    With the handle of the qdisc that is there the kernel changes that one in place, under its lock, and a refused
+    change leaves it as it was (tc_modify_qdisc, tbf_change).
+    """
+    spec = _RATE.pack(0, LINKLAYER_ETHERNET, 0, 0, 0, min(limit.rate, _U32))
+    waiting = min(int(limit.rate * LATENCY_S) + limit.burst, _U32)
+    options = attribute(TCA_TBF_PARMS, _TBF.pack(spec, bytes(_RATE.size), waiting, 0, 0))
+    options += number(TCA_TBF_BURST, limit.burst)  # since 3.14; exact, where `buffer` is rounded to ticks
+    if limit.rate > _U32:
+        options += attribute(TCA_TBF_RATE64, struct.pack("=Q", limit.rate))
+    body = _tcmsg(index, TBF_HANDLE, TC_H_ROOT) + text(TCA_KIND, "tbf") + attribute(TCA_OPTIONS, options)
+    return RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body
+
+
+def replace_ingress(index: int) -> Message:
+    """tc qdisc add dev INDEX ingress; one that is there stays."""
+    body = _tcmsg(index, INGRESS_HANDLE, TC_H_INGRESS) + text(TCA_KIND, "ingress")
+    return RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, body
+
+
+def redirect_all(index: int, target: int) -> Message:
+    """tc filter replace dev INDEX ingress protocol all u32 match u32 0 0 action mirred egress redirect dev TARGET."""
+    parms = _MIRRED.pack(0, 0, TC_ACT_STOLEN, 0, 0, TCA_EGRESS_REDIR, target)
+    action = text(TCA_ACT_KIND, "mirred")
+    action += attribute(TCA_ACT_OPTIONS | NESTED, attribute(TCA_MIRRED_PARMS, parms))
+    selector = _SELECTOR.pack(TC_U32_TERMINAL, 0, 1, 0, 0, 0, 0, 0) + _KEY.pack(0, 0, 0, 0)
+    options = attribute(TCA_U32_SEL, selector) + attribute(TCA_U32_ACT | NESTED, attribute(1 | NESTED, action))
+    info = _FILTER_PRIORITY << 16 | socket.htons(ETH_P_ALL)
+    head = _tcmsg(index, _FILTER_HANDLE, INGRESS_HANDLE, info)
+    body = head + text(TCA_KIND, "u32") + attribute(TCA_OPTIONS | NESTED, options)
+    return RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, body
+
+
+def delete_root(index: int) -> Message:
+    """tc qdisc delete dev INDEX root."""
+    return RTM_DELQDISC, 0, _tcmsg(index, 0, TC_H_ROOT)
+
+
+def delete_ingress(index: int) -> Message:
+    """tc qdisc delete dev INDEX ingress; its filters go with it."""
+    return RTM_DELQDISC, 0, _tcmsg(index, INGRESS_HANDLE, TC_H_INGRESS)
+
+
+def get_root(index: int) -> Message:
+    """tc qdisc show dev INDEX root. The answer comes to the asker only with NLM_F_ECHO (qdisc_notify)."""
+    return RTM_GETQDISC, NLM_F_ECHO, _tcmsg(index, 0, TC_H_ROOT)
+
+
+def parse_tbf(reply: bytes, known: Bandwidth | None) -> Bandwidth | None:
+    """The bucket in the body of an RTM_NEWQDISC, None for another discipline.
+
+    The kernel tells the burst as a time in 32 bits, so that a large one cannot be told from a small one: *known* is the
+    answer where it comes to the same time at the same rate.
+    """
+    attributes = _attributes(reply[_TCMSG.size :])
+    if attributes.get(TCA_KIND, b"").rstrip(b"\0") != b"tbf":
+        return None
+    options = _attributes(attributes[TCA_OPTIONS])
+    spec, _, _, ticks, _ = _TBF.unpack_from(options[TCA_TBF_PARMS])
+    rate = _RATE.unpack(spec)[5]
+    if TCA_TBF_RATE64 in options:
+        rate = struct.unpack("=Q", options[TCA_TBF_RATE64])[0]
+    if known is not None and known.rate == rate and _same_time(known, ticks):
+        return known
+    return Bandwidth(rate, max(1, min(_U32, round((ticks << _TICK_SHIFT) * rate / 1e9))))
+
+
+def _same_time(known: Bandwidth, ticks: int) -> bool:
+    expected = known.burst * 1_000_000_000 // known.rate >> _TICK_SHIFT
+    # The kernel multiplies by a rounded inverse of the rate.
+    slack = 2 + (expected >> 28)
+    return (expected - ticks + slack) & _U32 <= 2 * slack
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        if length < 4:
+            break
+        found[kind & ~NESTED] = data[4:length]
+        data = data[(length + 3) & ~3 :]
+    return found
