@@ -440,15 +440,16 @@ class Container:
         for job in self._jobs.values():
             job.close()
         hidden = self._site.depot.hide(self._directory)
-        if hidden is not None:
-            # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
+        # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
+        if hidden is not None and self._snapshot.layer:
             self._site.in_background(asyncio.ensure_future(self._clear(hidden)))
+        elif hidden is not None:
+            self._site.janitor.add_tree(hidden)
 
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
-            if self._snapshot.layer:
-                await self._site.blocking(self._site.disk.remove, self._snapshot.layer)
+            await self._site.blocking(self._site.disk.remove, self._snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 

@@ -151,6 +151,7 @@ class Engine:
             return
         await self._idle.wait()
         await self._site.transfers.end()
+        await self._site.janitor.clean()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
         for container in self._containers.values():

@@ -101,16 +101,12 @@ class Job:
         if not self._forgotten:
             self._forgotten = True
             self._owner.disown(self)
-            if self._settled:  # else `_tidy` does it
+            if self._settled:  # else the janitor does it
                 self._owner.site.in_background(asyncio.ensure_future(self._drop_files()))
 
     async def _drop_files(self) -> None:
-        await self._all_tagged()
+        await self.flush()
         await self._owner.site.blocking(self._owner.directory.drop_job, self.id)
-
-    async def _all_tagged(self) -> None:
-        if self._tag is not None:
-            await self._tag.flush()
 
     async def write_stdin(self, data: bytes) -> None:
         """Waits while the job does not read; raises BadInput when it has no stdin to write to."""
@@ -313,21 +309,29 @@ class Job:
             return JobUse(0.0, 0.0)
 
     def _release(self) -> None:
-        """Nothing is left to read: its cgroup may go, and PID 1 may forget it once the result is on disk."""
-        self._owner.site.in_background(asyncio.ensure_future(self._tidy()))
+        """Nothing is left to read: its cgroup may go, and PID 1 may forget it once the result is on disk. What the
+        engine itself did to it PID 1 does not know, so that is put on disk at once."""
+        self._owner.site.janitor.add_job(self, at_once=self._cause is not None)
 
-    async def _tidy(self) -> None:
-        await asyncio.sleep(0)  # whoever waited for the end collects it now, and then no record is needed
-        await self._all_tagged()  # they are read from its files
-        wanted = not self._forgotten
-        await self._owner.site.blocking(self._settle, wanted)
+    async def flush(self) -> None:
+        """Lines for syslog are read from its files."""
+        if self._tag is not None:
+            await self._tag.flush()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody may still collect it."""
+        return not self._forgotten
+
+    async def settled(self, wanted: bool) -> None:
+        """Its record is on disk, or, not *wanted*, its files are gone: PID 1 may forget it."""
         self._settled = True
         if wanted and self._forgotten:
             await self._drop_files()
         with contextlib.suppress(WardenError):  # a container that is gone has nothing to be told
             await self._owner.connection().request(channel.RELEASE, self.id)
 
-    def _settle(self, wanted: bool) -> None:
+    def settle(self, wanted: bool) -> None:
         """Blocking: puts the result on disk, or, not *wanted* any more, takes the job's files away."""
         assert self._result is not None
         try:
@@ -335,6 +339,8 @@ class Job:
                 self._owner.directory.end_job(self.id, jobfiles.result_to_data(self._result))
             else:
                 self._owner.directory.drop_job(self.id)
+        except FileNotFoundError:
+            pass  # its container was destroyed meanwhile
         except OSError as error:
             log.error("job %d: its result is kept in memory only: %s", self.id, error)
         try:

@@ -15,6 +15,7 @@ from warden.depot.depot import Depot
 from warden.engine import networking
 from warden.engine.events import Emitter
 from warden.engine.hooks import Hooks
+from warden.engine.janitor import Janitor
 from warden.engine.logtag import Syslog
 from warden.engine.transfers import Transfers
 from warden.errors import PoolExhausted
@@ -85,6 +86,10 @@ class Site:
     events: Emitter = field(default_factory=Emitter)
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
+    janitor: Janitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.janitor = Janitor(self.blocking, self.in_background)
 
     async def blocking(self, function: Callable[..., T], *args: object) -> T:
         """Runs *function* in a worker thread."""

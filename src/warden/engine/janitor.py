@@ -1,0 +1,96 @@
+"""What need not be done while somebody waits: putting results on disk, removing cgroups and files, in batches.
+
+PID 1 keeps the status of a job until it was here, so a crash before that loses nothing. Batches, because the work of one
+job would run beside the next one's start and slow it: on two cores the same work done together costs a third of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from warden.errors import WardenError
+from warden.kernel.paths import remove_tree
+
+log = logging.getLogger("warden.janitor")
+
+PAUSE_S = 0.03
+
+
+class Ended(Protocol):
+    """A job whose end was told and whose pipes were read."""
+
+    async def flush(self) -> None:
+        """Whatever still reads its files has read them."""
+        ...
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody may still collect it."""
+        ...
+
+    def settle(self, wanted: bool) -> None:
+        """Blocking: its record and its cgroup."""
+        ...
+
+    async def settled(self, wanted: bool) -> None: ...
+
+
+class Janitor:
+    """One engine's. *run* carries a blocking call into a worker thread, *keep* holds a task until it is done."""
+
+    def __init__(
+        self, run: Callable[..., Awaitable[None]], keep: Callable[[asyncio.Task[None]], None]
+    ) -> None:
+        self._run = run
+        self._keep = keep
+        self._jobs: list[Ended] = []
+        self._trees: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add_job(self, job: Ended, *, at_once: bool = False) -> None:
+        self._jobs.append(job)
+        self._begin(0.0 if at_once else PAUSE_S)
+
+    def add_tree(self, path: str) -> None:
+        """A directory that is out of sight already."""
+        self._trees.append(path)
+        self._begin(PAUSE_S)
+
+    def _begin(self, pause: float) -> None:
+        if self._timer is not None and pause == 0.0:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(pause, self._start)
+
+    def _start(self) -> None:
+        self._timer = None
+        self._keep(asyncio.ensure_future(self.clean()))
+
+    async def clean(self) -> None:
+        """Does all that waits now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        jobs, self._jobs = self._jobs, []
+        trees, self._trees = self._trees, []
+        if not jobs and not trees:
+            return
+        for job in jobs:
+            await job.flush()
+        wanted = [job.wanted for job in jobs]
+        await self._run(_settle_all, jobs, wanted, trees)
+        await asyncio.gather(*(job.settled(want) for job, want in zip(jobs, wanted, strict=True)))
+
+
+def _settle_all(jobs: list[Ended], wanted: list[bool], trees: list[str]) -> None:
+    for job, want in zip(jobs, wanted, strict=True):
+        job.settle(want)
+    for path in trees:
+        try:
+            remove_tree(path)
+        except WardenError as error:
+            log.error("%s: removed at the next start: %s", path, error)
