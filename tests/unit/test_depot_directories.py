@@ -199,3 +199,11 @@ def test_the_trash_is_emptied_and_is_never_a_container(depot: Depot, box: Contai
 def test_others_may_pass_through_but_not_look(depot: Depot) -> None:
     assert stat.S_IMODE(os.stat(depot.path).st_mode) == 0o711
     assert stat.S_IMODE(os.stat(f"{depot.path}/.trash").st_mode) == 0o700
+
+
+def test_a_snapshot_that_cannot_be_written_names_it_and_the_old_one_stays(box: ContainerDirectory) -> None:
+    box.write_snapshot(PLAIN)
+    os.mkdir(box / "snapshot.json.new")  # stands for a disk that refuses
+    with pytest.raises(KernelRefused, match=r"^write .*/snapshot\.json: Is a directory"):
+        box.write_snapshot(PLAIN.with_state(State.STOPPED))
+    assert box.read_snapshot() == PLAIN

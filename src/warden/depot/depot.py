@@ -58,8 +58,11 @@ class ContainerDirectory:
             os.mkdir(self / name, 0o755 if name != "run" else 0o700)
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Replaces snapshot.json as a whole."""
-        _replace_file(self / "snapshot.json", snapshot.to_json())
+        """Replaces snapshot.json as a whole; raises KernelRefused, and the old one stays."""
+        try:
+            _replace_file(self / "snapshot.json", snapshot.to_json())
+        except OSError as error:
+            raise KernelRefused("write", self / "snapshot.json", error.errno or 0) from error
 
     def read_snapshot(self) -> Snapshot | None:
         """None when there is none: the container was never finished, or is being destroyed."""

@@ -213,8 +213,7 @@ class Container:
     def job_ended(self, job: Job, result: JobResult) -> None:
         """A job was judged."""
         if result.verdict is Verdict.OUTPUT_LIMIT:
-            with contextlib.suppress(OSError):
-                self.add_event(TOO_MUCH_OUTPUT)
+            self.add_event(TOO_MUCH_OUTPUT)
         self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
 
     def disown(self, job: Job) -> None:
@@ -283,7 +282,7 @@ class Container:
     def remember(
         self, *, net_in: tuple[tuple[int, int], ...], net_out: tuple[NetRule, ...], ports: tuple[int, ...]
     ) -> None:
-        """Records what networking has done; raises OSError, and then the old record holds."""
+        """Records what networking has done; raises KernelRefused, and then the old record holds."""
         after = replace(self._snapshot, net_in=net_in, net_out=net_out, ports=ports)
         self._directory.write_snapshot(after)
         self._snapshot = after
@@ -291,7 +290,10 @@ class Container:
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
         self._snapshot = snapshot
-        self._directory.write_snapshot(snapshot)
+        try:
+            self._directory.write_snapshot(snapshot)
+        except WardenError as error:  # a full disk must not keep a container from being stopped
+            log.error("container %s: a restart would forget this change: %s", self.handle, error)
 
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""
@@ -485,8 +487,7 @@ class Container:
         """The container is over, its jobs with it."""
         log.error("container %s: its PID 1 is gone", self.handle)
         self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
-        with contextlib.suppress(OSError):
-            self.save(self._snapshot.with_state(State.STOPPED))
+        self.save(self._snapshot.with_state(State.STOPPED))
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True

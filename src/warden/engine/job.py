@@ -219,7 +219,7 @@ class Job:
         moved = self._read_terminal(fd) if fd == self._terminal else self._log.move(stream, fd)
         if self._tag is not None:
             self._tag.kick()
-        if self._log.truncated and not was_cut and self._result is None:
+        if self._log.truncated and not was_cut and not self._log.disk_full and self._result is None:
             self._owner.site.in_background(asyncio.ensure_future(self.kill(Verdict.OUTPUT_LIMIT)))
         if moved == 0:
             self._end_of(fd)
@@ -263,6 +263,8 @@ class Job:
         if self._deadline is not None:
             self._deadline.cancel()
         self._drain()
+        if self._log.disk_full:
+            detail = detail or "its output was cut: the disk of the depot is full"
         self._result = judge(Evidence(status, usage, oom_kills, self._cause, self._log.truncated, detail))
         self._finish_log()
         self._ended.set()
@@ -291,7 +293,7 @@ class Job:
                     self._end_of(fd)
                     break
                 left -= moved
-        if self._log.truncated and self._cause is None:
+        if self._log.truncated and not self._log.disk_full and self._cause is None:
             self._cause = Verdict.OUTPUT_LIMIT
 
     def _usage(self, record: Record) -> tuple[Usage, int]:

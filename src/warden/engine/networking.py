@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
-from warden.errors import BadInput, KernelRefused, WrongState
+from warden.errors import BadInput, WrongState
 from warden.model.net import NetRule, check_port
 from warden.model.settings import EngineSettings
 from warden.network.links import Attachment
@@ -99,7 +99,4 @@ async def _apply(container: Container, after: Snapshot, undo: AsyncUndo) -> None
     site, old, new = container.site, guest(container.snapshot), guest(after)
     await site.blocking(site.firewall.put, new)
     undo.add("firewall", site.blocking, site.firewall.put, old)
-    try:
-        container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)
-    except OSError as error:
-        raise KernelRefused("write", "snapshot.json", error.errno or 0) from error
+    container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)

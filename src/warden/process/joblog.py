@@ -43,6 +43,7 @@ class JobLog:
         self._indexed = [0, 0]
         self._changed = asyncio.Event()
         self.truncated = False
+        self.disk_full = False  # that is why it was cut, not its limit
         self.complete = False
         if not discard:
             self._load()
@@ -90,7 +91,7 @@ class JobLog:
         except BlockingIOError:
             return None
         except OSError:  # the depot's disk is full: the job goes on, its output is cut
-            self.truncated = True
+            self.truncated = self.disk_full = True
             return self._pass_by(stream, source, most)
         if moved:
             self._grew(stream, moved)
@@ -106,7 +107,8 @@ class JobLog:
             written = os.write(self._file(stream), kept) if kept else 0
         except OSError:
             written = 0
-        self.truncated = written < len(data)  # at the limit, or because the disk is full
+        self.disk_full = written < len(kept)
+        self.truncated = written < len(data)
         if written:
             self._grew(stream, written)
 
