@@ -8,7 +8,7 @@
     ├── HandleTaken         a container of that name exists
     ├── WrongState          the container is not in a state that allows the request
     ├── PoolExhausted       no network, port or uid is left
-    ├── NotBuilt            a request of the protocol that this version does not answer
+    ├── NotBuilt            something of a newer warden that this version does not know
     ├── ImageError          an image is missing or cannot be built
     ├── KernelRefused       a step was refused by the kernel: names the step, the object, the errno and the remedy
     ├── JobFailed           a job could not be started
@@ -112,7 +112,7 @@ class PoolExhausted(WardenError):
 
 
 class NotBuilt(WardenError):
-    """A request that this version of warden does not answer."""
+    """Something that only a newer warden knows, such as the snapshot of one of its containers."""
 
     code = "not_built"
     exit_code = 8

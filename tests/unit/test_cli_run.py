@@ -90,6 +90,7 @@ def test_script_file_is_sent_as_bytes(world: World, tmp_path: Path) -> None:
         (JobResult(255, Verdict.STOPPED), 137, "the container was stopped under the job"),
         (JobResult(255, Verdict.ENGINE_ERROR, detail="lost"), 70, "the engine failed: lost"),
         (JobResult(0, Verdict.EXITED, truncated=True), 0, "output was cut at the limit"),
+        (JobResult(0, Verdict.EXITED, truncated=True, detail="the disk is full"), 0, "the disk is full"),
     ],
 )
 def test_verdict_becomes_exit_code_and_sentence(

@@ -145,6 +145,7 @@ def test_the_limit_is_of_both_streams_together(tmp_path: Path) -> None:
     log.append(1, b"efgh")
     log.append(0, b"never")
     assert (log.read_all(), log.truncated, log.size) == ((b"abcd", b"ef"), True, 6)
+    assert not log.disk_full
     log.close()
 
 
@@ -169,6 +170,7 @@ def test_a_full_disk_cuts_the_output_and_the_job_goes_on(log: JobLog, pipe: Pipe
         assert log.move(0, pipe.read) is None  # all of it is read: the job is not blocked
     assert sum(count or 0 for count in moved) == 10
     assert (log.truncated, log.read_all()) == (True, (b"0123", b""))
+    assert log.disk_full, "which is not the job's fault: it is not killed for it"
     assert joined(chunks(log)) == (b"0123", b"")
 
 
@@ -177,6 +179,7 @@ def test_a_full_disk_cuts_a_terminal_s_output_too(log: JobLog) -> None:
         log.append(0, b"0123456789")
         log.append(0, b"more")
     assert (log.truncated, log.read_all(), log.size) == (True, (b"0123", b""), 4)
+    assert log.disk_full
     assert joined(chunks(log)) == (b"0123", b"")
 
 

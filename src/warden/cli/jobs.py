@@ -74,7 +74,8 @@ def sentence(result: Ended, memory: tuple[int | None, int | None] = (None, None)
     }
     if verdict is Verdict.STOPPED and not result.signal:
         return "the container was stopped under the job"
-    return texts.get(verdict, "output was cut at the limit" if result.truncated else "")
+    cut = result.detail or "output was cut at the limit"
+    return texts.get(verdict, cut if result.truncated else "")
 
 
 def memory_of(container: Container) -> tuple[int | None, int | None]:
