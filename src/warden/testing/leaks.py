@@ -6,6 +6,7 @@ Owns looking only. Nothing is cleaned up here: a leak that is tidied away is a l
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def look(cgroup_parent: str, *paths: str) -> Held:
         cgroups=cgroups,
         processes=frozenset(_processes(cgroups)),
         mounts=frozenset(_mounts(paths)),
-        links=frozenset(name for name in _listing("/sys/class/net") if name.startswith("w-")),
+        links=frozenset(name for _, name in socket.if_nameindex() if name.startswith("w-")),
         namespaces=frozenset(_bound_namespaces()),
         loops=frozenset(_loops(paths)),
     )
