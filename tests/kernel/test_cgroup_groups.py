@@ -18,7 +18,7 @@ from warden.cgroup import kill
 from warden.cgroup.driver import ContainerGroup, JobGroup, Manager
 from warden.cgroup.tables import STAT_NAMES
 from warden.errors import KernelRefused
-from warden.model.spec import Limits
+from warden.model.limits import Limits
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cgroups need root")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from warden.cgroup import tables
 from warden.errors import BadInput
 from warden.model.info import CpuStat
-from warden.model.spec import Limits
+from warden.model.limits import Limits
 
 MEMORY, MEMSW = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 

@@ -18,8 +18,9 @@ from warden import errors
 from warden.client.blocking import Client, CommandFailed, Container
 from warden.model.info import State
 from warden.model.job import Verdict
+from warden.model.limits import Bandwidth, DiskLimits, OomPolicy
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import Bandwidth, DiskLimits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import Mount, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import serving_in_thread

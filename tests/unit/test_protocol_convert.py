@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from warden import errors
 from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import DEFAULT_RLIMITS, JobResult, JobSpec, Usage, Verdict
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.limits import Limits, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_info import info_to_response, response_to_info

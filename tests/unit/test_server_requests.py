@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from warden import errors
+from warden.model.limits import OomPolicy
 from warden.model.net import NetRule
-from warden.model.spec import ContainerSpec, OomPolicy
+from warden.model.spec import ContainerSpec
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.framing import FrameParser

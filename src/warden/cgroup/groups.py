@@ -18,7 +18,7 @@ from warden.cgroup.layout import Hierarchy
 from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
 from warden.model.info import CpuStat, MemoryUse
-from warden.model.spec import Limits
+from warden.model.limits import Limits
 from warden.undo import Undo
 
 #: Enabled for jobs in v2: what peak memory and OOM counts of one job need. cpu.stat and cgroup.kill are always there;

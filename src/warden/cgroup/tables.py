@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from warden.errors import BadInput
 from warden.model.info import CpuStat
-from warden.model.spec import Limits
+from warden.model.limits import Limits
 
 #: What v1 answers for "no limit": the largest multiple of a page in a signed 64-bit number.
 V1_UNLIMITED = 9223372036854771712

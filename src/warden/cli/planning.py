@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 def container_spec(options: Namespace) -> ContainerSpec:
     """The specification that these options ask for; raises BadInput."""
+    from warden.model.limits import Limits, OomPolicy
     from warden.model.settings import EngineSettings
-    from warden.model.spec import ContainerSpec, Limits, NetworkMode, OomPolicy
+    from warden.model.spec import ContainerSpec, NetworkMode
 
     wanted = creation_arguments(options)
     return ContainerSpec(

@@ -23,7 +23,7 @@ from warden.client.result import Result
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
-from warden.model.spec import Bandwidth, DiskLimits
+from warden.model.limits import Bandwidth, DiskLimits
 
 SIGKILL = 9
 

@@ -22,7 +22,7 @@ from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
-from warden.model.spec import Bandwidth, DiskLimits
+from warden.model.limits import Bandwidth, DiskLimits
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 

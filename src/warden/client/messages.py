@@ -13,10 +13,11 @@ from warden.client.result import Result
 from warden.errors import BadInput, EngineFault, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
+from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.net import NetRule, Protocol, check_port
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits

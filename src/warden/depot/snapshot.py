@@ -8,8 +8,9 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 VERSION = 1
 

@@ -34,8 +34,8 @@ from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongS
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobResult, JobSpec, Verdict
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
-from warden.model.spec import Bandwidth, DiskChange, DiskLimits
 from warden.network import shaping
 from warden.network.links import ifb_name
 from warden.process import channel

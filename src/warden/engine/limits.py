@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from warden.engine.networking import attachment
 from warden.errors import BadInput, WardenError
 from warden.model.info import BandwidthStat, DiskStat, State
-from warden.model.spec import Bandwidth, DiskChange, DiskLimits, Limits
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.network import shaping
 from warden.network.links import Attachment
 

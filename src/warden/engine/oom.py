@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from warden.model.info import State
 from warden.model.job import Verdict
-from warden.model.spec import OomPolicy
+from warden.model.limits import OomPolicy
 
 if TYPE_CHECKING:
     from warden.engine.container import Container

@@ -14,7 +14,7 @@ from warden.engine.job import Job
 from warden.engine.refusals import refusal
 from warden.errors import JobFailed, KernelRefused, WardenError
 from warden.model.job import JobSpec
-from warden.model.spec import OomPolicy
+from warden.model.limits import OomPolicy
 from warden.plan.job import JobPlace, Person, job_plan
 from warden.plan.steps import Op, Plan
 from warden.process import channel

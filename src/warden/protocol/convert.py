@@ -13,8 +13,9 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.limits import Limits, OomPolicy
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import warden_pb2 as pb
 
 #: What the original answers for a memory limit that is none: the largest multiple of a page in 63 bits.

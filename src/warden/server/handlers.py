@@ -15,7 +15,7 @@ from typing import Any
 
 import warden
 from warden.errors import WardenError
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
-from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
+from warden.model.spec import ContainerSpec
 
 
 class Job(Protocol):

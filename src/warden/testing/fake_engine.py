@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
-from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
+from warden.model.spec import ContainerSpec
 
 
 class FakeJob:
