@@ -65,7 +65,7 @@ def test_the_configured_rootfs_gives_way_to_a_chosen_image() -> None:
 
 
 def test_an_unknown_policy_is_named_with_the_known_ones() -> None:
-    with pytest.raises(errors.BadInput, match=r"oom_policy: 'x' is unknown .one of kill_job, stop"):
+    with pytest.raises(errors.BadInput, match=r"oom_policy: 'x' is unknown .one of kill_job, kill_container, stop"):
         convert.create_to_spec(pb.CreateRequest(oom_policy=b"x"), DEFAULTS)
 
 

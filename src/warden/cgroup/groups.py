@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from warden.cgroup import files, kill, tables
+from warden.cgroup import extras, files, kill, limiting, tables
+from warden.cgroup.controls import V2_NAMES
 from warden.cgroup.layout import Hierarchy
 from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
@@ -111,8 +112,19 @@ class _Group:
 class ContainerGroup(_Group):
     """The groups of one container. Keep one object per container: v1's OOM kills of removed jobs are counted in it."""
 
-    def __init__(self, hierarchies: Sequence[Hierarchy], parent: str, container_id: str) -> None:
+    def __init__(
+        self,
+        hierarchies: Sequence[Hierarchy],
+        parent: str,
+        container_id: str,
+        lazy: Sequence[Hierarchy] = (),
+        on_made: Callable[[str], None] = lambda _path: None,
+    ) -> None:
+        """*on_made* is told of every group above the container's own that a limit made necessary."""
         super().__init__(hierarchies, f"{parent}/instance-{container_id}")
+        self._parent = parent
+        self._extras = tuple(lazy)
+        self._on_made = on_made
         self._removed_jobs_oom_kills = 0
 
     def create(self) -> None:
@@ -126,37 +138,80 @@ class ContainerGroup(_Group):
 
     def remove(self) -> None:
         """Remove the jobs' groups and then its own; what is gone is fine; raises KernelRefused (EBUSY) after 0.5 s."""
+        for hierarchy in self._extras:
+            files.remove_group(self._path(hierarchy))
         self._remove()
 
-    def set_limits(self, limits: Limits) -> None:
-        """Apply *limits*; what was set before is restored on failure. Raises KernelRefused, BadInput.
+    def set_limits(
+        self,
+        limits: Limits,
+        before: Limits | None = None,
+        *,
+        also: Collection[str] = (),
+        best_effort: bool = False,
+    ) -> list[limiting.Skipped]:
+        """Put *limits* in force, all or none of them; see limiting.change. Raises KernelRefused, BadInput.
 
-        v1 refuses a limit below what is in use (EBUSY); v2 takes it, reclaims, and kills if it must.
+        A memory limit below what is in use is refused (EBUSY).
         """
-        writes = [*self._memory_writes(limits), *self._cpu_writes(limits)]
-        with Undo() as undo:
-            for path, value in writes:
-                _change(path, value, undo)
-            undo.release()
+        return limiting.change(self, before, limits, also=also, best_effort=best_effort)
 
-    def _memory_writes(self, limits: Limits) -> list[tuple[str, str]]:
-        memory = self._at("memory")
-        if memory is None:
-            if limits.memory_bytes is None:
-                return []
-            raise self._lacking("limit memory", "memory")
-        directory, is_v2 = memory
-        settings = _settings_v2(directory, limits) if is_v2 else _settings_v1(directory, limits)
-        return [(f"{directory}/{setting.file}", setting.value) for setting in settings]
+    def limits_in_force(self, asked: Limits) -> dict[str, str]:
+        """Every resource that can be limited here and its value, as the kernel rounded it, by v2's name."""
+        return limiting.in_force(self, asked)
 
-    def _cpu_writes(self, limits: Limits) -> list[tuple[str, str]]:
-        cpu = self._at("cpu")
-        if cpu is None:
-            if limits.cpu_shares is None:
-                return []
-            raise self._lacking("limit cpu", "cpu")
-        directory, is_v2 = cpu
-        return [(f"{directory}/{item.file}", item.value) for item in tables.limits_to_cpu(limits, is_v2=is_v2)]
+    def raw_limits(self) -> list[tuple[str, str]]:
+        """The files in which limits lie, by path, and their texts."""
+        return list(limiting.raw(self))
+
+    def place(self, controller: str) -> limiting.Place | None:
+        """Where *controller* is, by v1's name; "" for v2's group itself. None where the machine lacks it."""
+        hierarchy = self._hierarchy_of(controller)
+        if hierarchy is None:
+            return None
+        path = self._path(hierarchy)
+        made = self._has(path, hierarchy, controller)
+        return limiting.Place(path, hierarchy.is_v2, hierarchy.root, made)
+
+    def _hierarchy_of(self, controller: str) -> Hierarchy | None:
+        if not controller:
+            return next((hierarchy for hierarchy in self._hierarchies if hierarchy.is_v2), None)
+        found = holder((*self._hierarchies, *self._extras), controller)
+        if found is not None:
+            return found
+        name = V2_NAMES.get(controller, controller)
+        return next((h for h in self._hierarchies if h.is_v2 and name in h.available), None)
+
+    def _has(self, path: str, hierarchy: Hierarchy, controller: str) -> bool:
+        if not controller or not hierarchy.is_v2:
+            return os.path.isdir(path)
+        names = files.read_optional(f"{path}/cgroup.controllers") or ""
+        return V2_NAMES.get(controller, controller) in names.split()
+
+    def use(self, controller: str) -> None:
+        """Make the group that *controller* has for this container, and move its processes in. Raises KernelRefused."""
+        hierarchy = self._hierarchy_of(controller)
+        assert hierarchy is not None, controller
+        if hierarchy in self._hierarchies:
+            self._enable_on_the_way(hierarchy, controller)
+            return
+        for made in extras.make_parents(hierarchy, self._parent):
+            self._on_made(made)
+        path = self._path(hierarchy)
+        files.make_group(path, exist_ok=True)
+        extras.fill_cpuset(path)
+        extras.move_in(path, self.pids)
+
+    def _enable_on_the_way(self, hierarchy: Hierarchy, controller: str) -> None:
+        path = hierarchy.root
+        for name in ("", *self._parent.split("/")):
+            path = f"{path}/{name}" if name else path
+            extras.enable(path, {V2_NAMES.get(controller, controller)})
+
+    def sizes(self) -> list[str]:
+        """Of huge pages, as hugetlb's files name them."""
+        names = files.listing("/sys/kernel/mm/hugepages")
+        return sorted(map(extras.page_size, names))
 
     def cpu_shares(self, asked: int | None = None) -> int:
         """Shares in force, as the kernel clamped them. v2 keeps a coarser weight: *asked* is the answer while it still
@@ -232,7 +287,23 @@ class ContainerGroup(_Group):
 
     def job(self, job_id: int) -> JobGroup:
         """The groups of job *job_id*; makes nothing."""
-        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed)
+        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed, self._extra_joins)
+
+    def gather(self) -> None:
+        """Moves all its processes into the groups that limits asked for; a job that was just starting may have missed
+        one. Raises KernelRefused."""
+        for hierarchy in self._extras:
+            if os.path.isdir(self._path(hierarchy)):
+                extras.move_in(self._path(hierarchy), self.pids)
+
+    def extras_made(self) -> int:
+        """How many there are; it never falls while the container lives."""
+        return len(self._extra_joins())
+
+    def _extra_joins(self) -> list[str]:
+        """Files by which a job joins the groups that limits asked for."""
+        paths = ((self._path(hierarchy), hierarchy.procs) for hierarchy in self._extras)
+        return [f"{path}/{procs}" for path, procs in paths if os.path.isdir(path)]
 
     def existing_jobs(self) -> list[int]:
         """Numbers of the jobs that have groups, in order."""
@@ -252,11 +323,17 @@ class JobGroup(_Group):
     """The groups of one job, in the hierarchies where jobs have their own; in the others it joins the container's."""
 
     def __init__(
-        self, hierarchies: Sequence[Hierarchy], container: str, job_id: int, on_removed: Callable[[int], None]
+        self,
+        hierarchies: Sequence[Hierarchy],
+        container: str,
+        job_id: int,
+        on_removed: Callable[[int], None],
+        extra_joins: Callable[[], list[str]],
     ) -> None:
         super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
         self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]
         self._on_removed = on_removed
+        self._extra_joins = extra_joins
 
     def create(self) -> None:
         """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
@@ -283,7 +360,7 @@ class JobGroup(_Group):
         own = [f"{self._path(hierarchy)}/{hierarchy.procs}" for hierarchy in self._hierarchies]
         with Undo() as undo:
             opened = []
-            for path in own + self._shared:
+            for path in own + self._shared + self._extra_joins():
                 fd = files.open_write(path)
                 undo.add(path, os.close, fd)
                 opened.append(fd)
@@ -338,26 +415,6 @@ def oom_kills_in(directory: str, *, is_v2: bool) -> int:
     """Victims whose memory belonged to *directory* (v1: there alone, since 4.13; v2: and below)."""
     name = "memory.events" if is_v2 else "memory.oom_control"
     return tables.parse_flat(files.read(f"{directory}/{name}")).get("oom_kill", 0)
-
-
-def _settings_v1(directory: str, limits: Limits) -> list[tables.Setting]:
-    # The memsw files are there only where swap is accounted (boot option swapaccount, CONFIG_SWAP).
-    text = files.read_optional(f"{directory}/memory.memsw.limit_in_bytes")
-    return tables.limits_to_v1(limits, None if text is None else int(text))
-
-
-def _settings_v2(directory: str, limits: Limits) -> list[tables.Setting]:
-    return tables.limits_to_v2(limits, have_swap=os.path.exists(f"{directory}/memory.swap.max"))
-
-
-def _change(path: str, value: str, undo: Undo) -> None:
-    before = files.read(path).strip()
-    try:
-        files.write(path, value)
-    except KernelRefused as error:
-        hint = "the container uses more than that now" if error.errno == errno.EBUSY else error.hint
-        raise KernelRefused("write", path, error.errno, hint=hint) from error
-    undo.add(path, files.write, path, before)
 
 
 def _stat_v1(directory: str) -> dict[str, int]:

@@ -25,12 +25,14 @@ _V1_CONTROLLERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted tree that is used. *controllers*: those of them that warden needs. *per_job*: jobs have groups in it."""
+    """One mounted tree that is used. *controllers*: those of them that warden needs. *per_job*: jobs have groups in it.
+    *available*: what v2's root could give out beside them."""
 
     root: str
     controllers: frozenset[str]
     is_v2: bool = False
     per_job: bool = False
+    available: frozenset[str] = frozenset()
 
     @property
     def procs(self) -> str:
@@ -58,7 +60,7 @@ class Layout:
         found = []
         shared = self.v2_controllers & NEEDED_V2
         if self.v2 is not None and (shared or not self.hierarchies):
-            found.append(Hierarchy(self.v2, shared, is_v2=True, per_job=True))
+            found.append(Hierarchy(self.v2, shared, is_v2=True, per_job=True, available=self.v2_controllers))
         by_root: dict[str, set[str]] = {}
         for name in NEEDED:
             if name in self.hierarchies:

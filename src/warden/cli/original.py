@@ -24,6 +24,7 @@ REQUESTS = {
     "destroy": "Remove a container.",
     "echo": "Send a text and get it back.",
     "info": "Show the state and statistics of a container.",
+    "limit": "Set limits by name, or show all that are in force.",
     "limit_bandwidth": "Set the bandwidth limit.",
     "limit_cpu": "Set the processor shares.",
     "limit_disk": "Set or show the disk limit.",

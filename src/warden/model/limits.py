@@ -79,14 +79,16 @@ class DiskChange:
 
 @dataclass(frozen=True, slots=True)
 class CpuQuota:
-    """Processor time allowed in each period, microseconds; more than the period is more than one processor."""
+    """Processor time allowed in each period, microseconds; more than the period is more than one processor. *quota_us*
+    None: no limit, but the period is kept for when there is one, as the kernel does."""
 
-    quota_us: int
+    quota_us: int | None
     period_us: int = DEFAULT_PERIOD_US
 
     def __post_init__(self) -> None:
         check("cpu.max: period", self.period_us, MIN_PERIOD_US, MAX_PERIOD_US, "microseconds")
-        check("cpu.max: quota", self.quota_us, MIN_QUOTA_US, 2**44 - 1, "microseconds")
+        if self.quota_us is not None:
+            check("cpu.max: quota", self.quota_us, MIN_QUOTA_US, 2**44 - 1, "microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +197,10 @@ class Limits:
     net_priorities: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        for name, high in _RANGES.items():
-            value = getattr(self, name)
+        for field, (name, low, high) in _RANGES.items():
+            value = getattr(self, field)
             if value is not None:
-                check(name, value, 0, high)
-        for name in ("cpu_weight", "io_weight"):
-            value = getattr(self, name)
-            if value is not None:
-                check(name.replace("_", ".", 1), value, MIN_WEIGHT, MAX_WEIGHT)
+                check(name, value, low, high)
         if self.cpu_shares is not None and self.cpu_weight is not None:
             raise BadInput("cpu.weight: cpu.shares is given as well", hint="they are the same thing: give one")
         self._check_burst()
@@ -211,7 +209,7 @@ class Limits:
     def _check_burst(self) -> None:
         if self.cpu_burst_us is None:
             return
-        if self.cpu_quota is None:
+        if self.cpu_quota is None or self.cpu_quota.quota_us is None:
             raise BadInput("cpu.max.burst: there is no quota to exceed", hint="set cpu.max as well")
         check("cpu.max.burst", self.cpu_burst_us, 0, self.cpu_quota.quota_us, "microseconds, up to the quota")
 
@@ -231,14 +229,18 @@ class Limits:
             check(name, amount, 0, MAX_COUNT)
 
 
+#: Field → its resource's name, and what the kernel takes.
 _RANGES = {
-    "memory_bytes": MAX_BYTES,
-    "memory_high": MAX_BYTES,
-    "memory_low": MAX_BYTES,
-    "swap_bytes": MAX_BYTES,
-    "swappiness": 200,
-    "pids_max": 2**22,  # PID_MAX_LIMIT, threads.h
-    "net_class": 2**32 - 1,
+    "memory_bytes": ("memory.max", 0, MAX_BYTES),
+    "memory_high": ("memory.high", 0, MAX_BYTES),
+    "memory_low": ("memory.low", 0, MAX_BYTES),
+    "swap_bytes": ("memory.swap.max", 0, MAX_BYTES),
+    "swappiness": ("memory.swappiness", 0, 200),
+    "cpu_shares": ("cpu.shares", 0, 2**64 - 1),  # the kernel clamps it
+    "cpu_weight": ("cpu.weight", MIN_WEIGHT, MAX_WEIGHT),
+    "io_weight": ("io.weight", MIN_WEIGHT, MAX_WEIGHT),
+    "pids_max": ("pids.max", 0, 2**22),  # PID_MAX_LIMIT, linux/threads.h
+    "net_class": ("net_cls.classid", 0, 2**32 - 1),
 }
 
 

@@ -40,7 +40,7 @@ class ContainerSpec:
 
     *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
-    *network_address*: ask for this /30 of the pool.
+    *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     """
 
     handle: str | None = None
@@ -53,6 +53,7 @@ class ContainerSpec:
     network_address: str | None = None
     grace_time: float | None = None
     user_namespace: bool = True
+    best_effort: bool = False
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
