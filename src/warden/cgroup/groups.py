@@ -328,7 +328,7 @@ class JobGroup(_Group):
         container: str,
         job_id: int,
         on_removed: Callable[[int], None],
-        extra_joins: Callable[[], list[str]],
+        extra_joins: Callable[[], list[str]] = list,
     ) -> None:
         super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
         self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]

@@ -270,7 +270,7 @@ def in_force(groups: Groups, asked: Limits) -> dict[str, str]:
             continue
         text = (of_v2 if place.is_v2 else of_v1)(_now_or_above(place))
         if text is None and not place.made and _possible(name, is_v2=place.is_v2):
-            text = resources.BY_NAME[name].show(Limits())
+            text = "100" if name == "io.weight" else resources.BY_NAME[name].show(Limits())
         if text is not None:
             found[name] = text
     _refine(found, groups, asked)

@@ -379,6 +379,8 @@ class Container:
                 await self._signal_everything(signal.SIGTERM)
                 kill = not await self._empty_within(STOP_TERM_S)
             if kill:
+                for job in self._jobs.values():
+                    job.blame(Verdict.STOPPED)
                 await self._signal_everything(signal.SIGKILL)
                 await self._site.blocking(self._group.kill)
             await asyncio.gather(*(job.wait() for job in list(self._jobs.values())))

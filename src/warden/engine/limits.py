@@ -37,7 +37,8 @@ async def limit(
     if settings:
         also = frozenset(resources.find(name)[0] for name, _ in settings)
         async with container.changing():
-            wanted = resources.apply(limits_of(container), settings)
+            numbered = await container.site.blocking(_numbered, settings)
+            wanted = resources.apply(limits_of(container), numbered)
             warnings = await _change(container, wanted, also, best_effort=best_effort)
     return await _report(container, warnings, raw=raw)
 
@@ -79,7 +80,6 @@ def _put(
     container: Container, before: Limits, wanted: Limits, also: Collection[str], best_effort: bool
 ) -> tuple[Limits, tuple[str, ...]]:
     """Blocking. The limits that are in force afterwards, and what was left out."""
-    wanted = with_device_numbers(wanted)
     with Undo() as undo:
         skipped = container.group.set_limits(wanted, before, also=also, best_effort=best_effort)
         undo.add("limits", container.group.set_limits, before, wanted)
@@ -99,6 +99,15 @@ def _put_bandwidth(link: Attachment, wanted: Bandwidth | None, before: Bandwidth
         shaping.limit(link, wanted, before)
     elif before is not None:
         shaping.lift(link)
+
+
+def _numbered(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Blocking: the same with devices by number, so that one device has one name. Raises BadInput."""
+    found = []
+    for name, text in settings:
+        device, blank, rest = text.strip().partition(" ")
+        found.append((name, f"{_device(device)}{blank}{rest}" if name == "io.max" and blank else text))
+    return found
 
 
 def with_device_numbers(limits: Limits) -> Limits:
