@@ -137,6 +137,13 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "from_": ((), {"metavar": "SRC"}),
     "to": ((), {"metavar": "DST"}),
     "action": ((), {"metavar": "ACTION", "choices": ("build", "list", "remove")}),
+    "hierarchy": (("--name",), {"metavar": "NAME", "help": "the hierarchy to mount or unmount"}),
+    "at": (("--at",), {"metavar": "DIR", "help": "where to mount it (default: below /run/warden/cgroup)"}),
+    "verb": (
+        (),
+        {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
+    ),
+    "words": ((), {"metavar": "WORD", "nargs": "*"}),
     "topic": ((), {"metavar": "COMMAND"}),
     "image_names": ((), {"metavar": "IMAGE", "nargs": "*"}),
 }
