@@ -20,7 +20,7 @@ from warden.kernel import mounts
 from warden.kernel.proc import MountRecord, parse_mountinfo
 
 RUN = "/run/warden/cgroup"
-_TRIES = 50
+_TRIES = 25
 _SYSTEMS = frozenset({"systemd", "elogind", "openrc"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NOT_CONTROLLERS = frozenset({"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "none", "release_agent"})
@@ -89,8 +89,9 @@ def mount(name: str, point: str = "") -> str:
     return point
 
 
-def umount(name: str) -> None:
-    """Unmounts a named hierarchy, and with it makes an end of it. Raises BadInput while it has groups."""
+def umount(name: str) -> bool:
+    """Unmounts a named hierarchy, and with it makes an end of it; False when another mount namespace that was made
+    meanwhile still holds it, then it ends with that. Raises BadInput while it has groups, KernelRefused."""
     item = _named(name)
     groups = files.subgroups(item.point)
     if groups:
@@ -98,24 +99,25 @@ def umount(name: str) -> None:
         raise BadInput(f"cgroup umount: {name} still has groups: {', '.join(sorted(groups))}", hint=hint)
     try:
         mounts.umount2(item.point, mounts.UMOUNT_NOFOLLOW)
-        _end(item)
+        gone = _end(item)
     except OSError as error:
         raise KernelRefused("umount", item.point, error.errno or 0) from error
     if item.point == f"{RUN}/{name}":
         os.rmdir(item.point)
+    return gone
 
 
-def _end(item: Mounted) -> None:
+def _end(item: Mounted) -> bool:
     """Groups that were just removed live on for an RCU grace period, and a hierarchy that is unmounted while it has some
-    stays (cgroup_kill_sb(), kernel/cgroup/cgroup.c). Then it is mounted and unmounted once more. Raises OSError."""
+    stays (cgroup_kill_sb(), kernel/cgroup/cgroup.c). Then it is mounted and unmounted once more."""
     for _ in range(_TRIES):
         if not _in_kernel(item.name):
-            return
+            return True
         time.sleep(0.02)
         if _in_kernel(item.name):
             mounts.mount("cgroup", item.point, "cgroup", mounts.MS_NODEV, f"none,name={item.name}")
             mounts.umount2(item.point, mounts.UMOUNT_NOFOLLOW)
-    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    return False
 
 
 def _in_kernel(name: str) -> bool:

@@ -27,7 +27,9 @@ def cgroup(options: Namespace) -> int:
     if verb == "mount":
         print(named.mount(options.hierarchy or _one(verb, words), options.at or ""))
     elif verb == "umount":
-        named.umount(options.hierarchy or _one(verb, words))
+        name = options.hierarchy or _one(verb, words)
+        if not named.umount(name):
+            output.say(f"{name} is unmounted; other mount namespaces still hold it, and it ends with them")
     elif verb == "make":
         print(named.make(_one(verb, words)))
     elif verb == "remove":
