@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import unicodedata
@@ -22,6 +23,8 @@ from warden.cli.terminal import window_size
 Segment = tuple[str, str]
 STYLES = {"bold": "1", "dim": "2", "reverse": "7", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 ENTER, LEAVE = "\033[?1049h\033[?25l", "\033[0m\033[?25h\033[?1049l"
+#: What arrows and the like send: no letter of it must be taken for a key.
+_SEQUENCES = re.compile(r"\033(\[[0-9;?]*[ -/]*[@-~]|O.|.)?")
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _ALL = (*_ENDING, signal.SIGINT, signal.SIGTSTP, signal.SIGWINCH)
 
@@ -164,8 +167,7 @@ class Screen:
         data = os.read(self._keys, 256)
         if not data:
             return None
-        # Arrows and the like come as one sequence, of which no letter must be taken for a key.
-        return "" if data.startswith(b"\033") else data.decode("utf-8", "replace")
+        return _SEQUENCES.sub("", data.decode("utf-8", "replace"))
 
     def _stop(self) -> None:
         """^Z: the shell gets its terminal back; `fg` comes back here."""
