@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
 
 import pytest
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.root
 def send(link: str, count: int, size: int = 1000) -> None:
     """Frames on their way out of *link*."""
     run(f"ip link set {LINK.container_name} up")
+    while '"operstate":"UP"' not in run(f"ip -j link show {LINK.host_name}"):  # the kernel notices it some time later
+        time.sleep(0.01)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
         sock.bind((link, 0x88B5))  # an ethertype for experiments
         for _ in range(count):
