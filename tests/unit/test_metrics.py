@@ -36,6 +36,7 @@ from warden.server.exposition import Family, Histogram, block, histogram_block, 
 from warden.server.listen import parse_address
 from warden.server.metrics_table import CONTAINER, container_blocks, reference
 from warden.server.server import Server
+from warden.server.settings_table import reference as settings_reference
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import config_for
 
@@ -102,6 +103,18 @@ def test_names_follow_the_conventions() -> None:
     for family in CONTAINER:
         assert (family.kind == "counter") == family.name.endswith("_total")
         assert f"`{family.name}`" in reference()
+
+
+def test_the_documentation_is_complete() -> None:
+    page = (Path(__file__).parents[2] / "docs/statistics.md").read_text()
+    assert reference() in page
+    setting = next(line for line in settings_reference().splitlines() if "`metrics.listen`" in line)
+    assert setting in page
+    text = "".join(Counters().blocks(0, {}))
+    for line in text.splitlines():
+        if line.startswith("# HELP"):
+            _, _, name, meaning = line.split(" ", 3)
+            assert f"| `{name}` |" in page and f"| {meaning} |" in page
 
 
 @given(st.binary(min_size=1, max_size=30).map(lambda data: data.decode("utf-8", "surrogateescape")))
