@@ -16,7 +16,7 @@ from test_cgroup_groups import IS_V2, MIB, PARENT, Child, Ready, directories, ho
 from warden.cgroup import files
 from warden.cgroup.driver import ContainerGroup, JobGroup, Manager
 from warden.cgroup.layout import Hierarchy, Layout
-from warden.cgroup.stats import name_devices, read_group
+from warden.cgroup.stats import count_devices, name_devices, read_group
 from warden.errors import KernelRefused
 from warden.kernel.loop import open_loop
 from warden.model.spec import Limits
@@ -167,6 +167,9 @@ def test_devices_are_counted(group: ContainerGroup, job: JobGroup, device: str) 
         ready()
         time.sleep(600)
 
+    place = group.where("blkio")
+    if place is not None:
+        count_devices(place[0])
     Child(job, write_and_read).ready()
     [found] = [item for item in name_devices(read_group(group).io, {}) if f"/dev/{item.name}" == device]
     assert os.stat(device).st_rdev == os.makedev(found.major, found.minor)

@@ -7,6 +7,7 @@ closed (some 6 µs; keeping them open would cost the kernel 5 KiB a file), and n
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from warden.cgroup import files, tables
 from warden.cgroup.groups import ContainerGroup
 from warden.errors import KernelRefused
 from warden.model.stats import CpuStats, DeviceStats, MemoryStats, PidStats, Pressure, Stall
+
+log = logging.getLogger("warden.cgroup")
 
 RESOURCES = ("cpu", "memory", "io")
 _READ = 8192
@@ -281,6 +284,23 @@ def _processes(group: ContainerGroup) -> int | None:
     if (shared := group.shared_procs()) is not None:
         return len(files.read(shared).split())
     return len(group.pids())
+
+
+def count_devices(directory: str) -> None:
+    """Lets v1 count what goes to the block devices that there are now; *directory*: any group of blkio.
+
+    Since 6.10 a device is counted from the first time that somebody limits it in any group (tg_set_conf calls
+    blk_throtl_init): here no limit, 0, is set. A device that refuses is not counted, and absent in statistics.
+    """
+    for name in os.listdir("/sys/block"):
+        if name.startswith(("ram", "zram")):
+            continue
+        try:
+            if int(files.read(f"/sys/block/{name}/size")):
+                number = files.read(f"/sys/block/{name}/dev").strip()
+                files.write(f"{directory}/blkio.throttle.read_bps_device", f"{number} 0")
+        except KernelRefused as error:
+            log.info("block device %s is not counted: %s", name, error)
 
 
 def name_devices(devices: Iterable[DeviceStats], names: dict[tuple[int, int], str | None]) -> tuple[DeviceStats, ...]:
