@@ -19,7 +19,7 @@ cache 0
 rss 0
 pgfault 0
 hierarchical_memory_limit 67108864
-hierarchical_memsw_limit 67108864
+hierarchical_memsw_limit 100663296
 total_cache 8192
 total_rss 274432
 total_swap 4096
@@ -119,10 +119,8 @@ V1 = {
         "memory.usage_in_bytes": "778240\n",
         "memory.max_usage_in_bytes": "800000\n",
         "memory.limit_in_bytes": "67108864\n",
-        "memory.memsw.limit_in_bytes": "100663296\n",
         "memory.stat": MEMORY_STAT_V1,
         "memory.failcnt": "5\n",
-        "memory.memsw.failcnt": "6\n",
         "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
     },
     "cpuacct": {"cpuacct.usage": "2000000000\n", "cpuacct.usage_user": "1500000000\n", "cpuacct.usage_sys": "500000000\n"},
@@ -178,7 +176,7 @@ def test_all_of_v1(tmp_path: Path) -> None:
     memory = found.memory
     assert (memory.current, memory.peak, memory.limit, memory.swap) == (778240, 800000, 64 << 20, 4096)
     assert memory.swap_limit == 32 << 20
-    assert memory.events == {"failcnt": 5, "memsw.failcnt": 6, "oom_kill": 2}
+    assert memory.events == {"failcnt": 5, "oom_kill": 2}
     assert memory.stat["pgfault"] == 147
     assert found.cpu == CpuStats(2.0, 1.5, 0.5, 4, 1, 0.03)
     assert found.pids == PidStats(3, None, None)

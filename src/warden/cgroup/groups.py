@@ -219,7 +219,8 @@ class ContainerGroup(_Group):
         directory, is_v2 = memory
         if is_v2:
             return oom_kills_in(directory, is_v2=True)
-        of_jobs = sum(job.oom_kills() for job in map(self.job, _jobs_in([directory])))
+        listed, _ = self._at("freezer") or memory  # it has the jobs too, and few files to pass over
+        of_jobs = sum(job.oom_kills() for job in map(self.job, _jobs_in([listed])))
         return oom_kills_in(directory, is_v2=False) + of_jobs + self._removed_jobs_oom_kills
 
     def watch_oom(self) -> OomWatch:

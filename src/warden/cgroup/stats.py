@@ -190,17 +190,16 @@ def _more_memory_v2(directory: str, stats: MemoryStats) -> MemoryStats:
 
 
 def _more_memory_v1(group: ContainerGroup, directory: str, stats: MemoryStats) -> MemoryStats:
-    # The memsw files are there only where swap is accounted.
     stat = parse_memory_stat_v1(_text(f"{directory}/memory.stat") or "")
-    # Under equal limits, as warden sets them, the one of memory and swap together is met first (try_charge_memcg).
-    events = {name: _number(f"{directory}/memory.{name}") for name in ("failcnt", "memsw.failcnt")}
+    both = stat.get("hierarchical_memsw_limit")  # not there where swap is not accounted
+    failures = _number(f"{directory}/memory.failcnt")
     return replace(
         stats,
         peak=_number(f"{directory}/memory.max_usage_in_bytes"),
         swap=stat.get("swap"),
-        swap_limit=swap_limit_v1(_limit(f"{directory}/memory.memsw.limit_in_bytes"), stats.limit),
+        swap_limit=swap_limit_v1(None if both is None else tables.parse_limit(str(both)), stats.limit),
         stat=stat,
-        events={name: count for name, count in events.items() if count is not None} | {"oom_kill": group.oom_kills()},
+        events=({} if failures is None else {"failcnt": failures}) | {"oom_kill": group.oom_kills()},
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warden.stats")
 
-CHUNK = 25  # containers measured in one go of a worker thread: some 3 ms
+CHUNK = 50  # containers measured in one go of a worker thread: some 6 ms
 
 
 @dataclass(frozen=True, slots=True)

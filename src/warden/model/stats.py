@@ -21,7 +21,7 @@ class MemoryStats:
     """Bytes. *limit* and *swap_limit* None: unlimited, or not known; v1's limit of memory and swap together is turned
     into one of swap. *stat*: memory.stat of the container and all its jobs, by the kernel's names (v1: the total_ ones,
     without that word). *events*: counts since its creation by the kernel's names, v2's low, high, max, oom, oom_kill …,
-    v1's failcnt, memsw.failcnt and oom_kill."""
+    v1's failcnt and oom_kill."""
 
     current: int | None = None
     peak: int | None = None
