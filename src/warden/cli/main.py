@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ps": ("containers", "list containers"),
     "info": ("containers", "show everything known of a container"),
     "limit": ("limiting", "change and show what a container may use"),
+    "stats": ("usage", "show what containers use: processor, memory, network, disks"),
+    "top": ("top", "the same as a live view, sorted by key"),
     "logs": ("containers", "show the output kept of a container's jobs"),
     "cp": ("copying", "copy files into a container or out of it"),
     "stop": ("containers", "end all jobs of a container, keep its files"),

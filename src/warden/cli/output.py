@@ -24,6 +24,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(line.rstrip() + "\n" for line in padded)
 
 
+def printable(text: str) -> str:
+    """*text* with a ? for everything that a terminal might obey or not show: a handle is anybody's text."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
 def print_json(value: object) -> None:
     """One JSON document and a newline on standard output."""
     import json

@@ -16,7 +16,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, limits, networking, oom, spawn
+from warden.engine import copying, limits, networking, oom, spawn, stats
 from warden.engine.describe import facts_of, info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -37,6 +37,7 @@ from warden.model.job import JobResult, JobSpec, Verdict
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
 from warden.model.resources import LimitReport
+from warden.model.stats import Stats
 from warden.network import shaping
 from warden.network.links import ifb_name
 from warden.process import channel
@@ -312,6 +313,11 @@ class Container:
         """State, addresses, statistics and jobs at this moment."""
         self.require(State.ACTIVE, State.STOPPED)
         return await info_of(self)
+
+    async def stats(self, *, brief: bool = False) -> Stats:
+        """What it uses now; *brief*: what costs little. Raises WrongState, KernelRefused."""
+        self.require(State.ACTIVE, State.STOPPED)
+        return await stats.measure_one(self, brief=brief)
 
     # ---- out of memory
 

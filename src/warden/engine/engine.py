@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -16,7 +17,7 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, recovery
+from warden.engine import build, limits, networking, recovery, stats
 from warden.engine.container import Container
 from warden.engine.describe import facts_of
 from warden.engine.events import ContainerCreated, Emitter, Event
@@ -28,6 +29,7 @@ from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle,
 from warden.model.info import State
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
+from warden.model.stats import Stats
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
@@ -176,6 +178,12 @@ class Engine:
 
     def handles(self) -> list[str]:
         return list(self._containers)
+
+    async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
+        """What these containers use now, or all; *brief*: what costs little. One that vanishes meanwhile is left out.
+        Raises UnknownHandle."""
+        names = self.handles() if handles is None else list(dict.fromkeys(handles))
+        return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
 
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is

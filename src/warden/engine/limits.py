@@ -199,8 +199,13 @@ def _limit_disk(container: Container, wanted: DiskLimits) -> None:
 
 async def disk_use(container: Container) -> DiskStat | None:
     """What its files use, None where it is not measured. Raises KernelRefused."""
+    return await container.site.blocking(disk_now, container) if _project(container) else None
+
+
+def disk_now(container: Container) -> DiskStat | None:
+    """Blocking: the same."""
     project = _project(container)
-    return await container.site.blocking(container.site.disk.usage, project) if project else None
+    return container.site.disk.usage(project) if project else None
 
 
 def _project(container: Container) -> int:

@@ -25,6 +25,7 @@ from warden.model.settings import (
     Hook,
 )
 from warden.protocol.framing import DEFAULT_FRAME_LIMIT
+from warden.server.listen import parse_address
 
 LEVELS = ("off", "fatal", "error", "warn", "info", "debug", "debug1", "debug2", "all")
 _ENGINE = EngineSettings()
@@ -142,6 +143,13 @@ def _rlimits(value: Any) -> Mapping[str, int]:
     return value
 
 
+def _listen(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _refuse("ADDRESS:PORT such as 127.0.0.1:9323, or an absolute path", value)
+    parse_address(value)
+    return value
+
+
 def _uid(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32 - 1:
         raise _refuse("a user id", value)
@@ -252,6 +260,8 @@ SETTINGS: tuple[Setting, ...] = (
             "disk_quota_enabled"),
     Setting("health_check_server.port", _optional(PORT), None,
             "port on 127.0.0.1 that answers anything with HTTP 200; null: none (the original's default was 2345)"),
+    Setting("metrics.listen", _optional(Kind("address:port or path", _listen)), None,
+            "where GET /metrics answers Prometheus, such as 127.0.0.1:9323 or /run/warden/metrics.sock; null: nowhere"),
     Setting("logging.level", _choice(*LEVELS), "info", "what is logged"),
     Setting("logging.file", _OPTIONAL_PATH, None, "log file; null: standard error"),
     Setting("logging.syslog", _optional(STRING), None, _LATER),
