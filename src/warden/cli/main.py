@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("running", "run a command in a container that exists"),
     "ps": ("containers", "list containers"),
     "info": ("containers", "show everything known of a container"),
+    "explain": ("explaining", "show a container or any process from the kernel's side, with sentences"),
     "logs": ("containers", "show the output kept of a container's jobs"),
     "cp": ("copying", "copy files into a container or out of it"),
     "stop": ("containers", "end all jobs of a container, keep its files"),
