@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from warden.cli import layout, output
 from warden.cli.explain_view import Style, label
 from warden.explain.groups import ControlFile, Group
+from warden.explain.lookup import CORE
 from warden.explain.note import Text, Unit
 from warden.explain.report import Report, Subject
 from warden.explain.tables import capabilities as capability_words
@@ -24,38 +26,49 @@ HEADLINES = frozenset(
 )
 
 
+#: What only repeats another file in more detail.
+DETAILS = re.compile(r".*numa_stat|cpuacct\.(usage_percpu.*|usage_all|stat)|memory\.(memsw|kmem)\..*usage_in_bytes")
+
+
 def cgroups(report: Report, style: Style, *, filtered: bool) -> str:
     """Every group with its files. *filtered*: controllers were named, so nothing of theirs is folded away whole."""
     container = any(group.role == "container" for group in report.groups)
+    aside = [] if style.everything else [g for g in report.groups if _stands_aside(g, container, filtered=filtered)]
+    jobs = [] if style.everything else [group for group in report.groups if group.role == "job"]
     parts = []
     for group in report.groups:
-        aside = group.role == "process" and (container or group.is_root) and not (filtered and not container)
-        parts.append(_group(group, style, brief=aside and not style.everything, container=container))
-    return "".join(parts)
+        if group not in aside and group not in jobs:
+            parts.append(_group(group, style, container=container))
+            parts.append(_jobs([job for job in jobs if job.title == group.title], style))
+    return "".join(parts) + _aside(aside, style, container=container)
 
 
-def _group(group: Group, style: Style, *, brief: bool, container: bool) -> str:
-    path = layout.clean(group.path)
-    head = f"  {output.colour(f'{group.title}  {path}', 'bold')}"
-    about = _about(group, style, container=container)
-    text = head + "\n" + (style.dim(about, 4) if about else "")
+def _stands_aside(group: Group, container: bool, *, filtered: bool) -> bool:
+    """A group that the reader did not ask about: a root, or where PID 1 of a container stands."""
+    if group.role != "process" or group.reason is not None:
+        return False
+    return group.path.endswith("/wshd") if filtered and container else container or (group.is_root and not filtered)
+
+
+def _group(group: Group, style: Style, *, container: bool) -> str:
+    place = layout.clean(group.directory or group.path)
+    text = f"  {output.colour(_title(group), 'bold')}  {place}\n"
+    if about := _about(group, style, container=container):
+        text += style.dim(about, 4)
     if group.reason is not None:
-        return (
-            text + output.colour(layout.indented(style.say(group.reason), 4, style.total).rstrip("\n"), "yellow") + "\n"
-        )
-    if group.directory:
-        text += style.dim(layout.clean(group.directory), 4)
-    if brief:
-        return text + style.dim(style.say(words.ROOT_FOLDED, len(group.files), _controller_option(group)), 4)
+        return text + output.colour("    " + style.say(group.reason), "yellow") + "\n"
     if group.members:
-        members = group.members if style.everything else group.members[:8]
-        listed = ", ".join(map(str, members)) + (" …" if len(members) < len(group.members) else "")
-        text += "    " + style.say(words.MEMBERS, listed) + "\n"
+        text += "    " + style.say(words.MEMBERS, _members(group, style)) + "\n"
     return text + _files(group, style)
 
 
-def _controller_option(group: Group) -> str:
-    return "NAME" if group.is_v2 else ",".join(group.controllers).removeprefix("name=")
+def _title(group: Group) -> str:
+    return "cgroup v2" if group.is_v2 else f"{group.title} (v1)"
+
+
+def _members(group: Group, style: Style) -> str:
+    shown = group.members if style.everything else group.members[:8]
+    return ", ".join(map(str, shown)) + (" …" if len(shown) < len(group.members) else "")
 
 
 def _about(group: Group, style: Style, *, container: bool) -> str:
@@ -68,26 +81,62 @@ def _about(group: Group, style: Style, *, container: bool) -> str:
     return style.say(words.ROLE_ROOT) if group.is_root else ""
 
 
+def _jobs(groups: Sequence[Group], style: Style) -> str:
+    """A line for each job: what its group counts."""
+    rows = []
+    for group in groups:
+        files = [file for file in group.files if file.name in HEADLINES and not is_default(file.note, file.raw or "")]
+        use = ", ".join(f"{file.name} {_content(file, style).value}" for file in files)
+        rows.append((style.say(words.JOB, group.job), use or style.say(words.MEMBERS, _members(group, style))))
+    return style.dim(style.say(words.JOBS_USE), 4) + style.grid(rows, 6) if rows else ""
+
+
+def _aside(groups: Sequence[Group], style: Style, *, container: bool) -> str:
+    """Groups that say little here, those at one path together."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for group in groups:
+        places.setdefault((_about(group, style, container=container), group.path), []).append(group.title)
+    text = ""
+    for (about, path), titles in places.items():
+        text += f"  {output.colour(', '.join(titles), 'bold')}  {layout.clean(path)}\n"
+        text += style.dim(about, 4) if about else ""
+    return text + (style.dim(style.say(words.ASIDE), 4) if text else "")
+
+
 def _files(group: Group, style: Style) -> str:
-    if not group.files or group.controllers == ("perf_event",):
-        return style.dim(style.say(words.NO_FILES), 4) if group.controllers == ("perf_event",) else ""
-    shown = [file for file in group.files if style.everything or _is_worth(group, file)]
+    if group.controllers == ("perf_event",) and not style.everything:
+        return style.dim(style.say(words.NO_FILES), 4)
+    shown = [file for file in group.files if style.everything or _is_worth(file)]
     names = {file.name for file in shown}
-    folded = [file.name for file in group.files if file.name not in names]
     size = max((layout.width(file.name) for file in shown), default=0)
-    text = "".join(_file(file, size, style) for file in shown)
-    return text + (style.dim(style.say(words.FOLDED, len(folded), ", ".join(folded)), 4) if folded else "")
+    return "".join(_file(file, size, style) for file in shown) + _folded(
+        [file for file in group.files if file.name not in names], style
+    )
 
 
-def _is_worth(group: Group, file: ControlFile) -> bool:
-    """Whether the compact view shows a file: one that says something, and of a job only the headlines."""
+def _folded(files: Sequence[ControlFile], style: Style) -> str:
+    """The others by name, but for those that every group has; settings with their value."""
+    if not files:
+        return ""
+    names = [f"{file.name} {_setting(file, style)}".rstrip() for file in files if file.controller != CORE]
+    text = style.say(words.FOLDED, len(files), ", ".join(names)) if names else style.say(words.FOLDED_CORE, len(files))
+    return style.dim(text, 4)
+
+
+def _setting(file: ControlFile, style: Style) -> str:
+    """The value of what is a setting and one number."""
+    if file.note is None or file.raw is None or not file.note.default or file.note.unit is Unit.FLAT:
+        return ""
+    return layout.clean(_content(file, style).value)
+
+
+def _is_worth(file: ControlFile) -> bool:
+    """Whether the compact view shows a file: one that says something of its own."""
     if file.raw is None:
         return file.reason is not None and file.note is not None and file.note.unit is not Unit.NONE
     if file.note is not None and file.note.unit is Unit.PIDS:
         return False  # the line about its members tells it
-    if group.role == "job" and file.name not in HEADLINES:
-        return False
-    return not is_default(file.note, file.raw)
+    return not DETAILS.fullmatch(file.name) and not is_default(file.note, file.raw)
 
 
 def _file(file: ControlFile, size: int, style: Style) -> str:
@@ -96,11 +145,12 @@ def _file(file: ControlFile, size: int, style: Style) -> str:
     name = output.colour(layout.pad(file.name, size), "cyan")
     out = f"    {name}  {output.colour(layout.clean(shown.value), 'bold')}".rstrip() + "\n"
     if file.note is None:
-        return out + style.dim(style.say(words.UNKNOWN_FILE), 8)
-    change = style.say(file.note.change) if file.note.change else ""
-    out += style.dim(style.say(file.note.meaning), 8)
-    out += _lines(shown, style)
-    return out + style.dim("→ " + (change or style.say(words.READ_ONLY)), 8)
+        return out + style.dim(style.say(words.UNKNOWN_FILE), 8) + _lines(shown, style)
+    meaning = style.say(file.note.meaning)
+    if file.note.change is None:
+        joint = "" if style.lang == "zh" else " "
+        return out + style.dim(meaning + joint + style.say(words.READ_ONLY), 8) + _lines(shown, style)
+    return out + style.dim(meaning, 8) + _lines(shown, style) + style.dim("→ " + style.say(file.note.change), 8)
 
 
 def _content(file: ControlFile, style: Style) -> Shown:
@@ -110,14 +160,14 @@ def _content(file: ControlFile, style: Style) -> Shown:
 
 
 def _lines(shown: Shown, style: Style) -> str:
-    rows = [
+    """The lines of a keyed file, each with its sentence where there is one."""
+    rows: list[tuple[str, ...]] = [
         (layout.clean(line.name), layout.clean(line.value), style.say(line.meaning) if line.meaning else "")
         for line in shown.lines
     ]
-    if rows and not any(row[2] for row in rows):
-        rows = [(row[0], row[1]) if row[0] else (row[1],) for row in rows]  # type: ignore[misc]
-    text = style.grid(rows, 8)
-    return text + (style.dim(style.say(words.LINES_HIDDEN, shown.hidden), 8) if shown.hidden else "")
+    if not any(row[2] for row in rows):
+        rows = [row[:2] if any(one[0] for one in rows) else row[1:2] for row in rows]
+    return style.grid(rows, 8) + (style.dim(style.say(words.LINES_HIDDEN, shown.hidden), 8) if shown.hidden else "")
 
 
 # --- capabilities, seccomp ---------------------------------------------------------------------------------------------
@@ -128,10 +178,11 @@ def capabilities(report: Report, style: Style) -> str:
     text = _where_they_count(report, style)
     for subject in report.subjects:
         text += f"  {output.colour(label(subject, style), 'bold')}\n"
-        sets = _sets(subject.facts.capabilities)
-        rows = [(name, _summed_up(mask, style), style.say(capability_words.SETS[name])) for name, mask in sets]
-        text += style.grid([(name, members) for name, members, _ in rows], 4)
-    text += "\n" + style.grid([(name, style.say(capability_words.SETS[name])) for name, _ in _sets(CapabilitySets())])
+        alike: dict[int, list[str]] = {}
+        for name, mask in _sets(subject.facts.capabilities):
+            alike.setdefault(mask, []).append(name)
+        text += style.grid([(", ".join(names), _summed_up(mask, style)) for mask, names in alike.items()], 4)
+    text += "\n" + style.grid([(name, style.say(meaning)) for name, meaning in capability_words.SETS.items()])
     return text + _each(report.subjects, style)
 
 
@@ -183,6 +234,3 @@ def seccomp(report: Report, style: Style) -> str:
         rows.append((label(subject, style), "seccomp", mode))
         rows.append(("", "no_new_privs", style.say(words_of_process.NO_NEW_PRIVS[min(facts.no_new_privs, 1)])))
     return style.grid(rows)
-
-
-Rows = Sequence[Sequence[str]]

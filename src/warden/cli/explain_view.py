@@ -5,7 +5,7 @@ Pure but for asking whether output is a terminal. Every text from a process (nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warden.cli import layout, output
@@ -90,8 +90,8 @@ def _facts(facts: ProcessFacts, container: str, style: Style) -> list[tuple[str,
         (words.COMMAND, command if style.everything else layout.cut(command, 3 * style.total)),
         (words.STATE, _state(facts.state, style)),
         (words.PARENT, str(facts.parent)),
-        (words.USER, _ids(facts.uids, style)),
-        (words.GROUP, _ids(facts.gids, style)),
+        (words.USER, _ids(facts.uids, facts.uid_map, style)),
+        (words.GROUP, _ids(facts.gids, facts.gid_map, style)),
         (words.THREADS, str(facts.threads)),
         (words.CONTAINER, container),
     ]
@@ -103,10 +103,16 @@ def _state(letter: str, style: Style) -> str:
     return f"{letter}: {style.say(known)}" if known else letter
 
 
-def _ids(ids: tuple[int, ...], style: Style) -> str:
+def _ids(ids: tuple[int, ...], ranges: tuple[IdRange, ...], style: Style) -> str:
     if len(set(ids)) == 1 or len(ids) < 2:
-        return str(ids[0]) if ids else ""
-    return style.say(words.IDS_OF, ids[1], ids[0], ids[1])
+        return _id(ids[0], ranges, style) if ids else ""
+    return style.say(words.IDS_OF, _id(ids[1], ranges, style), ids[0], ids[1])
+
+
+def _id(number: int, ranges: tuple[IdRange, ...], style: Style) -> str:
+    """As the host numbers it, and as its own user namespace does where that is another number."""
+    inside = [one.inside + number - one.outside for one in ranges if 0 <= number - one.outside < one.count]
+    return style.say(words.INSIDE, number, inside[0]) if inside and inside[0] != number else str(number)
 
 
 def problems(found: Sequence[Problem], style: Style) -> str:
@@ -125,42 +131,48 @@ def namespaces(report: Report, style: Style) -> str:
     """One row for each, its meaning below it."""
     if not report.namespaces:
         return "  " + style.say(words.NO_NAMESPACES) + "\n"
-    rows = [(space.kind, str(space.inode), _whose(space, style), _shared(space, style)) for space in report.namespaces]
-    lines = style.grid(rows)
-    # The grid may have wrapped a row, so each is made alone, with the columns of all.
+    before = (None, *report.namespaces)
+    rows = [
+        (space.kind, str(space.inode), _whose(report, space, style), _shared(space, previous, style))
+        for space, previous in zip(report.namespaces, before, strict=False)
+    ]
     widths = [max(layout.width(row[column]) for row in rows) for column in range(3)]
     out = []
     for space, row in zip(report.namespaces, rows, strict=True):
-        padded = tuple(layout.pad(cell, size) for cell, size in zip(row, widths, strict=False))
-        out.append(style.grid([(*padded, row[3])]))
+        # A grid of its own for each, in the columns of all: its meaning comes between.
+        out.append(style.grid([(*map(layout.pad, row, widths), row[3])]))
         out.append(style.dim(style.say(space.meaning), 6))
         out += [f"      {line}\n" for line in _jobs_apart(report, space, style)]
-    return "".join(out) if lines else ""
+    return "".join(out)
 
 
-def _whose(space: Namespace, style: Style) -> str:
+def _whose(report: Report, space: Namespace, style: Style) -> str:
     if space.host:
         return style.say(words.HOSTS)
     if space.host is None:
         return style.say(words.UNKNOWN)
+    if report.container and space.named and all(other.container == report.container for other in space.named):
+        return style.say(words.CONTAINERS)
     return style.say(words.NOT_HOSTS if space.own or space.pids else words.OWN)
 
 
-def _shared(space: Namespace, style: Style) -> str:
+def _shared(space: Namespace, previous: Namespace | None, style: Style) -> str:
     if not space.pids:
         return "" if space.own else style.say(words.ALONE)
+    if previous is not None and space.pids == previous.pids:
+        return style.say(words.SHARED_SAME, len(space.pids))
     if not space.named:
         return style.say(words.SHARED_MANY, len(space.pids))
     shown = space.named if style.everything else space.named[:NAMES]
-    names = [
-        style.say(words.OF_CONTAINER, f"{other.pid} {layout.clean(other.name)}", other.container)
-        if other.container
-        else f"{other.pid} {layout.clean(other.name)}"
-        for other in shown
+    by_container: dict[str, list[str]] = {}
+    for other in shown:
+        by_container.setdefault(other.container, []).append(f"{other.pid} {layout.clean(other.name)}")
+    parts = [
+        style.say(words.OF_CONTAINER, ", ".join(names), container) if container else ", ".join(names)
+        for container, names in by_container.items()
     ]
     left = len(space.pids) - len(shown)
-    tail = " " + style.say(words.MORE, left) if left else ""
-    return style.say(words.SHARED, ", ".join(names)) + tail
+    return style.say(words.SHARED, ", ".join(parts)) + (" " + style.say(words.MORE, left) if left else "")
 
 
 def _jobs_apart(report: Report, space: Namespace, style: Style) -> list[str]:
@@ -291,19 +303,16 @@ def _routes(found: Network, style: Style) -> str:
 
 
 def firewall(found: Firewall, style: Style) -> str:
-    """The rules by table and chain, each with its reason."""
+    """The rules by table, chain and reason."""
     if found.reason is not None:
         return "  " + style.say(found.reason) + "\n"
     if not found.rules:
         return "  " + style.say(words.NO_RULES) + "\n"
-    out, place = [], ("", "", "")
+    out, place = [], ""
     for rule in found.rules:
-        if (here := (rule.table, rule.kind, rule.name)) != place:
-            out.append(f"  {output.colour(layout.clean(' '.join(here)), 'bold')}\n")
-            place = here
+        where = output.colour(layout.clean(f"{rule.table} {rule.kind} {rule.name}"), "bold")
+        here = f"  {where}  {output.colour(style.say(rule.why), 'dim')}\n"
+        out += [here] if here != place else []
         out.append(style.grid([(layout.clean(rule.text),)], 4))
-        out.append(style.dim(style.say(rule.why), 8))
+        place = here
     return "".join(out)
-
-
-View = Callable[[Report, Style], str]

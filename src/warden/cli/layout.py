@@ -8,8 +8,9 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-#: Chinese punctuation that must not begin a line.
-_CLOSING = frozenset("，。；：、！？）》”’")
+#: Punctuation that must not begin a line, and what must not end one.
+_CLOSING = frozenset("，。；：、！？）》”’…")
+_OPENING = frozenset("（《“‘")
 #: A last column narrower than this is not worth wrapping into.
 NARROWEST = 24
 
@@ -63,8 +64,9 @@ def _pieces(text: str, size: int) -> Iterable[str]:
     for character in text:
         is_new_word = character != " " and piece[-1:] == " "
         beside_wide = bool(piece) and character != " " and (_is_wide(piece[-1]) or _is_wide(character))
+        holds = character in _CLOSING or piece[-1:] in _OPENING
         too_long = character != " " and width(piece) + _width(character) > size
-        if too_long or (character not in _CLOSING and (is_new_word or beside_wide)):
+        if piece and (too_long or (not holds and (is_new_word or beside_wide))):
             yield piece
             piece = ""
         piece += character

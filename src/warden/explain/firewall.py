@@ -115,16 +115,27 @@ def concerning(found: list[Block], subject: Subject) -> Iterator[Rule]:
 
 
 def _in_table(found: list[Block], subject: Subject) -> Iterator[Rule]:
-    held, entered = set[str](), set[str]()
-    for block in found:
-        if block.kind in ("set", "map"):
-            about = [line for line in block.lines if _names(line, subject)]
-            held |= {block.name} if about else set()
-            entered |= {match[1] for line in about for match in _JUMP.finditer(line)}
+    """Elements that name it; rules that do, that look into its sets, or stand in a chain which such a rule enters."""
+    named = [(block, line) for block in found for line in block.lines if _names(line, subject)]
+    held = {block.name for block, _ in named if block.kind in ("set", "map")}
+    if not named:
+        return
+    entered = _entered(found, subject, held)
     for block in found:
         for line in block.lines:
             if (why := _why(block, line, subject, held, entered)) is not None:
                 yield Rule(block.table, block.kind, block.name, line, why)
+
+
+def _entered(found: list[Block], subject: Subject, held: set[str]) -> set[str]:
+    """The chains that a packet of its may come into by goto and jump."""
+    entered = set[str]()
+    while True:
+        lines = (line for b in found for line in b.lines if _why(b, line, subject, held, entered) is not None)
+        more = {name for line in lines for name in _JUMP.findall(line)} - entered
+        if not more:
+            return entered
+        entered |= more
 
 
 def _names(line: str, subject: Subject) -> Text | None:

@@ -50,7 +50,7 @@ def namespaces_of(facts: ProcessFacts) -> tuple[Namespace, ...]:
         for kind, inode in facts.namespaces.items()
         if facts.namespaces.get(kind.removesuffix("_for_children")) != inode or not kind.endswith("_for_children")
     }
-    first, own = _inodes("1"), _inodes("self")
+    first, own = _first(), _inodes("self")
     members = _members({kind: inode for kind, inode in wanted.items() if not kind.endswith("_for_children")})
     return tuple(
         _namespace(kind, inode, members.get(kind, []), facts.pid, first, own) for kind, inode in wanted.items()
@@ -74,6 +74,11 @@ def is_hosts(kind: str, inode: int, first: Mapping[str, int]) -> bool | None:
         return True
     # Before 6.18 the first net and mnt namespaces had no fixed number, so another number says nothing.
     return None if kind in ("net", "mnt") else False
+
+
+def _first() -> dict[str, int]:
+    """Of process 1; where the kernel hides them, of its own first thread, which never leaves the first namespaces."""
+    return _inodes("1") or (_inodes("2") if _text(2, "comm") == "kthreadd\n" else {})
 
 
 def _inodes(process: str) -> dict[str, int]:

@@ -129,12 +129,10 @@ V1 = {
             "oom_kill": key(Unit.COUNT, "processes killed for this group's limit", "因本组限额被杀的进程数"),
         },
     ),
-    "memory.pressure_level": rw(
+    "memory.pressure_level": ro(
         Unit.NONE,
         "A name to register for notices of memory pressure (low, medium, critical) through cgroup.event_control.",
         "供 cgroup.event_control 登记内存压力通知（low、medium、critical）用的名字。",
-        "nothing is written here; see cgroup.event_control",
-        "不在此写入；见 cgroup.event_control",
     ),
     "memory.stat": ro(
         Unit.FLAT,
