@@ -18,8 +18,6 @@ from warden.explain.tables import capabilities, namespaces, process, words
 from warden.kernel.proc import CAPABILITIES, CapabilitySets
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-#: What has no letters to translate.
-SAME = frozenset({"{} ({} filters)"})
 
 
 def of_note(name: str, note: FileNote) -> Iterator[tuple[str, Text]]:
@@ -37,7 +35,7 @@ def texts() -> Iterator[tuple[str, Text]]:
             yield from of_note(name, note)
     for table in (namespaces.KINDS, capabilities.SETS, capabilities.CAPABILITIES, process.STATES):
         yield from table.items()
-    yield from process.FILESYSTEMS.items()
+    yield from (*process.FILESYSTEMS.items(), *process.MOUNT_FLAGS.items())
     yield from ((name, text) for name, (_, text) in process.RLIMITS.items())
     yield from ((str(mode), text) for mode, text in (*process.SECCOMP_MODES.items(), *process.NO_NEW_PRIVS.items()))
     yield from ((unit.value, text) for unit, text in UNIT_NAMES.items())

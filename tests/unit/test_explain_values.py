@@ -89,7 +89,7 @@ def test_an_unknown_file_is_shown_as_it_is() -> None:
         ("cgroup.stat", "nr_descendants 0\nnr_subsys_memory 4\n", True),
         ("blkio.throttle.io_serviced", "Total 0\n", False),
         ("io.max", "", True),
-        ("cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", True),
+        ("cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=999\n", True),
         ("vendor.file", "\n", True),
     ],
 )
@@ -108,6 +108,7 @@ def test_what_says_nothing_is_a_default(name: str, raw: str, v2: bool) -> None:
         ("memory.events", "low 0\noom_kill 1\n", True),
         ("io.max", "8:0 rbps=1048576 wbps=max\n", True),
         ("freezer.state", "FROZEN\n", False),
+        ("cpu.pressure", "some avg10=0.00 avg60=0.01 avg300=0.00 total=999\n", True),
         ("vendor.file", "0\n", True),
     ],
 )

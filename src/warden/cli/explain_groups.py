@@ -22,7 +22,7 @@ FEW = 6
 #: What a job's group is summed up by in the compact view.
 HEADLINES = frozenset(
     {"memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt", "memory.current", "memory.peak"}
-    | {"cpuacct.usage", "freezer.state", "pids.current", "cgroup.freeze"}
+    | {"cpuacct.usage", "cpu.stat", "freezer.state", "pids.current", "cgroup.freeze"}
 )
 
 
@@ -30,8 +30,11 @@ HEADLINES = frozenset(
 DETAILS = re.compile(r".*numa_stat|cpuacct\.(usage_percpu.*|usage_all|stat)|memory\.(memsw|kmem)\..*usage_in_bytes")
 
 
-def cgroups(report: Report, style: Style, *, filtered: bool) -> str:
-    """Every group with its files. *filtered*: controllers were named, so nothing of theirs is folded away whole."""
+def cgroups(report: Report, style: Style, controllers: Sequence[str]) -> str:
+    """Every group with its files. *controllers* that were named have none of their groups folded away whole."""
+    filtered = bool(controllers)
+    if filtered and not report.groups:
+        return "  " + style.say(words.NO_CONTROLLER, ", ".join(controllers)) + "\n"
     container = any(group.role == "container" for group in report.groups)
     aside = [] if style.everything else [g for g in report.groups if _stands_aside(g, container, filtered=filtered)]
     jobs = [] if style.everything else [group for group in report.groups if group.role == "job"]
@@ -86,9 +89,14 @@ def _jobs(groups: Sequence[Group], style: Style) -> str:
     rows = []
     for group in groups:
         files = [file for file in group.files if file.name in HEADLINES and not is_default(file.note, file.raw or "")]
-        use = ", ".join(f"{file.name} {_content(file, style).value}" for file in files)
+        use = ", ".join(f"{file.name} {_in_short(_content(file, style))}" for file in files)
         rows.append((style.say(words.JOB, group.job), use or style.say(words.MEMBERS, _members(group, style))))
     return style.dim(style.say(words.JOBS_USE), 4) + style.grid(rows, 6) if rows else ""
+
+
+def _in_short(shown: Shown) -> str:
+    """One value; of a keyed file the first, which is the total."""
+    return f"{shown.lines[0].name} {shown.lines[0].value}" if shown.lines else shown.value
 
 
 def _aside(groups: Sequence[Group], style: Style, *, container: bool) -> str:
@@ -143,7 +151,8 @@ def _file(file: ControlFile, size: int, style: Style) -> str:
     """Name and value, what it means, how to change it."""
     shown = _content(file, style)
     name = output.colour(layout.pad(file.name, size), "cyan")
-    out = f"    {name}  {output.colour(layout.clean(shown.value), 'bold')}".rstrip() + "\n"
+    value = output.colour(layout.clean(shown.value), "bold") if shown.value else ""
+    out = f"    {name}  {value}".rstrip() + "\n"
     if file.note is None:
         return out + style.dim(style.say(words.UNKNOWN_FILE), 8) + _lines(shown, style)
     meaning = style.say(file.note.meaning)

@@ -93,6 +93,7 @@ def _facts(facts: ProcessFacts, container: str, style: Style) -> list[tuple[str,
         (words.USER, _ids(facts.uids, facts.uid_map, style)),
         (words.GROUP, _ids(facts.gids, facts.gid_map, style)),
         (words.THREADS, str(facts.threads)),
+        (words.ROOT, "" if facts.root == "/" else layout.clean(facts.root or "")),
         (words.CONTAINER, container),
     ]
     return [(style.say(name), value) for name, value in rows if value]
@@ -189,26 +190,33 @@ def _jobs_apart(report: Report, space: Namespace, style: Style) -> list[str]:
 def mounts(report: Report, style: Style) -> str:
     """The mounts of the process, and what their types are."""
     found = _representative(report).facts.mounts
-    size = max(style.total // 3, layout.NARROWEST)
+    size = 10 * style.total if style.everything else max(style.total // 3, layout.NARROWEST)
     rows = [
-        (layout.cut(layout.clean(record.target), size), record.fstype, _access(record), _source(record))
+        (
+            layout.cut(layout.clean(record.target), size),
+            record.fstype,
+            _access(record),
+            layout.cut(_source(record), size),
+        )
         for record in found
     ]
-    rows = [(*row[:3], row[3] if style.everything else layout.cut(row[3], size)) for row in rows]
-    types = [
-        (name, words_of_process.FILESYSTEMS.get(name.partition(".")[0]))
-        for name in dict.fromkeys(r.fstype for r in found)
-    ]
-    legend = [(name, style.say(text)) for name, text in types if text]
-    if not legend:
-        return style.titled(words.COLUMNS_MOUNTS, rows)
-    return style.titled(words.COLUMNS_MOUNTS, rows) + "  " + style.say(words.TYPES) + "\n" + style.grid(legend, 4)
+    flags = dict.fromkeys(word for row in rows for word in row[2].split(","))
+    types = dict.fromkeys(record.fstype.partition(".")[0] for record in found)
+    return (
+        style.titled(words.COLUMNS_MOUNTS, rows)
+        + _legend(words.TYPES, {name: words_of_process.FILESYSTEMS.get(name) for name in types}, style)
+        + _legend(words.FLAGS, {name: words_of_process.MOUNT_FLAGS.get(name) for name in flags}, style)
+    )
+
+
+def _legend(title: Text, entries: dict[str, Text | None], style: Style) -> str:
+    rows = [(name, style.say(text)) for name, text in entries.items() if text is not None]
+    return "  " + style.say(title) + "\n" + style.grid(rows, 4) if rows else ""
 
 
 def _access(record: MountRecord) -> str:
     """ro or rw of this mount, and what is forbidden on it."""
-    wanted = ("ro", "rw", "nosuid", "nodev", "noexec", "idmapped")
-    return ",".join(word for word in record.options if word in wanted)
+    return ",".join(word for word in record.options if word in words_of_process.MOUNT_FLAGS)
 
 
 def _source(record: MountRecord) -> str:

@@ -80,7 +80,7 @@ def _section(section: str, report: Report, firewall: Firewall | None, style: Sty
     from warden.cli import explain_groups, explain_view
 
     if section == "cgroups":
-        return explain_groups.cgroups(report, style, filtered=bool(wanted.controllers))
+        return explain_groups.cgroups(report, style, wanted.controllers)
     if section == "network":
         assert report.network is not None
         return explain_view.network(report.network, _link(report), style)
@@ -124,16 +124,16 @@ def _firewall_text(report: Report, firewall: Firewall | None, style: Style) -> s
 
     if firewall is not None:
         return explain_view.firewall(firewall, style)
-    return style.dim(style.say(words.HOSTS_RULES if _in_our_network(report) else words.NO_LINK), 2)
+    inode = report.main.namespaces.get("net")
+    if inode is None:
+        return "  " + style.say(words.UNKNOWN) + "\n"
+    return style.dim(style.say(words.HOSTS_RULES if inode == _our_network() else words.NO_LINK), 2)
 
 
-def _in_our_network(report: Report) -> bool:
+def _our_network() -> int:
     import os
 
-    try:
-        return os.stat("/proc/self/ns/net").st_ino == report.main.namespaces.get("net")
-    except OSError:
-        return False
+    return os.stat("/proc/self/ns/net").st_ino
 
 
 COMMANDS = {

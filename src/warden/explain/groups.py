@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ from warden.explain.process import reason_of
 from warden.kernel.proc import CgroupMembership, MountRecord, parse_mountinfo
 
 NOT_MOUNTED = Text("this hierarchy is not mounted where we can see it", "该层级没有挂载在我们可见之处")
+GONE = Text("the group was removed while it was being read", "读取过程中该组已被删除")
 OUTSIDE = Text("it lies outside our own cgroup namespace", "它在我们自己的 cgroup 命名空间之外")
 
-_ORDER = {name: index for index, name in enumerate([*lookup.V2, *lookup.V1])}
+#: Files stand in the order of the tables: a file's place in that of its own version.
+_ORDERS = {is_v2: {name: n for n, name in enumerate(lookup.V2 if is_v2 else lookup.V1)} for is_v2 in (False, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,10 @@ def fill(group: Group, wanted: Wanted) -> Group:
     try:
         names = [entry.name for entry in os.scandir(group.directory) if entry.is_file(follow_symlinks=False)]
     except OSError as error:
-        return replace(group, reason=reason_of(error))
-    names = sorted((name for name in names if wanted(controller_in(group, name))), key=_place)
+        return replace(group, reason=_reason(error))
+    order = _ORDERS[group.is_v2]
+    wanted_names = (name for name in names if wanted(controller_in(group, name)))
+    names = sorted(wanted_names, key=lambda name: (order.get(name, len(order)), name))
     files = tuple(_read(group, name) for name in names)
     return replace(group, members=members_of(group.directory), files=files)
 
@@ -103,10 +108,6 @@ def controller_in(group: Group, name: str) -> str:
     return group.controllers[0] if found == lookup.CORE and len(group.controllers) == 1 else found
 
 
-def _place(name: str) -> tuple[int, str]:
-    return _ORDER.get(name, len(_ORDER)), name
-
-
 def _read(group: Group, name: str) -> ControlFile:
     note = lookup.note_of(name, is_v2=group.is_v2)
     controller = lookup.controller_of(name)
@@ -115,7 +116,12 @@ def _read(group: Group, name: str) -> ControlFile:
         readable = os.stat(path).st_mode & 0o444 and (note is None or note.unit is not Unit.NONE)
         return ControlFile(name, controller, note, Path(path).read_text(errors="replace") if readable else None)
     except OSError as error:
-        return ControlFile(name, controller, note, None, reason_of(error))
+        return ControlFile(name, controller, note, None, _reason(error))
+
+
+def _reason(error: OSError) -> Text:
+    """By path a removed group is ENOENT, through an open file ENODEV."""
+    return GONE if error.errno in (errno.ENOENT, errno.ENODEV) else reason_of(error)
 
 
 def members_of(directory: str) -> tuple[int, ...]:

@@ -19,8 +19,8 @@ CONTROLLERS = (
     "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids", "blkio", "io", "hugetlb", "net_cls",
     "net_prio", "perf_event", "rdma", "misc", "dmem",
 )  # fmt: skip
-#: The same subject under the other version's name.
-TWINS = {"blkio": "io", "io": "blkio", "cpuacct": "cpu"}
+#: The same subject under the other version's name; v2's cpu counts what cpuacct did.
+TWINS = {"blkio": "io", "io": "blkio", "cpuacct": "cpu", "cpu": "cpuacct"}
 CORE = "core"
 
 _HUGE_PAGES = re.compile(r"hugetlb\.[0-9]+[KMG]B\.")

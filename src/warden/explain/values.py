@@ -184,6 +184,8 @@ def _is_nothing(note: FileNote, line: str) -> bool:
         return (bool(note.keys) and name not in note.keys) or _all_nothing([value])
     if note.unit is Unit.DEVICES:
         return _all_nothing([value])
+    if note.unit is Unit.PRESSURE:  # what is long past, in `total`, presses no more
+        line = line.partition(" total=")[0]
     return _all_nothing(word.partition("=")[2] for word in line.split() if "=" in word)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from warden.explain.note import FileNote, Unit, ro, rw
 
 _LIMIT = (
-    "write “MAJOR:MINOR NUMBER”, such as “8:0 1048576”; the number 0 removes the limit (ls -l /dev shows both numbers)",
+    "write “MAJOR:MINOR NUMBER”, such as “8:0 1048576”; the number 0 removes the limit (ls -l /dev shows both "
+    "numbers)",
     "写入 “主号:次号 数值”，如 “8:0 1048576”；数值 0 取消限制（ls -l /dev 可见主次号）",
 )
 _WEIGHT_DEVICE = ("write “MAJOR:MINOR WEIGHT”; the weight 0 removes it", "写入 “主号:次号 权重”；权重 0 取消")

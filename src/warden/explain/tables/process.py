@@ -36,28 +36,49 @@ NO_NEW_PRIVS = {
 RLIMITS: dict[str, tuple[Unit, Text]] = {
     "Max cpu time": (
         Unit.COUNT,
-        Text("seconds of processor time, then SIGXCPU (RLIMIT_CPU)", "处理器时间秒数，超出得 SIGXCPU"),
+        Text("seconds of processor time, then SIGXCPU (RLIMIT_CPU)", "处理器时间秒数，超出得 SIGXCPU（RLIMIT_CPU）"),
     ),
-    "Max file size": (Unit.BYTES, Text("largest file it may write (RLIMIT_FSIZE)", "可写的最大文件")),
-    "Max data size": (Unit.BYTES, Text("heap and data (RLIMIT_DATA)", "堆与数据段")),
-    "Max stack size": (Unit.BYTES, Text("stack of the first thread (RLIMIT_STACK)", "首个线程的栈")),
-    "Max core file size": (Unit.BYTES, Text("core dump after a crash (RLIMIT_CORE)", "崩溃时的核心转储")),
-    "Max resident set": (Unit.BYTES, Text("without effect today (RLIMIT_RSS)", "如今已无效果")),
+    "Max file size": (Unit.BYTES, Text("largest file it may write (RLIMIT_FSIZE)", "可写的最大文件（RLIMIT_FSIZE）")),
+    "Max data size": (Unit.BYTES, Text("heap and data (RLIMIT_DATA)", "堆与数据段（RLIMIT_DATA）")),
+    "Max stack size": (Unit.BYTES, Text("stack of the first thread (RLIMIT_STACK)", "首个线程的栈（RLIMIT_STACK）")),
+    "Max core file size": (
+        Unit.BYTES,
+        Text("core dump after a crash (RLIMIT_CORE)", "崩溃时的核心转储（RLIMIT_CORE）"),
+    ),
+    "Max resident set": (Unit.BYTES, Text("without effect today (RLIMIT_RSS)", "如今已无效果（RLIMIT_RSS）")),
     "Max processes": (
         Unit.COUNT,
-        Text("processes of its user in this user namespace (RLIMIT_NPROC)", "该用户在此用户命名空间中的进程数"),
+        Text(
+            "processes of its user in this user namespace (RLIMIT_NPROC)",
+            "该用户在此用户命名空间中的进程数（RLIMIT_NPROC）",
+        ),
     ),
-    "Max open files": (Unit.COUNT, Text("open descriptors (RLIMIT_NOFILE)", "打开的描述符数")),
-    "Max locked memory": (Unit.BYTES, Text("memory that may be locked (RLIMIT_MEMLOCK)", "可锁定的内存")),
-    "Max address space": (Unit.BYTES, Text("all its mappings together (RLIMIT_AS)", "全部映射的总和")),
-    "Max file locks": (Unit.COUNT, Text("without effect today (RLIMIT_LOCKS)", "如今已无效果")),
-    "Max pending signals": (Unit.COUNT, Text("signals that may queue up (RLIMIT_SIGPENDING)", "可排队的信号数")),
-    "Max msgqueue size": (Unit.BYTES, Text("POSIX message queues (RLIMIT_MSGQUEUE)", "POSIX 消息队列")),
-    "Max nice priority": (Unit.COUNT, Text("how far nice may go: 20 less this (RLIMIT_NICE)", "nice 可到 20 减此数")),
-    "Max realtime priority": (Unit.COUNT, Text("highest real-time priority (RLIMIT_RTPRIO)", "最高实时优先级")),
+    "Max open files": (Unit.COUNT, Text("open descriptors (RLIMIT_NOFILE)", "打开的描述符数（RLIMIT_NOFILE）")),
+    "Max locked memory": (
+        Unit.BYTES,
+        Text("memory that may be locked (RLIMIT_MEMLOCK)", "可锁定的内存（RLIMIT_MEMLOCK）"),
+    ),
+    "Max address space": (Unit.BYTES, Text("all its mappings together (RLIMIT_AS)", "全部映射的总和（RLIMIT_AS）")),
+    "Max file locks": (Unit.COUNT, Text("without effect today (RLIMIT_LOCKS)", "如今已无效果（RLIMIT_LOCKS）")),
+    "Max pending signals": (
+        Unit.COUNT,
+        Text("signals that may queue up (RLIMIT_SIGPENDING)", "可排队的信号数（RLIMIT_SIGPENDING）"),
+    ),
+    "Max msgqueue size": (
+        Unit.BYTES,
+        Text("POSIX message queues (RLIMIT_MSGQUEUE)", "POSIX 消息队列（RLIMIT_MSGQUEUE）"),
+    ),
+    "Max nice priority": (
+        Unit.COUNT,
+        Text("how far nice may go: 20 less this (RLIMIT_NICE)", "nice 可到 20 减此数（RLIMIT_NICE）"),
+    ),
+    "Max realtime priority": (
+        Unit.COUNT,
+        Text("highest real-time priority (RLIMIT_RTPRIO)", "最高实时优先级（RLIMIT_RTPRIO）"),
+    ),
     "Max realtime timeout": (
         Unit.US,
-        Text("real-time running without a pause (RLIMIT_RTTIME)", "实时任务不间断运行的时间"),
+        Text("real-time running without a pause (RLIMIT_RTTIME)", "实时任务不间断运行的时间（RLIMIT_RTTIME）"),
     ),
 }
 
@@ -86,4 +107,14 @@ FILESYSTEMS = {
     "debugfs": Text("insides of the kernel for developers", "供开发者使用的内核内部信息"),
     "tracefs": Text("the kernel's tracing", "内核跟踪"),
     "securityfs": Text("state of the security modules", "安全模块的状态"),
+}
+
+#: Options of a mount that say what can be done on it: mount(8).
+MOUNT_FLAGS = {
+    "ro": Text("nothing can be written", "不能写入"),
+    "rw": Text("can be written, as far as permissions go", "可写，以权限为限"),
+    "nosuid": Text("set-user-ID bits and file capabilities count for nothing", "set-user-ID 位与文件能力不起作用"),
+    "nodev": Text("device nodes do not work", "设备节点不起作用"),
+    "noexec": Text("no program can be started from it", "不能从中启动程序"),
+    "idmapped": Text("owners are shown translated", "文件属主经过换算后显示"),
 }

@@ -29,7 +29,8 @@ DEVICES = {
 FREEZER = {
     "freezer.state": rw(
         Unit.WORD,
-        "THAWED: running; FREEZING: on the way; FROZEN: every task stands still and gets no signal until it is thawed.",
+        "THAWED: running; FREEZING: on the way; FROZEN: every task stands still and gets no signal until it is "
+        "thawed.",
         "THAWED：运行；FREEZING：正在冻结；FROZEN：所有任务停住，解冻之前收不到信号。",
         "write FROZEN or THAWED",
         "写入 FROZEN 或 THAWED",

@@ -46,7 +46,6 @@ HEADINGS = {
 # process
 PID = Text("process id", "进程号")
 INSIDE = Text("{} (inside: {})", "{}（里面是 {}）")
-NAME = Text("name", "名字")
 COMMAND = Text("command", "命令")
 STATE = Text("state", "状态")
 PARENT = Text("parent", "父进程")
@@ -111,10 +110,10 @@ NO_FILES = Text(
 
 # mounts
 COLUMNS_MOUNTS = (Text("WHERE", "位置"), Text("TYPE", "类型"), Text("ACCESS", "访问"), Text("FROM", "来源"))
+FLAGS = Text("access:", "访问说明：")
 TYPES = Text("types:", "类型说明：")
 
 # capabilities
-COLUMNS_CAPABILITIES = (Text("SET", "集合"), Text("MEANS", "含义"))
 ALL_OF_THEM = Text("all {}", "全部 {} 个")
 NONE = Text("none", "无")
 ALL_BUT = Text("all but {}", "除 {} 之外的全部")
@@ -128,7 +127,7 @@ COUNT_ON_HOST = Text(
 )
 
 # seccomp
-FILTERS = Text("{} ({} filters)", "{}（{} 个过滤器）")
+FILTERS = Text("{}; filters: {}", "{}；过滤器：{} 个")
 
 # ids
 MAP_USERS = Text("users {} to {} inside are {} to {} outside", "里面的用户 {}–{} 即外面的 {}–{}")
@@ -140,7 +139,7 @@ NO_MAP = Text("no map is set: every id looks like 65534 (nobody)", "没有映射
 COLUMNS_RLIMITS = (Text("LIMIT", "限制"), Text("SOFT", "软"), Text("HARD", "硬"), Text("MEANS", "含义"))
 RLIMITS_OF = Text(
     "of {}; a process may raise soft up to hard (prlimit(1) changes both)",
-    "{}的；进程可把软限提高到硬限（prlimit(1) 可改两者）",
+    "以下属于 {}；进程可把软限提高到硬限（prlimit(1) 可改两者）",
 )
 RLIMITS_FOLDED = Text("{} more are unlimited (--all)", "另有 {} 项不限（--all 显示）")
 
