@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "limit": ("limiting", "change and show what a container may use"),
     "stats": ("usage", "show what containers use: processor, memory, network, disks"),
     "top": ("top", "the same as a live view, sorted by key"),
+    "explain": ("explaining", "show a container or any process from the kernel's side, with sentences"),
     "logs": ("containers", "show the output kept of a container's jobs"),
     "cp": ("copying", "copy files into a container or out of it"),
     "stop": ("containers", "end all jobs of a container, keep its files"),

@@ -136,10 +136,29 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "owner": (("--owner",), {"metavar": "USER[:GROUP]", "help": "whose the copies on the host are (default: root's)"}),
     "images": (("--images",), {"metavar": "DIR", "help": "the image store (default: /var/lib/warden/images)"}),
     "depot": (("--depot",), {"metavar": "DIR", "help": "the depot to look at (default: /var/lib/warden/containers)"}),
+    # explain
+    "pid": (("--pid",), {"metavar": "N", "type": int, "help": "any process instead of a container"}),
+    "section": (
+        ("--section",),
+        {
+            "metavar": "NAME",
+            "action": "append",
+            "default": [],
+            "help": "only this one: process, namespaces, cgroups, mounts, capabilities, seccomp, ids, rlimits, network, "
+            "firewall; may be repeated",
+        },
+    ),
+    "controller": (
+        ("--controller",),
+        {"metavar": "NAME", "action": "append", "default": [], "help": "only this cgroup controller, such as memory"},
+    ),
+    "lang": (("--lang",), {"choices": ("en", "zh"), "default": "en", "help": "language of the sentences (default: en)"}),
+    "everything": (("-a", "--all"), {"action": "store_true", "help": "also what is at its default"}),
     # positional
     "handle": ((), {"metavar": "HANDLE"}),
     "handles": ((), {"metavar": "HANDLE", "nargs": "+"}),
     "any_handles": ((), {"metavar": "HANDLE", "nargs": "*"}),
+    "maybe_handle": ((), {"metavar": "HANDLE", "nargs": "?"}),
     "command": ((), {"metavar": "CMD", "nargs": argparse.REMAINDER, "help": argparse.SUPPRESS}),
     "from_": ((), {"metavar": "SRC"}),
     "to": ((), {"metavar": "DST"}),

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 
 
 def colour(text: str, name: str) -> str:
