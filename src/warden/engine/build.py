@@ -19,12 +19,13 @@ from warden.engine import networking
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
-from warden.model.spec import ContainerSpec, NetworkMode
+from warden.model.spec import ContainerSpec, DiskLimits, NetworkMode
 from warden.network import links
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.steps import Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
 from warden.rootfs import etc
+from warden.rootfs.disk import Layer
 from warden.rootfs.images import Image
 from warden.undo import Undo
 
@@ -42,8 +43,14 @@ class Order:
     attachment: links.Attachment | None
 
     @property
-    def layer(self) -> str:
-        return self.snapshot.layer or self.directory.path
+    def layer(self) -> Layer:
+        return layer_of(self.snapshot, self.directory)
+
+
+def layer_of(snapshot: Snapshot, directory: ContainerDirectory) -> Layer:
+    """Where a container's writable files are, as its disk's limits need it."""
+    base = snapshot.id_base
+    return Layer(snapshot.layer or directory.path, snapshot.project, base, (base or 0) + snapshot.uid)
 
 
 def find_image(site: Site, spec: ContainerSpec) -> Image:
@@ -80,7 +87,7 @@ def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...]) -> Placem
     return Placement(
         directory=order.directory.path,
         lower=order.image.lower,
-        layer=order.layer,
+        layer=order.layer.path,
         hostname=snapshot.hostname,
         id_base=snapshot.id_base,
         binds=image_binds + binds,
@@ -100,9 +107,10 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
-                undo.add("layer", site.disk.remove, order.layer)
-            site.disk.make(order.layer, order.snapshot.project, base)
+                undo.add("layer", disk.remove, order.layer.path)
+            disk.make(order.layer, order.snapshot.spec.limits.disk or DiskLimits())
             _write_etc(site, order, base or 0)
         except OSError as error:
             raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
@@ -115,6 +123,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
             undo.add("firewall", site.firewall.drop, guest.container_id)
         launched = _launch(site, order.directory, plan)
         undo.add("PID 1", end_init, launched.pidfd)
+        etc.settle(f"/proc/{launched.pid}/root", HOME)
         order.directory.write_snapshot(order.snapshot)
         undo.release()
     return launched
@@ -134,7 +143,7 @@ def _write_etc(site: Site, order: Order, base: int) -> None:
         vcap_uid=snapshot.uid,
         shell=order.image.shell,
     )
-    etc.write_upper(f"{order.layer}/upper", files, HOME, base, snapshot.uid)
+    etc.write_upper(f"{order.layer.path}/upper", files, HOME, base, snapshot.uid)
 
 
 def _launch(site: Site, directory: ContainerDirectory, plan: Plan) -> Launched:

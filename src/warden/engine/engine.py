@@ -23,17 +23,19 @@ from warden.engine.events import ContainerCreated, Emitter, Event
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.logtag import Syslog
-from warden.engine.site import WORKERS, Site, make_pools, open_disk, system_lang
+from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.settings import EngineSettings
-from warden.model.spec import ContainerSpec
+from warden.model.spec import ContainerSpec, DiskLimits
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
 from warden.plan.container import ID_COUNT
 from warden.plan.seccomp import job_filter
 from warden.process.launch import Binary
+from warden.rootfs.disk import Disk
+from warden.rootfs.disks import Disks
 from warden.rootfs.images import ImageStore
 from warden.undo import AsyncUndo, Undo
 
@@ -77,16 +79,22 @@ class Engine:
         try:
             self._site = self._make_site(depot)
             await self._recover()
+            self._site.in_background(asyncio.ensure_future(self._choose_disk()))
         except BaseException:
             await self.close()
             depot.unlock()
             raise
 
+    async def _choose_disk(self) -> None:
+        """Beside what else goes on, so that neither the start nor the first container waits for a file system."""
+        await self.site.blocking(self.site.disks.chosen)
+
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
         with Undo() as undo:
-            disk = open_disk(self.settings)
-            undo.add("disk", disk.close)
+            disks = Disks(self.settings)
+            undo.add("disks", disks.close)
+            disks.start()
             cgroups = Manager(self.settings.cgroup_parent)
             cgroups.prepare()
             site = Site(
@@ -97,7 +105,7 @@ class Engine:
                 firewall=open_firewall(networking.policy(self.settings)),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
-                disk=disk,
+                disks=disks,
                 workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
                 lang=system_lang(),
                 seccomp=job_filter(),
@@ -158,7 +166,7 @@ class Engine:
             container.close()
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
-            await self._site.blocking(self._site.disk.close)
+            await self._site.blocking(self._site.disks.close)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         self._site.binary.close()
@@ -222,7 +230,12 @@ class Engine:
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
         image, binds = await site.blocking(build.look_up, site, spec)
-        snapshot = self._acquire(spec, handle, container_id, image.shell)
+        disk = site.disks.decided
+        if disk is None:
+            disk = await site.blocking(site.disks.chosen)
+        if spec.limits.disk not in (None, DiskLimits()):
+            disk.check(spec.limits.disk)
+        snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
         undo.add("resources", self._release, snapshot)
         order = build.Order(
             snapshot,
@@ -240,7 +253,7 @@ class Engine:
                 raise EngineFault(f"create: connect to PID 1: {error.strerror}") from error
             raise
 
-    def _acquire(self, spec: ContainerSpec, handle: str, container_id: str, shell: str) -> Snapshot:
+    def _acquire(self, spec: ContainerSpec, handle: str, container_id: str, shell: str, disk: Disk) -> Snapshot:
         """Takes what the container needs from the pools; all or nothing."""
         pools, now = self.site.pools, time.monotonic()
         network = ""
@@ -262,7 +275,7 @@ class Engine:
             memory_limit=spec.limits.memory_bytes,
             grace_time=spec.grace_time,
         )
-        return self._with_disk(self._with_ids(draft))
+        return self._with_disk(self._with_ids(draft), disk)
 
     def _with_ids(self, draft: Snapshot) -> Snapshot:
         pools = self.site.pools
@@ -275,14 +288,11 @@ class Engine:
             raise
         return draft
 
-    def _with_disk(self, draft: Snapshot) -> Snapshot:
-        site = self.site
-        if not site.disk.limits:
-            return draft
-        own = site.depot.directory(draft.container_id).path
-        layer = site.disk.place(own)
-        project = self.settings.disk_project_start + draft.uid - site.pools.first_uid
-        return replace(draft, project=project, layer="" if layer == own else layer)
+    def _with_disk(self, draft: Snapshot, disk: Disk) -> Snapshot:
+        own = self.site.depot.directory(draft.container_id).path
+        layer = disk.place(own)
+        project = self.settings.disk_project_start + draft.uid - self.site.pools.first_uid if disk.limits else 0
+        return replace(draft, project=project, layer="" if layer == own else layer, disk=disk.name)
 
     def _release(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()

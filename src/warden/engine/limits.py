@@ -10,12 +10,14 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from warden.engine.build import layer_of
 from warden.engine.networking import attachment
 from warden.errors import BadInput, WardenError
 from warden.model.info import BandwidthStat, DiskStat, State
 from warden.model.spec import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.network import shaping
 from warden.network.links import Attachment
+from warden.rootfs.disk import Disk, Layer
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -75,7 +77,7 @@ async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | N
         return None
     async with container.changing():
         before = _limits(container).disk or DiskLimits()
-        if change == DiskChange() and _project(container):
+        if change == DiskChange() and _disk(container).limits:
             return before
         wanted = change.applied_to(before)
         await container.site.blocking(_limit_disk, container, wanted)
@@ -84,24 +86,26 @@ async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | N
 
 
 def _limit_disk(container: Container, wanted: DiskLimits) -> None:
-    project = _project(container)
-    if not project and container.site.disk.limits:
+    disk, chosen = _disk(container), container.site.disks.chosen()
+    if not disk.limits and chosen.limits:
         hint = "create it anew: where a container's files lie is decided when it is made"
         raise BadInput(f"limit_disk: container {container.handle} was made when disks were not limited", hint=hint)
-    container.site.disk.limit(project, wanted)
+    (disk if disk.limits else chosen).limit(_layer(container), wanted)
 
 
 async def disk_use(container: Container) -> DiskStat | None:
     """What its files use, None where it is not measured. Raises KernelRefused."""
-    project = _project(container)
-    return await container.site.blocking(container.site.disk.usage, project) if project else None
+    disk = _disk(container)
+    return await container.site.blocking(disk.usage, _layer(container)) if disk.limits else None
 
 
-def _project(container: Container) -> int:
-    """The number that its files have in the backend in use, 0 when they are not there."""
-    snapshot, disk = container.snapshot, container.site.disk
-    own = container.directory.path
-    return snapshot.project if disk.limits and disk.place(own) == (snapshot.layer or own) else 0
+def _disk(container: Container) -> Disk:
+    """The way that it was made with, whatever new ones get."""
+    return container.site.disks.of(container.snapshot.disk)
+
+
+def _layer(container: Container) -> Layer:
+    return layer_of(container.snapshot, container.directory)
 
 
 def _link(container: Container) -> Attachment | None:

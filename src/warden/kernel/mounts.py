@@ -6,10 +6,12 @@ Raises OSError with the kernel's errno; what that means is for the caller to say
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
 from warden.kernel.paths import AT_FDCWD
+from warden.kernel.proc import MountRecord, mount_of, parse_mountinfo
 from warden.kernel.syscalls import libc_call, system_call
 
 # mount(2)
@@ -27,12 +29,16 @@ MOUNT_ATTR_IDMAP = 0x00100000
 CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x80, 0x20000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
 
+# fsopen(2), fsmount(2), since 5.2
+FSOPEN_CLOEXEC = 1
+
 _path = ctypes.c_char_p
 _mount = libc_call("mount", _path, _path, _path, ctypes.c_ulong, _path)
 _umount2 = libc_call("umount2", _path, ctypes.c_int)
 _unshare = libc_call("unshare", ctypes.c_int)
 _open_tree = system_call(428, ctypes.c_int, _path, ctypes.c_uint)
 _move_mount = system_call(429, ctypes.c_int, _path, ctypes.c_int, _path, ctypes.c_uint)
+_fsopen = system_call(430, _path, ctypes.c_uint)
 _mount_setattr = system_call(442, ctypes.c_int, _path, ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t)
 _ATTR = struct.Struct("=QQQQ")
 
@@ -45,6 +51,29 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "")
 def umount2(target: str, flags: int = 0) -> None:
     """umount2(2). Raises OSError."""
     _umount2(os.fsencode(target), flags)
+
+
+def mount_of_path(path: str) -> MountRecord | None:
+    """The mount that *path* lies on."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        return mount_of(os.path.realpath(path), parse_mountinfo(file.read()))
+
+
+def is_mounted(point: str) -> bool:
+    """Whether a file system is mounted at *point* itself, a real path."""
+    record = mount_of_path(point)
+    return record is not None and record.target == point
+
+
+def have_filesystem(fstype: str) -> bool:
+    """Whether the kernel knows *fstype*; loads its module if there is one, as mount(2) would."""
+    try:
+        os.close(_fsopen(os.fsencode(fstype), FSOPEN_CLOEXEC))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+    return True
 
 
 def unshare(flags: int) -> None:
