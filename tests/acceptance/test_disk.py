@@ -7,49 +7,36 @@ What this machine's kernel has not (XFS's quotas, format v2 of quotas) runs in s
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
+from disk_scene import (
+    HAVE_XFS_QUOTA,
+    MIB,
+    daemon_with_disk,
+    depot_on,
+    fill,
+    is_full,
+    layers,
+    needs_btrfs,
+    needs_xfs_quota,
+    usage,
+)
 from scene import client_of, configured_daemon, wait_until
 
-from warden.client.blocking import Client, Container
+from warden.client.blocking import Client
 from warden.errors import BadInput, EngineFault, UnknownHandle, WardenError
-from warden.kernel.loop import find_loop
-from warden.model.info import DiskStat
 from warden.model.spec import DiskLimits
 from warden.protocol import warden_pb2 as pb
 from warden.testing import leaks
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
-
-MIB = 1 << 20
-FILL = "dd if=/dev/zero of={path} bs=64k count={blocks} 2>&1; echo status $?"
-FULL = ("No space left", "quota exceeded")
-
-
-def have_xfs_quota() -> bool:
-    """The kernel's XFS tells of its quotas in /proc once it is loaded."""
-    subprocess.run(["modprobe", "-q", "xfs"], check=False)
-    return os.path.exists("/proc/fs/xfs/xqm")
-
-
-def have_btrfs() -> bool:
-    subprocess.run(["modprobe", "-q", "btrfs"], check=False)
-    with open("/proc/filesystems") as file:
-        return "btrfs" in file.read() and shutil.which("mkfs.btrfs", path="/usr/sbin:/sbin") is not None
-
-
-HAVE_XFS_QUOTA, HAVE_BTRFS = have_xfs_quota(), have_btrfs()
-needs_xfs_quota = pytest.mark.skipif(not HAVE_XFS_QUOTA, reason="this kernel's XFS has no quotas; see scripts/test-vm")
-needs_btrfs = pytest.mark.skipif(not HAVE_BTRFS, reason="no btrfs here")
 
 #: What a way cannot do is left out of the tests for it, and has tests of its own.
 WAYS = [
@@ -59,14 +46,6 @@ WAYS = [
     pytest.param("pool", marks=needs_xfs_quota),
 ]
 COUNTS_INODES = frozenset({"loop", "tmpfs", "pool"})
-
-
-@contextmanager
-def daemon_with_disk(backend: str, **more: object) -> Iterator[PrivateDaemon]:
-    with configured_daemon(
-        disk={"backend": backend, "pool_size": 400 * MIB, "loop_size": 400 * MIB, **more}
-    ) as private:
-        yield private
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -87,28 +66,6 @@ def backend(way: PrivateDaemon) -> str:
 def client(way: PrivateDaemon) -> Iterator[Client]:
     with client_of(way) as client:
         yield client
-
-
-@pytest.fixture
-def pooled() -> Iterator[PrivateDaemon]:
-    with daemon_with_disk("pool") as private:
-        yield private
-
-
-def fill(container: Container, name: str, mebibytes: int, *, privileged: bool = True) -> str:
-    path = f"/{name}" if privileged else f"/home/vcap/{name}"
-    return container.run(FILL.format(path=path, blocks=16 * mebibytes), privileged=privileged).text
-
-
-def usage(container: Container) -> DiskStat:
-    container.run("sync", privileged=True)
-    found = container.info().disk
-    assert found is not None
-    return found
-
-
-def is_full(output: str) -> bool:
-    return "status 1" in output and any(word in output for word in FULL)
 
 
 def test_everybody_meets_the_limit_and_the_container_goes_on(client: Client) -> None:
@@ -240,15 +197,6 @@ def test_concurrent_creates_and_nothing_is_left(way: PrivateDaemon, client: Clie
     wait_until(lambda: not layers(way), lambda: f"layers were left: {layers(way)}")
 
 
-def layers(private: PrivateDaemon) -> list[str]:
-    """What lies outside the containers' own directories."""
-    found = []
-    for place in ("mnt", "btrfs-mnt", "btrfs", "loop", "tmpfs"):
-        if os.path.isdir(directory := f"{private.depot}/.disk/{place}"):
-            found += [f"{place}/{name}" for name in os.listdir(directory) if name != ".gone"]
-    return found
-
-
 @pytest.mark.parametrize("name", WAYS)
 def test_a_crash_finds_everything_again(name: str) -> None:
     with daemon_with_disk(name) as private, client_of(private) as client, client.create() as container:
@@ -344,42 +292,6 @@ def test_the_default_limits_on_a_plain_host() -> None:
         wait_until(lambda: not layers(private))
 
 
-@needs_xfs_quota
-def test_every_field_on_the_wire() -> None:
-    with daemon_with_disk("pool") as private, client_of(private) as client, client.create() as container:
-        request = pb.LimitDiskRequest(handle=container.handle.encode(), byte_limit=100_001, inode_soft=50, inode=90)
-        response = client.call(request)
-        assert (response.block_hard, response.block, response.block_limit) == (98, 98, 98)
-        assert (response.byte_hard, response.byte, response.byte_limit) == (98 * 1024,) * 3
-        assert (response.inode_soft, response.inode_hard, response.block_soft) == (50, 90, 0)
-        assert all(response.HasField(field.name) for field in response.DESCRIPTOR.fields)
-        assert container.limit_disk() == DiskLimits(0, 98, 50, 90)
-        container.stop()
-        assert container.limit_disk(block_soft=7) == DiskLimits(7, 98, 50, 90)
-
-
-@needs_xfs_quota
-def test_the_pool_outlives_the_daemon_and_costs_nothing_without_containers(pooled: PrivateDaemon) -> None:
-    file, point = f"{pooled.depot}/.disk/pool.xfs", f"{pooled.depot}/.disk/mnt"
-    assert os.path.ismount(point)
-    assert os.stat(file).st_blocks * 512 < 100 * MIB < os.stat(file).st_size
-    with client_of(pooled) as client:
-        for _ in range(2):
-            with client.create() as container:
-                container.limit_disk(byte_limit="8M")
-                fill(container, "x", 4)
-            wait_until(lambda: os.listdir(point) == [], "a layer was left")
-    assert pooled.stop() == 0
-    assert not os.path.ismount(point)
-    wait_until(lambda: find_loop(file) is None, "the loop device is still there")
-    made = os.stat(file).st_ino
-    pooled.start()
-    assert os.stat(file).st_ino == made
-    with client_of(pooled) as client, client.create() as container:
-        assert container.limit_disk() == DiskLimits()
-        assert "status 0" in fill(container, "x", 16)
-
-
 def test_without_a_backend_limits_say_what_to_do(daemon: PrivateDaemon) -> None:
     with client_of(daemon) as client, client.create() as container:
         for fields in ({}, {"byte_limit": 1 << 20}):
@@ -420,71 +332,6 @@ def test_a_depot_without_quota_is_named(daemon: PrivateDaemon, kind: str) -> Non
     assert f"disk: the file system of {daemon.depot} enforces no {kind} quota" in done.stderr
 
 
-@contextmanager
-def depot_on(make: str, options: str, disk: str) -> Iterator[PrivateDaemon]:
-    """A daemon whose depot is a file system of its own."""
-    private = PrivateDaemon(disk=disk)
-    before = leaks.look(private.cgroup_parent, private.root)
-    file = f"{private.root}/depot.image"
-    os.mkdir(private.depot)
-    with open(file, "wb") as made:
-        made.truncate(400 * MIB)
-    subprocess.run([*make.split(), file], check=True)
-    subprocess.run(["mount", "-o", f"loop{options}", file, private.depot], check=True)
-    try:
-        with private:
-            yield private
-    finally:
-        subprocess.run(["umount", private.depot], check=True)
-        shutil.rmtree(private.root)
-    assert not leaks.leaks(before, private.cgroup_parent, private.root)
-
-
-@needs_xfs_quota
-@pytest.mark.parametrize("make", ["mkfs.xfs -q", "mkfs.ext4 -q -O project,quota -E quotatype=prjquota"])
-def test_a_depot_with_project_quota_is_used_by_itself(make: str) -> None:
-    with (
-        depot_on(make, ",prjquota", "auto") as private,
-        client_of(private) as client,
-        client.create() as container,
-        client.create() as other,
-    ):
-        container.limit_disk(byte_limit="8M", inode=500)
-        assert is_full(fill(container, "big", 16))
-        assert "status 0" in fill(other, "big", 16)
-        assert usage(container).bytes_used <= 8 * MIB
-        private.kill()
-        private.start()
-        assert is_full(fill(container, "more", 16))
-        assert not os.path.exists(f"{private.depot}/.disk")
-
-
-@needs_xfs_quota
-@pytest.mark.parametrize("make", ["mkfs.xfs -q", "mkfs.ext4 -q -O quota -E quotatype=usrquota"])
-def test_user_quota_limits_vcap_and_root_each_by_itself(make: str) -> None:
-    with (
-        depot_on(make, ",usrquota", "user") as private,
-        client_of(private) as client,
-        client.create() as container,
-        client.create() as other,
-    ):
-        container.limit_disk(byte_limit="8M", inode=300)
-        for privileged in (False, True):
-            assert is_full(fill(container, "big", 16, privileged=privileged))
-        assert 14 * MIB <= usage(container).bytes_used <= 16 * MIB
-        assert "status 0" in fill(other, "big", 16, privileged=False)
-        container.limit_disk(byte_limit="30M")
-        made = container.run("for i in $(seq 400); do : > $i || exit 1; done")
-        assert made.exit_status == 1
-        assert "status 0" in fill(container, "big", 16, privileged=False)
-        private.kill()
-        private.start()
-        assert container.limit_disk() == DiskLimits(block_hard=30720, inode_hard=300)
-        # What it does not limit, and why it is never chosen by itself: root inside can give its files away.
-        gave = "for i in 1 2 3; do head -c 20M /dev/zero > /f$i && chown $((3000 + i)) /f$i || exit 1; done"
-        assert container.run(gave, privileged=True).exit_status == 0
-
-
 @needs_btrfs
 def test_a_depot_on_btrfs() -> None:
     """By itself only where quota groups are on; configured by name they are switched on."""
@@ -505,3 +352,34 @@ def test_a_depot_on_btrfs() -> None:
             assert os.listdir(f"{private.depot}/.disk") == ["btrfs"]
         with pytest.raises(UnknownHandle):
             container.info()
+
+
+@pytest.mark.parametrize("name", ["loop", pytest.param("pool", marks=needs_xfs_quota)])
+def test_a_host_that_fills_up_is_felt_as_a_full_disk(name: str) -> None:
+    """Layers in sparse files could promise more than the host has: nothing that was written may be lost for it."""
+    intact = (
+        "sync; for f in $(find / -xdev -name 'f[0-9]*' -size 10240k); do cmp -n 10485760 $f /dev/zero || exit 1; done"
+    )
+    with (
+        depot_on("mkfs.ext4 -q -m 0", "", name) as private,
+        client_of(private) as client,
+        client.create() as container,
+        client.create() as other,
+    ):
+        with open(f"{private.depot}/.others", "wb") as others:  # the host's own use grows
+            others.write(bytes(100 * MIB))
+        time.sleep(2.5)  # the daemon looks every second
+        written = 0
+        for number in range(30):
+            written += not is_full(fill((container, other)[number % 2], f"f{number}", 10))
+            time.sleep(0.6)
+        assert 8 < written < 30
+        assert os.statvfs(private.depot).f_bavail > 0
+        for one in (container, other):
+            assert one.run(intact, privileged=True).exit_status == 0
+        with pytest.raises(WardenError, match=r"No space left on device .*make room"):
+            for _ in range(9):
+                client.create()
+        os.unlink(f"{private.depot}/.others")
+        time.sleep(2.5)
+        assert "status 0" in fill(container, "new", 10), "room that there is again can be used"

@@ -6,6 +6,7 @@ Every acquisition registers its undo; a failure leaves nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -113,7 +114,9 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
             disk.make(order.layer, order.snapshot.spec.limits.disk or DiskLimits())
             _write_etc(site, order, base or 0)
         except OSError as error:
-            raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
+            path = error.filename or order.directory.path
+            hint = f"make room where {site.settings.depot} lies" if error.errno == errno.ENOSPC else ""
+            raise KernelRefused("create: write", path, error.errno or 0, hint=hint) from error
         order.group.create()
         undo.add("cgroups", order.group.remove)
         order.group.set_limits(order.snapshot.spec.limits)

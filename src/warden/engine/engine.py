@@ -41,6 +41,7 @@ from warden.undo import AsyncUndo, Undo
 
 log = logging.getLogger("warden.engine")
 
+HOST_LOOK_S = 1.0
 BACKGROUND_S = 5.0  # how long `close` waits for what was begun, such as a stop; recovery finishes the rest
 
 
@@ -56,6 +57,7 @@ class Engine:
         self._reserved: set[str] = set()
         self._ids = IdSource()
         self._site: Site | None = None
+        self._keeper: asyncio.Task[None] | None = None
         self._creating = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -79,15 +81,22 @@ class Engine:
         try:
             self._site = self._make_site(depot)
             await self._recover()
-            self._site.in_background(asyncio.ensure_future(self._choose_disk()))
+            self._keeper = asyncio.ensure_future(self._keep_disks())
         except BaseException:
             await self.close()
             depot.unlock()
             raise
 
-    async def _choose_disk(self) -> None:
+    async def _keep_disks(self) -> None:
         """Beside what else goes on, so that neither the start nor the first container waits for a file system."""
-        await self.site.blocking(self.site.disks.chosen)
+        site = self.site
+        await site.blocking(site.disks.chosen)
+        while True:
+            await asyncio.sleep(HOST_LOOK_S)
+            try:
+                await site.blocking(site.disks.look_after_host)
+            except (OSError, WardenError) as error:
+                log.error("disks: the host's room: %s", error)
 
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
@@ -158,6 +167,9 @@ class Engine:
         if self._site is None:
             return
         await self._idle.wait()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
         await self._site.transfers.end()
         await self._site.janitor.clean()
         if self._site.background:

@@ -6,7 +6,8 @@ switches nothing on). *btrfs-pool*: on one in a file (pool.py). Owns ROOT/NAME a
 What the kernel does: a write reserves its bytes and is refused with EDQUOT at once; what is used is settled when the
 transaction is committed, within 30 seconds or at sync(2). Until then what was deleted still counts in `usage`, and
 what was overwritten counts twice; a writer at its limit makes the kernel commit first and is refused only then. Inodes
-cannot be limited, and are not counted; but every file takes metadata, which counts as bytes.
+cannot be limited, and are not counted; but every file takes metadata, which counts as bytes. A btrfs-pool does not heed
+the host's room (Disk.confine): space that is set aside in btrfs may be what its metadata need next.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from warden.kernel import btrfs
 from warden.kernel.paths import remove_tree
 from warden.model.info import DiskStat
 from warden.model.spec import DiskLimits
-from warden.rootfs.disk import DIRECTORY, Layer, make_layer, refuse_soft
+from warden.rootfs.disk import DIRECTORY, Layer, NotSparse, make_layer, refuse_soft
 from warden.rootfs.pool import BTRFS, mount_pool, unmount_pool
 
 _GONE = ".gone"
 
 
-class BtrfsDisk:
+class BtrfsDisk(NotSparse):
     """*root*: a directory on btrfs with quota groups on. *release*: called by `close`."""
 
     limits = True
@@ -37,7 +38,8 @@ class BtrfsDisk:
         self._name = name
         self._root = root
         self._release = release
-        os.makedirs(f"{root}/{_GONE}", mode=0o700, exist_ok=True)
+        with _opened(os.path.dirname(root), "mkdir .gone in"):
+            os.makedirs(f"{root}/{_GONE}", mode=0o700, exist_ok=True)
 
     @property
     def name(self) -> str:
@@ -84,7 +86,8 @@ class BtrfsDisk:
             if error.errno == errno.ENOENT:
                 return
             raise
-        os.close(os.open(f"{self._root}/{_GONE}/{number}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with contextlib.suppress(OSError):  # full: its group stays, which costs nothing
+            os.close(os.open(f"{self._root}/{_GONE}/{number}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with _opened(head, "BTRFS_IOC_SNAP_DESTROY") as fd:
             btrfs.destroy_subvolume(fd, name)
         self._collect()

@@ -78,6 +78,14 @@ class Disk(Protocol):
         """Removes every layer whose path is not *known* and that lies outside the containers' own directories."""
         ...
 
+    def promised(self) -> int:
+        """Bytes that were written into its sparse files and that the host has not given them yet."""
+        ...
+
+    def confine(self, room: int | None) -> None:
+        """A layer in a sparse file may take about *room* bytes more at most, whatever its limit; None lifts that."""
+        ...
+
     def close(self) -> None:
         """After the last container: gives back what the machine lent."""
         ...
@@ -101,7 +109,17 @@ def refuse_soft(name: str, wanted: DiskLimits) -> None:
             raise BadInput(f"limit_disk: {kind}_soft: the disk backend {name} has hard limits alone", hint=hint)
 
 
-class NoDisk:
+class NotSparse:
+    """What a way without sparse files does about the host's room: it meets the host's own ENOSPC."""
+
+    def promised(self) -> int:
+        return 0
+
+    def confine(self, room: int | None) -> None:
+        return
+
+
+class NoDisk(NotSparse):
     """No limits: costs nothing and asks for nothing. *reasons*: why no other way is in use."""
 
     name = "none"

@@ -36,6 +36,10 @@ _OPENERS: Mapping[str, Callable[[EngineSettings], Disk]] = {
 }
 #: What limits bytes and inodes, whoever writes, and holds nothing in memory; the cheapest for a container first.
 AUTO = ("project", "btrfs", "pool", "loop")
+#: Their layers lie in sparse files of the depot, and they can be confined.
+SPARSE = frozenset({"pool", "loop"})
+#: With so much free nobody counts; below, this much is left to the host, or a twentieth of a smaller disk.
+ENOUGH, HOSTS_OWN = 64 << 30, 1 << 30
 
 
 class Disks:
@@ -48,6 +52,7 @@ class Disks:
         self._open: dict[str, Disk] = {}
         self._chosen: Disk | None = None
         self._known: frozenset[str] | None = None
+        self._confined = False
 
     def start(self) -> None:
         """A way that is configured by name works from here on, or WardenError says why not. `auto` is left for later:
@@ -111,6 +116,28 @@ class Disks:
                 self._open.setdefault(name, disk)
             for disk in self._open.values():
                 disk.sweep(self._known)
+
+    def look_after_host(self) -> None:
+        """To be called every second: what lies in sparse files may not take the last of the host's room.
+
+        Without it a full host would lose what containers were told to be written. So they share what is free but the
+        host's own part, and get ENOSPC beyond. Half of it for each, because few grow in one second.
+        """
+        with self._lock:
+            sparse = [disk for disk in self._open.values() if disk.name in SPARSE]
+        if not sparse:
+            return
+        host = os.statvfs(self._settings.depot)
+        free, whole = host.f_bavail * host.f_frsize, host.f_blocks * host.f_frsize
+        room = None
+        if free < ENOUGH:
+            promised = sum(disk.promised() for disk in sparse)
+            room = max(free - promised - min(whole // 20, HOSTS_OWN), 0) // 2
+        if room is None and not self._confined:
+            return
+        for disk in sparse:
+            disk.confine(room)
+        self._confined = room is not None
 
     def close(self) -> None:
         """After the last container: gives back what the machine lent."""

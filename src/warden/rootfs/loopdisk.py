@@ -46,6 +46,8 @@ class LoopDisk(MountedDisk):
         self._wanted = size
         self._lock = threading.Lock()
         self._ballasts: dict[str, Ballast] = {}
+        self._limits: dict[str, DiskLimits] = {}
+        self._room: int | None = None
 
     def check(self, wanted: DiskLimits) -> None:
         refuse_soft(self.name, wanted)
@@ -67,6 +69,8 @@ class LoopDisk(MountedDisk):
         make_layer(layer)
         if wanted != DiskLimits():
             self.limit(layer, wanted)
+        elif self._room is not None:
+            self._confine(layer)
 
     def template(self) -> str:
         """The file that layers are copies of, made if there is none of the size. Raises EngineFault."""
@@ -90,8 +94,38 @@ class LoopDisk(MountedDisk):
 
     def forget(self, path: str) -> None:
         self._ballasts.pop(path, None)
+        self._limits.pop(path, None)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_file_of(path))
+
+    # ---- the host's room
+
+    def promised(self) -> int:
+        return sum(map(self._promised, self._layers()))
+
+    def _promised(self, layer: Layer) -> int:
+        with contextlib.suppress(KernelRefused, FileNotFoundError):  # it went meanwhile
+            found = self.statvfs(layer)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            return max(used - os.stat(_file_of(layer.path)).st_blocks * 512, 0)
+        return 0
+
+    def confine(self, room: int | None) -> None:
+        self._room = room
+        for layer in self._layers():
+            with contextlib.suppress(KernelRefused, FileNotFoundError):
+                self._confine(layer)
+
+    def _confine(self, layer: Layer) -> None:
+        """Writes the reserve anew: for its limit, or for the host's room where that is less."""
+        found, ballast = self.statvfs(layer), self._ballast(layer)
+        reserve = _reserve(found, self._limits.get(layer.path, DiskLimits()), ballast.blocks)
+        if self._room is not None:
+            reserve = max(reserve, found.f_bfree - self._room // found.f_frsize)
+        ext4.set_reserve(layer.path, reserve)
+
+    def _layers(self) -> list[Layer]:
+        return [Layer(self.layer_of(name)) for name in os.listdir(self._root) if not name.endswith(".ext4")]
 
     def layer_of(self, name: str) -> str:
         return f"{self._root}/{name.removesuffix('.ext4')}"
@@ -117,7 +151,8 @@ class LoopDisk(MountedDisk):
             ext4.set_reserve(layer.path, _reserve(found, wanted, Ballast.blocks_for(too_many)))
             operation = "take inodes of"
             ballast.resize(too_many)
-            ext4.set_reserve(layer.path, _reserve(found, wanted, ballast.blocks))
+            self._limits[layer.path] = wanted
+            self._confine(layer)
         except OSError as error:
             raise KernelRefused(operation, layer.path, error.errno or 0) from error
 

@@ -14,10 +14,10 @@ from collections.abc import Collection
 from warden.errors import KernelRefused
 from warden.kernel import mounts
 from warden.model.info import DiskStat
-from warden.rootfs.disk import DIRECTORY, Layer
+from warden.rootfs.disk import DIRECTORY, Layer, NotSparse
 
 
-class MountedDisk:
+class MountedDisk(NotSparse):
     """Layers are mount points in *kind*'s directory, named as their containers."""
 
     name = ""

@@ -6,6 +6,7 @@ next one takes it up. The loop device is freed by the kernel with the last use. 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -26,6 +27,8 @@ log = logging.getLogger("warden.disk")
 
 #: More is never asked for by itself.
 LARGEST = 1 << 40
+#: In the pool, beside the layers: what they may not take, because the host has not got it.
+ROOM = ".room"
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -59,9 +62,15 @@ class PoolDisk(ProjectDisk):
     def place(self, container_directory: str) -> str:
         return f"{self._root}/{os.path.basename(container_directory)}"
 
+    def promised(self) -> int:
+        return _promised(self._root, XFS)
+
+    def confine(self, room: int | None) -> None:
+        _confine(self._root, room)
+
     def sweep(self, known: Collection[str]) -> None:
         for name in os.listdir(self._root):
-            if f"{self._root}/{name}" not in known:
+            if name != ROOM and f"{self._root}/{name}" not in known:
                 remove_tree(f"{self._root}/{name}")
 
     def close(self) -> None:
@@ -106,6 +115,42 @@ def unmount_pool(point: str) -> None:
         mounts.umount2(point, mounts.UMOUNT_NOFOLLOW)
     except OSError as error:
         log.warning("disk pool %s: not unmounted: %s", point, error.strerror)
+
+
+def _set_aside(point: str) -> int:
+    try:
+        return os.stat(f"{point}/{ROOM}").st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def _promised(point: str, kind: PoolKind) -> int:
+    """See Disk.promised."""
+    found = os.statvfs(point)
+    used = (found.f_blocks - found.f_bfree) * found.f_frsize - _set_aside(point)
+    return max(used - os.stat(f"{os.path.dirname(point)}/{kind.file}").st_blocks * 512, 0)
+
+
+def _confine(point: str, room: int | None) -> None:
+    """See Disk.confine. A file in the pool takes the rest; what is set aside for it takes nothing of the host."""
+    file, aside = f"{point}/{ROOM}", _set_aside(point)
+    found = os.statvfs(point)
+    wanted = 0 if room is None else max(found.f_bavail * found.f_frsize + aside - room, 0)
+    if wanted == 0 or wanted < aside // 2:  # made anew: truncating is not enough where more was allocated than asked
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file)
+    if wanted == 0:
+        return
+    try:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.truncate(fd, wanted)
+            os.posix_fallocate(fd, 0, wanted)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:  # a container was quicker: the next turn knows
+            raise
 
 
 def default_size(directory: str, kind: PoolKind = XFS) -> int:

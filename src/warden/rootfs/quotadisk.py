@@ -21,7 +21,7 @@ from warden.kernel.proc import MountRecord
 from warden.kernel.quota import PRJQUOTA, USRQUOTA, Quota
 from warden.model.info import DiskStat
 from warden.model.spec import DiskLimits
-from warden.rootfs.disk import LAYERS, Layer, make_layer
+from warden.rootfs.disk import LAYERS, Layer, NotSparse, make_layer
 
 KINDS = ("xfs", "ext4")
 #: Mount options that say that limits are enforced, not only counted (xfs(5), ext4(5)).
@@ -33,7 +33,7 @@ _WORDS = {PRJQUOTA: "project", USRQUOTA: "user"}
 _OPTIONS = {PRJQUOTA: "prjquota", USRQUOTA: "usrquota"}
 
 
-class QuotaDisk:
+class QuotaDisk(NotSparse):
     """What quotas of both kinds share: layers lie in the containers' own directories on the file system of *root*."""
 
     name = ""
