@@ -67,19 +67,19 @@ def layers(private: PrivateDaemon) -> list[str]:
     found = []
     for place in ("mnt", "btrfs-mnt", "btrfs", "loop", "tmpfs"):
         if os.path.isdir(directory := f"{private.depot}/.disk/{place}"):
-            found += [f"{place}/{name}" for name in os.listdir(directory) if name != ".gone"]
+            found += [f"{place}/{name}" for name in os.listdir(directory) if not name.startswith(".")]
     return found
 
 
 @contextmanager
-def depot_on(make: str, options: str, disk: str) -> Iterator[PrivateDaemon]:
+def depot_on(make: str, options: str, disk: str, *, size: int = 400 * MIB) -> Iterator[PrivateDaemon]:
     """A daemon whose depot is a file system of its own."""
     private = PrivateDaemon(disk=disk)
     before = leaks.look(private.cgroup_parent, private.root)
     file = f"{private.root}/depot.image"
     os.mkdir(private.depot)
     with open(file, "wb") as made:
-        made.truncate(400 * MIB)
+        made.truncate(size)
     subprocess.run([*make.split(), file], check=True)
     subprocess.run(["mount", "-o", f"loop{options}", file, private.depot], check=True)
     try:

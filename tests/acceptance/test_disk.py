@@ -361,13 +361,13 @@ def test_a_host_that_fills_up_is_felt_as_a_full_disk(name: str) -> None:
         "sync; for f in $(find / -xdev -name 'f[0-9]*' -size 10240k); do cmp -n 10485760 $f /dev/zero || exit 1; done"
     )
     with (
-        depot_on("mkfs.ext4 -q -m 0", "", name) as private,
+        depot_on("mkfs.ext4 -q -m 0", "", name, size=640 * MIB) as private,
         client_of(private) as client,
         client.create() as container,
         client.create() as other,
     ):
         with open(f"{private.depot}/.others", "wb") as others:  # the host's own use grows
-            others.write(bytes(100 * MIB))
+            others.write(bytes(380 * MIB))
         time.sleep(2.5)  # the daemon looks every second
         written = 0
         for number in range(30):

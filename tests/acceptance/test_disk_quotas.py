@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from disk_scene import MIB, daemon_with_disk, depot_on, fill, is_full, needs_xfs_quota, usage
+from disk_scene import MIB, daemon_with_disk, depot_on, fill, is_full, layers, needs_xfs_quota, usage
 from scene import client_of, wait_until
 
 from warden.kernel.loop import find_loop
@@ -50,7 +50,7 @@ def test_the_pool_outlives_the_daemon_and_costs_nothing_without_containers(poole
             with client.create() as container:
                 container.limit_disk(byte_limit="8M")
                 fill(container, "x", 4)
-            wait_until(lambda: os.listdir(point) == [], "a layer was left")
+            wait_until(lambda: not layers(pooled), "a layer was left")
     assert pooled.stop() == 0
     assert not os.path.ismount(point)
     wait_until(lambda: find_loop(file) is None, "the loop device is still there")

@@ -38,8 +38,10 @@ class BtrfsDisk(NotSparse):
         self._name = name
         self._root = root
         self._release = release
-        with _opened(os.path.dirname(root), "mkdir .gone in"):
+        try:
             os.makedirs(f"{root}/{_GONE}", mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise KernelRefused("mkdir", f"{root}/{_GONE}", error.errno or 0) from error
 
     @property
     def name(self) -> str:

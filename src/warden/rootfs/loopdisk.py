@@ -31,7 +31,7 @@ _BLOCK = 4096
 _BYTES_PER_INODE = 65536
 _RESERVED_INODES = 10  # the first ten are in use in every ext4, the root directory among them
 _FEWEST_INODES = 4096
-_FEATURES = "^has_journal,64bit"
+_FEATURES = "^has_journal,^resize_inode,64bit"
 #: noinit_itable: the kernel would write zeros into the sparse file. discard: what is deleted is the host's again.
 _OPTIONS = "noinit_itable,discard,barrier=0,errors=remount-ro"
 
