@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from warden.rootfs.ballast import Ballast
 from warden.rootfs.disk import Disk, Layer, NoDisk
 from warden.rootfs.disks import Disks
 from warden.rootfs.loopdisk import LoopDisk
+from warden.rootfs.stock import Stock
 from warden.rootfs.tmpfsdisk import TmpfsDisk
 
 
@@ -118,3 +121,18 @@ def test_a_way_that_no_longer_works_limits_nothing(tmp_path: Path) -> None:
     assert not disk.limits
     with pytest.raises(BadInput, match="enforces no user quota"):
         disk.check(DiskLimits(block_hard=1))
+
+
+def test_a_stock_is_kept_full_and_dropped() -> None:
+    made, dropped = itertools.count(), []
+    stock = Stock(lambda: next(made), dropped.append)
+    assert stock.take() is None
+    for _ in range(2):
+        stock.start()
+        deadline = time.monotonic() + 30
+        while (taken := stock.take()) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    stock.close()
+    assert set(range(taken)) - set(dropped) <= {0, 1}
+    assert stock.take() is None

@@ -29,8 +29,9 @@ MOUNT_ATTR_IDMAP = 0x00100000
 CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x80, 0x20000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
 
-# fsopen(2), fsmount(2), since 5.2
-FSOPEN_CLOEXEC = 1
+# fsopen(2), fsconfig(2), fsmount(2), since 5.2
+FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC = 1, 1
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 
 _path = ctypes.c_char_p
 _mount = libc_call("mount", _path, _path, _path, ctypes.c_ulong, _path)
@@ -39,6 +40,8 @@ _unshare = libc_call("unshare", ctypes.c_int)
 _open_tree = system_call(428, ctypes.c_int, _path, ctypes.c_uint)
 _move_mount = system_call(429, ctypes.c_int, _path, ctypes.c_int, _path, ctypes.c_uint)
 _fsopen = system_call(430, _path, ctypes.c_uint)
+_fsconfig = system_call(431, ctypes.c_int, ctypes.c_uint, _path, _path, ctypes.c_int)
+_fsmount = system_call(432, ctypes.c_int, ctypes.c_uint, ctypes.c_uint)
 _mount_setattr = system_call(442, ctypes.c_int, _path, ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t)
 _ATTR = struct.Struct("=QQQQ")
 
@@ -46,6 +49,20 @@ _ATTR = struct.Struct("=QQQQ")
 def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "") -> None:
     """mount(2). Raises OSError."""
     _mount(os.fsencode(source), os.fsencode(target), os.fsencode(fstype), flags, os.fsencode(data))
+
+
+def mount_detached(source: str, fstype: str, attributes: int, data: str) -> int:
+    """A descriptor of a new mount that hangs nowhere: fsmount(2). It goes with the descriptor unless it is moved to a
+    place before. *data* as for `mount`. Raises OSError."""
+    context = _fsopen(os.fsencode(fstype), FSOPEN_CLOEXEC)
+    try:
+        for option in [f"source={source}", *data.split(",")]:
+            key, equals, value = os.fsencode(option).partition(b"=")
+            _fsconfig(context, FSCONFIG_SET_STRING if equals else FSCONFIG_SET_FLAG, key, value if equals else None, 0)
+        _fsconfig(context, FSCONFIG_CMD_CREATE, None, None, 0)
+        return _fsmount(context, FSMOUNT_CLOEXEC, attributes)
+    finally:
+        os.close(context)
 
 
 def umount2(target: str, flags: int = 0) -> None:

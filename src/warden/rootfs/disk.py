@@ -96,7 +96,12 @@ def make_layer(layer: Layer) -> None:
     os.makedirs(layer.path, mode=0o711, exist_ok=True)
     for name in LAYERS:
         os.mkdir(f"{layer.path}/{name}", 0o755)
-        if layer.owner is not None:
+    own_layer(layer)
+
+
+def own_layer(layer: Layer) -> None:
+    if layer.owner is not None:
+        for name in LAYERS:
             os.chown(f"{layer.path}/{name}", layer.owner, layer.owner)
 
 

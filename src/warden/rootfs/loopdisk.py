@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import threading
 
@@ -21,9 +22,10 @@ from warden.kernel.loop import attach_loop, update_size
 from warden.model.info import DiskStat
 from warden.model.spec import DiskLimits
 from warden.rootfs.ballast import Ballast
-from warden.rootfs.disk import Layer, make_layer, refuse_soft
+from warden.rootfs.disk import LAYERS, Layer, own_layer, refuse_soft
 from warden.rootfs.mounted import MountedDisk
 from warden.rootfs.pool import find_program, run_mkfs
+from warden.rootfs.stock import Stock
 from warden.undo import Undo
 
 SMALLEST, LARGEST = 64 << 20, 16 << 30
@@ -45,9 +47,11 @@ class LoopDisk(MountedDisk):
         super().__init__(depot)
         self._wanted = size
         self._lock = threading.Lock()
+        self._numbers = itertools.count()
         self._ballasts: dict[str, Ballast] = {}
         self._limits: dict[str, DiskLimits] = {}
         self._room: int | None = None
+        self._stock = Stock(self._make_ready, _drop_ready)
 
     def check(self, wanted: DiskLimits) -> None:
         refuse_soft(self.name, wanted)
@@ -55,18 +59,21 @@ class LoopDisk(MountedDisk):
     # ---- making and removing
 
     def make(self, layer: Layer, wanted: DiskLimits) -> None:
-        file = _file_of(layer.path)
-        template = self.template()
-        size = max(os.stat(template).st_size, _with_overhead(wanted.block_hard * 1024))
-        if wanted.inode_hard or size > os.stat(template).st_size:
+        file, usual = _file_of(layer.path), os.stat(self.template()).st_size
+        size = max(usual, _with_overhead(wanted.block_hard * 1024))
+        if wanted.inode_hard or size > usual:
             _make_file(file, size, _inodes_for(size, wanted.inode_hard))
+            mount_fd, ready = _mount(file), file
         else:
-            copy_sparse(template, file)
-        os.mkdir(layer.path, 0o711)
-        _mount(file, layer.path)
-        os.rmdir(f"{layer.path}/lost+found")
-        os.chmod(layer.path, 0o711)
-        make_layer(layer)
+            mount_fd, ready = self._stock.take() or self._make_ready()
+            self._stock.start()  # from the first container on: others need not wait for mounts
+        try:
+            os.rename(ready, file)
+            os.mkdir(layer.path, 0o711)
+            mounts.move_mount(mount_fd, layer.path)
+        finally:
+            os.close(mount_fd)
+        own_layer(layer)
         if wanted != DiskLimits():
             self.limit(layer, wanted)
         elif self._room is not None:
@@ -91,6 +98,19 @@ class LoopDisk(MountedDisk):
         if layer.path not in self._ballasts:
             self._ballasts[layer.path] = Ballast(layer.path)
         return self._ballasts[layer.path]
+
+    def _make_ready(self) -> tuple[int, str]:
+        """A mount that hangs nowhere, with an empty layer in it, and its file: a crash leaves the file alone."""
+        file = f"{self._root}/.ready-{next(self._numbers)}.ext4"
+        with Undo() as undo:
+            copy_sparse(self.template(), file)
+            undo.add("file", os.unlink, file)
+            mount_fd = _mount(file)
+            undo.release()
+        return mount_fd, file
+
+    def close(self) -> None:
+        self._stock.close()
 
     def forget(self, path: str) -> None:
         self._ballasts.pop(path, None)
@@ -198,17 +218,33 @@ def copy_sparse(source: str, target: str) -> None:
         undo.release()
 
 
-def _mount(file: str, point: str) -> None:
-    operation = "attach a loop device for"
+def _mount(file: str) -> int:
+    """A descriptor of a new mount of *file*, an ext4 with nothing in it, with a layer's directories made."""
+    operation = "attach a loop device to"
     try:
         fd, device = attach_loop(file)
         try:
-            operation = f"mount {device} at"
-            mounts.mount(device, point, "ext4", mounts.MS_NODEV, _OPTIONS)
+            operation = "mount"
+            mount_fd = mounts.mount_detached(device, "ext4", mounts.MOUNT_ATTR_NODEV, _OPTIONS)
         finally:
             os.close(fd)
+        operation = "write"
+        with Undo() as undo:
+            undo.add("mount", os.close, mount_fd)
+            os.rmdir("lost+found", dir_fd=mount_fd)
+            os.chmod(".", 0o711, dir_fd=mount_fd)
+            for name in LAYERS:
+                os.mkdir(name, 0o755, dir_fd=mount_fd)
+            undo.release()
     except OSError as error:
-        raise KernelRefused(f"disk loop: {operation}", point, error.errno or 0) from error
+        raise KernelRefused(f"disk loop: {operation}", file, error.errno or 0) from error
+    return mount_fd
+
+
+def _drop_ready(ready: tuple[int, str]) -> None:
+    mount_fd, file = ready
+    os.close(mount_fd)
+    os.unlink(file)
 
 
 def _file_of(path: str) -> str:
