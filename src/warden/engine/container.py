@@ -472,7 +472,7 @@ class Container:
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
-            await self._site.blocking(self._site.disk.remove, self._snapshot.layer)
+            await self._site.blocking(self._site.disks.of(self._snapshot.disk).remove, self._snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 
