@@ -379,7 +379,7 @@ def test_a_host_that_fills_up_is_felt_as_a_full_disk(name: str) -> None:
         for number in range(30):
             written += not is_full(fill((container, other)[number % 2], f"f{number}", 10))
             time.sleep(0.6)
-        assert 8 < written < 30
+        assert 4 <= written < 30
         assert os.statvfs(private.depot).f_bavail > 0
         for one in (container, other):
             assert one.run(intact, privileged=True).exit_status == 0
