@@ -29,6 +29,7 @@ log = logging.getLogger("warden.disk")
 LARGEST = 1 << 40
 #: In the pool, beside the layers: what they may not take, because the host has not got it.
 ROOM = ".room"
+_STEP = 1 << 30
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -127,8 +128,10 @@ def _set_aside(point: str) -> int:
 def _promised(point: str, kind: PoolKind) -> int:
     """See Disk.promised."""
     found = os.statvfs(point)
-    used = (found.f_blocks - found.f_bfree) * found.f_frsize - _set_aside(point)
-    return max(used - os.stat(f"{os.path.dirname(point)}/{kind.file}").st_blocks * 512, 0)
+    file = os.stat(f"{os.path.dirname(point)}/{kind.file}")
+    # From the end of the file backwards: XFS's log is in the file, but not among its blocks.
+    used = file.st_size - found.f_bfree * found.f_frsize - _set_aside(point)
+    return max(used - file.st_blocks * 512, 0)
 
 
 def _confine(point: str, room: int | None) -> None:
@@ -139,13 +142,16 @@ def _confine(point: str, room: int | None) -> None:
     if wanted == 0 or wanted < aside // 2:  # made anew: truncating is not enough where more was allocated than asked
         with contextlib.suppress(FileNotFoundError):
             os.unlink(file)
+            aside = 0
     if wanted == 0:
         return
     try:
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.truncate(fd, wanted)
-            os.posix_fallocate(fd, 0, wanted)
+            # Only what is lacking: XFS reserves the whole range, also what is there (xfs_alloc_file_space), or ENOSPC.
+            for at in range(aside, wanted, _STEP):
+                os.posix_fallocate(fd, at, min(_STEP, wanted - at))
         finally:
             os.close(fd)
     except OSError as error:
