@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warden.cgroup import files, kill, tables
+from warden.cgroup.freezer import Freezer
 from warden.cgroup.layout import Hierarchy
 from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
@@ -21,26 +22,29 @@ from warden.model.info import CpuStat, MemoryUse
 from warden.model.spec import Limits
 from warden.undo import Undo
 
-#: Enabled for jobs in v2: what peak memory and OOM counts of one job need. cpu.stat and cgroup.kill are always there;
-#: without cpu and pids of their own the jobs share the container's, as they do in v1.
-JOB_CONTROLLERS_V2 = frozenset({"memory"})
+#: Enabled for jobs in v2: what peak memory, OOM counts and I/O of one job need. cpu.stat and cgroup.kill are always
+#: there; without cpu and pids of their own the jobs share the container's, as they do in v1.
+JOB_CONTROLLERS_V2 = frozenset({"memory", "io"})
 _EMPTYING_ORDER = ("freezer", "memory", "cpuacct", "pids", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class JobUse:
-    """What a job used so far. *peak_memory_bytes* None: the kernel keeps no such figure (v2 before 5.19)."""
+    """What a job used so far. *peak_memory_bytes* None: the kernel keeps no such figure (v2 before 5.19). *io* None: it
+    does not count a job's I/O."""
 
     cpu_user_s: float = 0.0
     cpu_system_s: float = 0.0
     peak_memory_bytes: int | None = None
     oom_kills: int = 0
+    io: tables.BlockIo | None = None
 
 
 def holder(hierarchies: Sequence[Hierarchy], controller: str) -> Hierarchy | None:
-    """The hierarchy that has *controller*; cpuacct and freezer are in every v2 group."""
+    """The hierarchy that has *controller*, by v1's name; cpuacct and freezer are in every v2 group."""
     for hierarchy in hierarchies:
-        if controller in hierarchy.controllers or (hierarchy.is_v2 and controller in ("cpuacct", "freezer")):
+        in_v2 = controller in ("cpuacct", "freezer") or (controller == "blkio" and "io" in hierarchy.controllers)
+        if controller in hierarchy.controllers or (hierarchy.is_v2 and in_v2):
             return hierarchy
     return None
 
@@ -95,12 +99,6 @@ class _Group:
         hierarchy = member_hierarchy(self._hierarchies)
         return [] if hierarchy is None else kill.pids(self._path(hierarchy))
 
-    def kill(self) -> None:
-        """SIGKILL everything below and wait until it is empty; raises KernelRefused when that takes over 2 s."""
-        hierarchy = member_hierarchy(self._hierarchies)
-        if hierarchy is not None:
-            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
-
     def signal(self, number: int) -> None:
         """One signal to every process below, once."""
         hierarchy = member_hierarchy(self._hierarchies)
@@ -114,6 +112,8 @@ class ContainerGroup(_Group):
     def __init__(self, hierarchies: Sequence[Hierarchy], parent: str, container_id: str) -> None:
         super().__init__(hierarchies, f"{parent}/instance-{container_id}")
         self._removed_jobs_oom_kills = 0
+        place = self._at("freezer")
+        self._freezer = Freezer(None, is_v2=False) if place is None else Freezer(place[0], is_v2=place[1])
 
     def create(self) -> None:
         """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
@@ -127,6 +127,24 @@ class ContainerGroup(_Group):
     def remove(self) -> None:
         """Remove the jobs' groups and then its own; what is gone is fine; raises KernelRefused (EBUSY) after 0.5 s."""
         self._remove()
+
+    def kill(self) -> None:
+        """SIGKILL everything below and wait until it is empty; raises KernelRefused when that takes over 2 s.
+
+        A container that stands still is emptied all the same, and is paused after it as before."""
+        if self._at("freezer") is not None:
+            self._freezer.kill_all()
+        elif (hierarchy := member_hierarchy(self._hierarchies)) is not None:
+            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
+
+    def freeze(self) -> None:
+        """Every process below stands still until `thaw`; what is killed dies all the same. Twice is fine. Raises
+        KernelRefused, and then nothing stands still."""
+        self._freezer.freeze()
+
+    def thaw(self) -> None:
+        """They go on, those too that a crash in the middle of a kill left frozen. Raises KernelRefused."""
+        self._freezer.thaw()
 
     def set_limits(self, limits: Limits) -> None:
         """Apply *limits*; what was set before is restored on failure. Raises KernelRefused, BadInput.
@@ -232,7 +250,7 @@ class ContainerGroup(_Group):
 
     def job(self, job_id: int) -> JobGroup:
         """The groups of job *job_id*; makes nothing."""
-        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed)
+        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed, self._freezer)
 
     def existing_jobs(self) -> list[int]:
         """Numbers of the jobs that have groups, in order."""
@@ -252,11 +270,25 @@ class JobGroup(_Group):
     """The groups of one job, in the hierarchies where jobs have their own; in the others it joins the container's."""
 
     def __init__(
-        self, hierarchies: Sequence[Hierarchy], container: str, job_id: int, on_removed: Callable[[int], None]
+        self,
+        hierarchies: Sequence[Hierarchy],
+        container: str,
+        job_id: int,
+        on_removed: Callable[[int], None],
+        freezer: Freezer | None = None,
     ) -> None:
         super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
         self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]
         self._on_removed = on_removed
+        self._freezer = freezer
+
+    def kill(self) -> None:
+        """SIGKILL everything in it and wait until it is empty, also while its container stands still; raises
+        KernelRefused when that takes over 2 s."""
+        if self._freezer is not None and (place := self._at("freezer")) is not None:
+            self._freezer.kill_job(place[0])
+        elif (hierarchy := member_hierarchy(self._hierarchies)) is not None:
+            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
 
     def create(self) -> None:
         """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
@@ -291,13 +323,24 @@ class JobGroup(_Group):
         return opened
 
     def usage(self) -> JobUse:
-        """Processor time, peak memory and OOM kills so far; raises KernelRefused when the group is gone."""
-        account, memory = self._at("cpuacct"), self._at("memory")
+        """Processor time, peak memory, OOM kills and I/O so far; raises KernelRefused when the group is gone."""
+        account, memory, block = self._at("cpuacct"), self._at("memory"), self._at("blkio")
         user_s, system_s = (0.0, 0.0) if account is None else _cpu_seconds(*account)
+        io = None if block is None else _block_io(*block)
         if memory is None:
-            return JobUse(user_s, system_s)
+            return JobUse(user_s, system_s, io=io)
         directory, is_v2 = memory
-        return JobUse(user_s, system_s, _peak(directory, is_v2), oom_kills_in(directory, is_v2=is_v2))
+        return JobUse(user_s, system_s, _peak(directory, is_v2), oom_kills_in(directory, is_v2=is_v2), io)
+
+    def cpu_s(self) -> float:
+        """Processor time so far, user and system, of all its processes, living or not; raises KernelRefused."""
+        account = self._at("cpuacct")
+        if account is None:
+            return 0.0
+        directory, is_v2 = account
+        if is_v2:
+            return tables.parse_flat(files.read(f"{directory}/cpu.stat")).get("usage_usec", 0) / 1e6
+        return int(files.read(f"{directory}/cpuacct.usage")) / 1e9
 
     def oom_kills(self) -> int:
         """Processes of the job killed for memory; 0 when the group is gone."""
@@ -392,3 +435,13 @@ def _cpu_seconds(directory: str, is_v2: bool) -> tuple[float, float]:
     user, system = (files.read_optional(f"{directory}/cpuacct.usage_{half}") for half in ("user", "sys"))
     total = int(files.read(f"{directory}/cpuacct.usage"))
     return tables.split_cpu(total, int(user or 0), int(system or 0))
+
+
+def _block_io(directory: str, is_v2: bool) -> tables.BlockIo | None:
+    """None where the kernel does not count: v1 without CONFIG_BLK_DEV_THROTTLING, v2 with io not given to the group."""
+    if is_v2:
+        stat = files.read_optional(f"{directory}/io.stat")
+        return None if stat is None else tables.block_io_v2(stat)
+    moved = files.read_optional(f"{directory}/blkio.throttle.io_service_bytes")
+    counted = files.read_optional(f"{directory}/blkio.throttle.io_serviced")
+    return None if moved is None or counted is None else tables.block_io_v1(moved, counted)

@@ -106,30 +106,47 @@ def _send(handle: int, number: int) -> None:
 
 @contextmanager
 def _frozen(path: str) -> Iterator[None]:
-    is_v1 = os.path.exists(f"{path}/freezer.state")
-    switch, on, off = ("freezer.state", "FROZEN", "THAWED") if is_v1 else ("cgroup.freeze", "1", "0")
     try:
+        switch(path, on=True)
         with _gone_is_fine():
-            files.write(f"{path}/{switch}", on)
-            _wait_until(lambda: _is_frozen(path, is_v1), time.monotonic() + _FREEZE_S)
+            wait_until(lambda: is_frozen(path), time.monotonic() + _FREEZE_S)
         yield
     finally:
-        with _gone_is_fine():
-            files.write(f"{path}/{switch}", off)
+        switch(path, on=False)
 
 
-def _is_frozen(path: str, is_v1: bool) -> bool:
+def _is_v1(path: str) -> bool:
+    return os.path.exists(f"{path}/freezer.state")
+
+
+def switch(path: str, *, on: bool) -> None:
+    """Begins to freeze the group *path* and what is below, or thaws it; nothing when it is gone."""
+    with _gone_is_fine():
+        if _is_v1(path):
+            files.write(f"{path}/freezer.state", "FROZEN" if on else "THAWED")
+        else:
+            files.write(f"{path}/cgroup.freeze", "1" if on else "0")
+
+
+def is_switched_on(path: str) -> bool:
+    """Whether the group itself, not one above it, is to be frozen; False when it is gone."""
+    text = files.read_optional(f"{path}/{'freezer.self_freezing' if _is_v1(path) else 'cgroup.freeze'}")
+    return text is not None and text.strip() == "1"
+
+
+def is_frozen(path: str) -> bool:
     """v1 shows FREEZING until a read finds every task frozen; v2 says so in cgroup.events."""
-    if is_v1:
+    if _is_v1(path):
         return files.read(f"{path}/freezer.state").strip() == "FROZEN"
     return parse_flat(files.read(f"{path}/cgroup.events")).get("frozen") == 1
 
 
 def _wait_until_empty(path: str, is_v2: bool, deadline: float) -> None:
-    _wait_until(lambda: not populated(path, is_v2=is_v2), deadline)
+    wait_until(lambda: not populated(path, is_v2=is_v2), deadline)
 
 
-def _wait_until(true: Callable[[], bool], deadline: float) -> None:
+def wait_until(true: Callable[[], bool], deadline: float) -> None:
+    """Asks again in growing intervals, of 10 ms at most, until *deadline* of time.monotonic()."""
     pause = 0.0001
     while not true() and time.monotonic() < deadline:
         time.sleep(pause)

@@ -14,8 +14,10 @@ from pathlib import Path
 NEEDED = ("memory", "cpu", "cpuacct", "pids", "freezer")
 #: v2 has processor time and freezing in every group (cpu.stat since 4.15, cgroup.freeze since 5.2).
 NEEDED_V2 = frozenset({"memory", "cpu", "pids"})
+#: Used where it is there: without it nothing is said of what jobs read and write. v1's name, and v2's.
+WELCOME, WELCOME_V2 = ("blkio",), frozenset({"io"})
 #: v1 hierarchies in which every job has a group of its own: for its verdict, its usage, and killing exactly its tree.
-PER_JOB = frozenset({"memory", "cpuacct", "freezer"})
+PER_JOB = frozenset({"memory", "cpuacct", "freezer", "blkio"})
 
 _V1_CONTROLLERS = frozenset(
     {"cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer"}
@@ -25,7 +27,7 @@ _V1_CONTROLLERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted tree that is used. *controllers*: those of them that warden needs. *per_job*: jobs have groups in it."""
+    """One mounted tree that is used. *controllers*: those of them that warden uses. *per_job*: jobs have groups in it."""
 
     root: str
     controllers: frozenset[str]
@@ -56,11 +58,12 @@ class Layout:
     def used(self) -> tuple[Hierarchy, ...]:
         """The trees that warden makes groups in, v2 first; v2 only where it holds a controller that is needed."""
         found = []
-        shared = self.v2_controllers & NEEDED_V2
-        if self.v2 is not None and (shared or not self.hierarchies):
+        needed = self.v2_controllers & NEEDED_V2
+        if self.v2 is not None and (needed or not self.hierarchies):
+            shared = needed | (self.v2_controllers & WELCOME_V2)
             found.append(Hierarchy(self.v2, shared, is_v2=True, per_job=True))
         by_root: dict[str, set[str]] = {}
-        for name in NEEDED:
+        for name in NEEDED + WELCOME:
             if name in self.hierarchies:
                 by_root.setdefault(self.hierarchies[name], set()).add(name)
         for root, names in by_root.items():

@@ -70,6 +70,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "user": (("-u", "--user"), {"metavar": "USER", "help": "user inside (default: vcap, or root with --privileged)"}),
     "privileged": (("--privileged",), {"action": "store_true", "help": "run as root of the container"}),
     "timeout": (("--timeout",), {"metavar": "TIME", "help": "kill the job after this time, such as 10, 500ms or 2m"}),
+    "cpu_timeout": (
+        ("--cpu-timeout",),
+        {"metavar": "TIME", "help": "kill the job when all its processes have used this much processor time"},
+    ),
     "output_limit": (("--output-limit",), {"metavar": "SIZE", "help": "most bytes of output that are kept and shown"}),
     "rlimit": (
         ("--rlimit",),
@@ -83,6 +87,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
     "job": (("--job",), {"metavar": "N", "type": int, "help": "this job only"}),
     "follow": (("-f", "--follow"), {"action": "store_true", "help": "go on until the jobs end"}),
+    "signal": (
+        ("-s", "--signal"),
+        {"metavar": "SIGNAL", "default": "KILL", "help": "by name or number (default: KILL)"},
+    ),
     "kill": (("--kill",), {"action": "store_true", "help": "do not ask the jobs first"}),
     "owner": (("--owner",), {"metavar": "USER[:GROUP]", "help": "whose the copies on the host are (default: root's)"}),
     "images": (("--images",), {"metavar": "DIR", "help": "the image store (default: /var/lib/warden/images)"}),
@@ -109,7 +117,10 @@ CONTAINER = (
     "oom_policy",
     "no_user_namespace",
 )
-JOB = ("env", "cwd", "user", "privileged", "timeout", "output_limit", "rlimit", "interactive", "tty", "script", "json")
+JOB = (
+    *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
+    *("interactive", "tty", "script", "json"),
+)
 
 
 class _Parser(argparse.ArgumentParser):

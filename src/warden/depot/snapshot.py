@@ -19,7 +19,7 @@ class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
     *net_out*: oldest first. *layer*: where its writable files lie, "" in its own directory; *project*: the number that
-    their quota has, 0 none."""
+    their quota has, 0 none. *paused*: its processes stand still."""
 
     container_id: str
     handle: str
@@ -39,6 +39,7 @@ class Snapshot:
     net_out: tuple[NetRule, ...] = ()
     layer: str = ""
     project: int = 0
+    paused: bool = False
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -66,6 +67,7 @@ class Snapshot:
             "shell": self.shell,
             "layer": self.layer,
             "project": self.project,
+            "paused": self.paused,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -108,6 +110,7 @@ class Snapshot:
                 net_out=tuple(map(_rule_from_row, resources["net_out"])),
                 layer=ours.get("layer", ""),
                 project=ours.get("project", 0),
+                paused=ours.get("paused", False),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error

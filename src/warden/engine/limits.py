@@ -104,6 +104,11 @@ def _project(container: Container) -> int:
     return snapshot.project if disk.limits and disk.place(own) == (snapshot.layer or own) else 0
 
 
+def disk_project(container: Container) -> int:
+    """The number that its files have in the backend in use, 0 when they are not there."""
+    return _project(container)
+
+
 def _link(container: Container) -> Attachment | None:
     return attachment(container.snapshot, container.site.settings.mtu)
 
