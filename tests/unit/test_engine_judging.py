@@ -111,8 +111,9 @@ def test_a_full_disk_is_blamed_for_a_failure_only(status: int, verdict: Verdict)
     ("used", "wanted", "word"),
     [
         (DiskStat(1 << 20, 5), DiskLimits(block_hard=1024), "1024 KiB"),
-        (DiskStat((1 << 20) - 4095, 5), DiskLimits(block_hard=1024), "1024 KiB"),
-        (DiskStat((1 << 20) - 4096, 5), DiskLimits(block_hard=1024), ""),
+        (DiskStat((1 << 20) - 65535, 5), DiskLimits(block_hard=1024), "1024 KiB"),
+        (DiskStat((1 << 20) - 65536, 5), DiskLimits(block_hard=1024), ""),
+        (DiskStat(0, 5), DiskLimits(block_hard=4), ""),
         (DiskStat(0, 9), DiskLimits(inode_hard=9), "9 files"),
         (DiskStat(0, 8), DiskLimits(inode_hard=9), ""),
         (DiskStat(1 << 40, 1 << 40), DiskLimits(block_soft=1, inode_soft=1), ""),

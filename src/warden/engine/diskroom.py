@@ -1,7 +1,7 @@
 """Whether a container has no room left for its files: asked when a job of it failed. Owns the definition of "full".
 
-Conservative: full is what would refuse the next block or the next file. What was removed again before the job ended is
-not seen. Blocking.
+Conservative: full is what has no room for a few blocks more, or for one more file. What was removed again before the
+job ended is not seen. Blocking.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from warden.model.spec import DiskLimits
 if TYPE_CHECKING:
     from warden.engine.container import Container
 
-#: The least that a file grows by, on every file system that layers may lie on.
-BLOCK = 4096
+#: Less than this left is none: file systems refuse data some blocks early, for what they must write about it (ext4 with
+#: blocks of 1 KiB: 22 KiB), and a quota is charged by blocks.
+SLACK = 64 << 10
 
 
 def lack_of_room(container: Container) -> str:
@@ -37,8 +38,9 @@ def _of_limit(container: Container) -> str:
 
 
 def reached(used: DiskStat, wanted: DiskLimits) -> str:
-    """Which of its limits leaves no room for one more block or file. Pure."""
-    if wanted.block_hard and used.bytes_used + BLOCK > wanted.block_hard * 1024:
+    """Which of its limits leaves no room. Pure."""
+    limit = wanted.block_hard * 1024
+    if limit and limit - used.bytes_used < _slack(limit):
         return f"the container's disk limit of {wanted.block_hard} KiB is reached"
     if wanted.inode_hard and used.inodes_used >= wanted.inode_hard:
         return f"the container's limit of {wanted.inode_hard} files is reached"
@@ -55,11 +57,16 @@ def _of_places(container: Container) -> str:
         except OSError:
             continue  # it is going
         # 0 of 0 is what a file system says that does not count (btrfs has no number of inodes).
-        if room.f_blocks and room.f_bavail * room.f_frsize < BLOCK:
+        if room.f_blocks and room.f_bavail * room.f_frsize < _slack(room.f_blocks * room.f_frsize):
             return f"{name} is full"
         if room.f_files and room.f_favail == 0:
             return f"{name} has no room for another file"
     return ""
+
+
+def _slack(size: int) -> int:
+    """Bounded, so that what is small altogether is not always full."""
+    return min(SLACK, size // 16)
 
 
 def _shared_memory(container: Container) -> str:
