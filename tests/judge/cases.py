@@ -43,13 +43,14 @@ def dies(program: str, number: int, **more: Any) -> Case:
     return Case(program, Verdict.SIGNALED, {"timeout": ENOUGH, **more.pop("limits", {})}, 255, number, **more)
 
 
-def wall(program: str, **limits: Any) -> Case:
-    return Case(program, Verdict.WALL_TIMEOUT, {"timeout": 0.5, **limits}, 255, KILL, name=f"{program} by the clock")
+def wall(program: str, memory: str | None = "64M", **limits: Any) -> Case:
+    limits = {"timeout": 0.5, **limits}
+    return Case(program, Verdict.WALL_TIMEOUT, limits, 255, KILL, memory, name=f"{program} by the clock")
 
 
-def cpu(program: str, **limits: Any) -> Case:
+def cpu(program: str, memory: str | None = "64M", **limits: Any) -> Case:
     limits = {"cpu_timeout": 0.3, "timeout": ENOUGH, **limits}
-    return Case(program, Verdict.CPU_TIMEOUT, limits, 255, KILL, name=f"{program} by processor time")
+    return Case(program, Verdict.CPU_TIMEOUT, limits, 255, KILL, memory, name=f"{program} by processor time")
 
 
 def memory(program: str, **more: Any) -> Case:
@@ -77,14 +78,14 @@ CASES = (
     wall("rest"),
     wall("ignore_signals"),
     wall("stop_itself"),
-    wall("fork_bomb", rlimits={"nproc": 60}),
+    wall("fork_bomb", memory=None, rlimits={"nproc": 60}),  # what the kernel itself needs for it is memory, too
     wall("relay"),
-    wall("rest", cpu_timeout=0.3),
+    wall("rest", cpu_timeout=0.3),  # both limits
     cpu("burn"),
     cpu("many_threads"),
     cpu("daemon_burns"),
     cpu("relay"),
-    cpu("fork_bomb", rlimits={"nproc": 60}),
+    cpu("fork_bomb", memory=None, rlimits={"nproc": 60}),
     ends("orphan_holds_pipe", 8, output=6),
     ends("kill_everybody", 7),
     ends("kill_parent", 5),

@@ -159,4 +159,5 @@ def test_verdict(request: pytest.FixtureRequest, programs: Path, case: Case, tur
 
 
 def _is_tmpfs(path: str) -> bool:
-    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True).stdout.strip() == "tmpfs"
+    told = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True)
+    return told.stdout.strip() == "tmpfs"

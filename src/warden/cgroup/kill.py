@@ -130,8 +130,9 @@ def switch(path: str, *, on: bool) -> None:
 
 def is_switched_on(path: str) -> bool:
     """Whether the group itself, not one above it, is to be frozen; False when it is gone."""
-    text = files.read_optional(f"{path}/{'freezer.self_freezing' if _is_v1(path) else 'cgroup.freeze'}")
-    return text is not None and text.strip() == "1"
+    with _gone_is_fine():
+        return files.read(f"{path}/{'freezer.self_freezing' if _is_v1(path) else 'cgroup.freeze'}").strip() == "1"
+    return False
 
 
 def is_frozen(path: str) -> bool:
