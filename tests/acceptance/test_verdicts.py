@@ -69,7 +69,7 @@ def test_who_used_more_than_allowed_is_told_so_even_if_it_was_faster(client: Cli
 
 @pytest.mark.parametrize("limit", [0, -1, "nothing"])
 def test_no_processor_time_is_refused(client: Client, limit: float | str) -> None:
-    with client.create() as container, pytest.raises(BadInput, match="cpu[_ ]timeout"):
+    with client.create() as container, pytest.raises(BadInput, match=r"cpu[_ ]timeout"):
         container.run("true", cpu_timeout=limit)
 
 

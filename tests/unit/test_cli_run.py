@@ -56,13 +56,14 @@ def test_options_of_the_job_reach_it(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FROM_CALLER", "yes")
     monkeypatch.delenv("ABSENT", raising=False)
     words = (
-        "run -e A=1=2 -e FROM_CALLER -e ABSENT -w /srv -u bob --timeout 1.5m --output-limit 1K --rlimit nofile=9 -- id"
+        "run -e A=1=2 -e FROM_CALLER -e ABSENT -w /srv -u bob --timeout 1.5m --output-limit 1K --rlimit nofile=9 "
+        "--cpu-timeout 300ms -- id"
     )
     assert main(words.split()) == 0
     job = world.spawned[0][1]
     assert job["env"] == {"A": "1=2", "FROM_CALLER": "yes"}
     assert (job["cwd"], job["user"], job["timeout"], job["output_limit"]) == ("/srv", "bob", 90.0, 1024)
-    assert job["rlimits"] == {"nofile": 9}
+    assert (job["rlimits"], job["cpu_timeout"]) == ({"nofile": 9}, 0.3)
 
 
 def test_script_file_is_sent_as_bytes(world: World, tmp_path: Path) -> None:

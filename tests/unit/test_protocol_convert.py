@@ -102,6 +102,7 @@ jobs = st.builds(
     stdin=st.none() | st.binary(max_size=20),
     rlimits=st.dictionaries(st.sampled_from(sorted(DEFAULT_RLIMITS)), st.integers(0, 2**64 - 1)),
     wall_limit_s=st.none() | st.integers(1, 10**6).map(lambda ms: ms / 1000),
+    cpu_limit_s=st.none() | st.integers(1, 10**6).map(lambda ms: ms / 1000),
     output_limit=st.none() | st.integers(0, 2**40),
     discard_output=st.booleans(),
     log_tag=st.none() | texts,
