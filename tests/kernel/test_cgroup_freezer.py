@@ -82,6 +82,23 @@ def test_everything_stands_still_and_goes_on(group: ContainerGroup) -> None:
     assert [child.wait() for child in children] == [-signal.SIGKILL] * 2
 
 
+def test_one_that_was_stopped_already_stands_still(group: ContainerGroup) -> None:
+    def stop(ready: Ready) -> None:
+        ready()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        count(ready)
+
+    child = Child(job := job_of(group, 1), stop).ready()
+    group.freeze()
+    os.kill(child.pid, signal.SIGCONT)
+    assert not is_counting(child)
+    group.thaw()
+    assert is_counting(child)
+    group.freeze()
+    job.kill()
+    assert child.wait() == -signal.SIGKILL
+
+
 def test_nothing_and_what_is_gone_can_be_frozen(group: ContainerGroup) -> None:
     group.freeze()
     job = job_of(group, 1)

@@ -73,7 +73,7 @@ async def pause(container: Container, gate: Gate) -> None:
             _record(container, paused=True)
             try:
                 await container.site.blocking(container.group.freeze)
-            except BaseException:
+            except WardenError:  # not a cancellation: what was begun in a thread is done
                 _record(container, paused=False)
                 raise
 

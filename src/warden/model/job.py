@@ -43,8 +43,8 @@ class Verdict(enum.Enum):
     CPU_TIMEOUT = "cpu_timeout"  # all its processes together used more than its limit; the same holds
     OUTPUT_LIMIT = "output_limit"  # it wrote more than its limit and was killed for it
     # It failed (exit status not 0, or a signal) and at its end there was no room: its container's disk limit of bytes
-    # or files was reached, or the file system of its files, or its /dev/shm, had none left. Said of no job that exits
-    # with 0, and not of one that removed again what did not fit: that one's status is all that is known.
+    # or files was reached, or the file system of its files, or its /dev/shm, had none left; less than 64 KiB is none.
+    # Said of no job that exits with 0, nor of one that removed again what did not fit: its status is all that is known.
     DISK_FULL = "disk_full"
     STOPPED = "stopped"  # the container was stopped or destroyed under it, or its caller killed it
     ENGINE_ERROR = "engine_error"  # nothing of the job's: its PID 1 or the engine failed
