@@ -198,6 +198,12 @@ def test_a_record_that_was_cut_short_accuses_nobody(daemon: PrivateDaemon, clien
 
 # ---- stop
 
+DIES_LATE = (
+    "import os, signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, [15])\nprint('up', flush=True)\n"
+    "while not os.path.exists('/flags/go'): time.sleep(0.01)\n"
+    "signal.pthread_sigmask(signal.SIG_UNBLOCK, [15])\n"
+)
+
 
 def test_a_job_that_was_stopped_keeps_its_status(client: Client) -> None:
     with client.create() as container:
@@ -207,15 +213,17 @@ def test_a_job_that_was_stopped_keeps_its_status(client: Client) -> None:
         container.stop()
         results = [job.wait() for job in (traps, dies)]
         assert [(r.verdict, r.exit_status, r.signal) for r in results] == [
-            (Verdict.STOPPED, 37, 0),
+            (Verdict.EXITED, 37, 0),
             (Verdict.STOPPED, 255, signal.SIGTERM),
         ]
 
 
 def test_jobs_that_a_stop_ended_while_the_engine_died(daemon: PrivateDaemon, client: Client, flags: Path) -> None:
     with client.create(mounts=[(str(flags), "/flags")]) as container:
-        job = container.spawn(f"trap '{AWAIT} exit 3' TERM; echo up; while :; do sleep 0.02; done")
-        read_until(job, b"up\n")
+        traps = container.spawn(f"trap '{AWAIT} exit 3' TERM; echo up; while :; do sleep 0.02; done")
+        dies = container.spawn(["python3", "-c", DIES_LATE])
+        for job in (traps, dies):
+            read_until(job, b"up\n")
 
         def stop() -> None:
             with client_of(daemon) as mine, suppress(WardenError, OSError):
@@ -229,8 +237,8 @@ def test_jobs_that_a_stop_ended_while_the_engine_died(daemon: PrivateDaemon, cli
         (flags / "go").touch()
         wait_until(lambda: alone(daemon))
         daemon.start()
-        result = job.wait()
-        assert (result.verdict, result.exit_status) == (Verdict.STOPPED, 3)
+        results = [job.wait() for job in (traps, dies)]
+        assert [(result.verdict, result.exit_status) for result in results] == [(Verdict.EXITED, 3), (Verdict.STOPPED, 255)]
 
 
 # ---- usage

@@ -236,7 +236,7 @@ static void cache_by_writing(void) {
 
 static void cache_by_reading(void) {
 	char name[512];
-	FILE *list = popen("find /usr/bin /usr/lib -xdev -type f -size +64k 2>/dev/null | head -n 400", "r");
+	FILE *list = popen("find /usr/bin /usr/lib -xdev -type f -size +64k 2>/dev/null | head -n 150", "r");
 	while (list && fgets(name, sizeof name, list)) {
 		name[strcspn(name, "\n")] = 0;
 		int fd = open(name, O_RDONLY);

@@ -64,16 +64,17 @@ def test_a_shell_that_outlived_the_kernel_s_victim_keeps_its_status() -> None:
     assert (found.verdict, found.exit_status) == (Verdict.OUT_OF_MEMORY, 137)
 
 
-@pytest.mark.parametrize("cause", [Verdict.WALL_TIMEOUT, Verdict.OUTPUT_LIMIT, Verdict.CPU_TIMEOUT])
+@pytest.mark.parametrize("cause", [Verdict.WALL_TIMEOUT, Verdict.OUTPUT_LIMIT, Verdict.STOPPED, Verdict.CPU_TIMEOUT])
 @pytest.mark.parametrize("status", [signal.SIGKILL.value, exited(0), None])
 def test_what_the_engine_did_comes_before_the_status(cause: Verdict, status: int | None) -> None:
     found = judge(Evidence(status, USAGE, cause=cause, truncated=True))
     assert (found.verdict, found.exit_status, found.truncated, found.detail) == (cause, 255, True, "")
 
 
-def test_a_job_that_was_stopped_keeps_what_it_said_itself() -> None:
-    assert judge(Evidence(exited(37), USAGE, cause=Verdict.STOPPED)).exit_status == 37
-    found = judge(Evidence(signal.SIGTERM, USAGE, cause=Verdict.STOPPED))
+def test_a_job_that_was_asked_to_end() -> None:
+    itself = judge(Evidence(exited(37), USAGE, asked=True))
+    assert (itself.verdict, itself.exit_status) == (Verdict.EXITED, 37)
+    found = judge(Evidence(signal.SIGTERM, USAGE, asked=True, no_room="it is full"))
     assert (found.verdict, found.exit_status, found.signal) == (Verdict.STOPPED, 255, signal.SIGTERM)
 
 
@@ -138,7 +139,7 @@ def test_a_job_nobody_can_tell_of() -> None:
 def test_every_evidence_has_one_verdict_and_a_status_of_a_byte(status: int | None, oom: int, cause: Verdict | None) -> None:
     found = judge(Evidence(status, USAGE, oom, cause))
     assert 0 <= found.exit_status <= 255
-    own = (Verdict.EXITED, Verdict.OUT_OF_MEMORY, Verdict.STOPPED, Verdict.DISK_FULL)
+    own = (Verdict.EXITED, Verdict.OUT_OF_MEMORY, Verdict.DISK_FULL)
     assert found.exit_status == 255 or found.verdict in own
     assert (found.signal > 0) is (status is not None and os.WIFSIGNALED(status))
 

@@ -391,13 +391,15 @@ class Container:
 
     async def _end_jobs(self, *, kill: bool) -> None:
         for job in self._jobs.values():  # not on disk: after a crash the container's state says it
-            job.blame(Verdict.STOPPED, lasting=False)
+            job.ask()
         async with self._changing:
             if not kill:
                 await self._signal_everything(signal.SIGTERM)
                 await pausing.lift(self)  # the signal is the first thing that they see
                 kill = not await self._empty_within(STOP_TERM_S)
             if kill:
+                for job in self._jobs.values():
+                    job.blame(Verdict.STOPPED, lasting=False)
                 await self._signal_everything(signal.SIGKILL)
                 await self._site.blocking(self._group.kill)
                 await pausing.lift(self)

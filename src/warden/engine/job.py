@@ -72,6 +72,7 @@ class Job:
         self._writing = asyncio.Lock()  # one writer at a time: the loop can wait for a descriptor only once
         self._terminal = -1
         self._cause: Verdict | None = None
+        self._asked = False  # to end, by a stop of its container
         self._deadlines = Deadlines(about.wall_limit_s, about.cpu_limit_s, group.cpu_s, self._expire)
         self._ending = False  # its status is known, why it failed is being looked into
         self._result: JobResult | None = None
@@ -189,6 +190,10 @@ class Job:
                 self._owner.directory.blame_job(self.id, cause.value)
         except OSError as error:
             log.error("job %d: a restart would forget why it is killed: %s", self.id, error)
+
+    def ask(self) -> None:
+        """Its container is being stopped: if a signal ends it, that was the stop's; what it says itself holds."""
+        self._asked = True
 
     def finish_kill(self) -> None:
         """Of a job found running: the earlier engine recorded why it was to be killed, and may not have lived to do it."""
@@ -311,7 +316,7 @@ class Job:
         cpu_s = usage.cpu_user_s + usage.cpu_system_s
         over = overrun(usage.wall_s, cpu_s, self.about.wall_limit_s, self.about.cpu_limit_s)
         cut = self._log.truncated or self._cause is Verdict.OUTPUT_LIMIT  # cut by an earlier engine
-        return Evidence(status, usage, oom_kills, self._cause, cut, detail, over)
+        return Evidence(status, usage, oom_kills, self._cause, cut, detail, self._asked, over)
 
     def _conclude(self, result: JobResult) -> None:
         self._ending = False

@@ -185,7 +185,7 @@ def _blame(container: Container, job: Job, item: JobRecord) -> None:
     with contextlib.suppress(ValueError):  # "", or cut short by a crash
         job.blame(Verdict(item.cause), lasting=False)
     if container.state is State.STOPPED:
-        job.blame(Verdict.STOPPED, lasting=False)
+        job.ask()
 
 
 async def _attach(container: Container, job: Job) -> None:

@@ -13,7 +13,8 @@ from warden.model.job import JobResult, Usage, Verdict
 class Evidence:
     """What is known of an ended job. *status*: as wait(2) gives it, None when PID 1 was gone before it could tell.
 
-    *cause*: what the engine itself did to it, None when nothing. *overrun*: the limit of time that it had passed when it
+    *cause*: what the engine itself did to it, None when nothing. *asked*: its container was being stopped, so that it was
+    asked to end. *overrun*: the limit of time that it had passed when it
     ended. *no_room*: what was full then, "" when nothing was or it was not asked.
     """
 
@@ -23,12 +24,13 @@ class Evidence:
     cause: Verdict | None = None
     truncated: bool = False
     detail: str = ""
+    asked: bool = False
     overrun: Verdict | None = None
     no_room: str = ""
 
 
-#: A job that was stopped, or failed for memory or disk, may have ended by itself: then its status says more than 255.
-_KEEP_STATUS = frozenset({Verdict.EXITED, Verdict.OUT_OF_MEMORY, Verdict.DISK_FULL, Verdict.STOPPED})
+#: A job that failed for memory or disk may have ended by itself: then its status says more than 255.
+_KEEP_STATUS = frozenset({Verdict.EXITED, Verdict.OUT_OF_MEMORY, Verdict.DISK_FULL})
 
 
 def judge(evidence: Evidence) -> JobResult:
@@ -50,6 +52,8 @@ def _verdict(evidence: Evidence, status: int, number: int) -> Verdict:
         return Verdict.ENGINE_ERROR
     if evidence.overrun is not None:
         return evidence.overrun
+    if evidence.asked and number:
+        return Verdict.STOPPED
     if evidence.no_room and status:
         return Verdict.DISK_FULL
     return Verdict.SIGNALED if number else Verdict.EXITED

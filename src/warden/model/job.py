@@ -46,7 +46,9 @@ class Verdict(enum.Enum):
     # or files was reached, or the file system of its files, or its /dev/shm, had none left; less than 64 KiB is none.
     # Said of no job that exits with 0, nor of one that removed again what did not fit: its status is all that is known.
     DISK_FULL = "disk_full"
-    STOPPED = "stopped"  # the container was stopped or destroyed under it, or its caller killed it
+    # The container was stopped or destroyed under it, or its caller killed it. One that takes a stop's TERM as a request
+    # and ends by itself has exited.
+    STOPPED = "stopped"
     ENGINE_ERROR = "engine_error"  # nothing of the job's: its PID 1 or the engine failed
 
 
