@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -292,3 +293,25 @@ def test_usage_survives_a_crash_before_and_after_it_is_written(daemon: PrivateDa
             assert result.usage.wall_s >= 0.3
             assert result.usage.peak_memory_bytes is None or result.usage.peak_memory_bytes >= 30 << 20
             assert (result.usage.io_read_ops is None) is (result.usage.io_read_bytes is None)
+
+
+# ---- disk
+
+
+def test_a_full_shared_memory_is_told_also_after_a_crash(daemon: PrivateDaemon, client: Client, flags: Path) -> None:
+    fill = "dd if=/dev/zero of=/dev/shm/x bs=64k 2>/dev/null"
+    with client.create(mounts=[(str(flags), "/flags")]) as container:
+        assert container.run("exit 1").verdict is Verdict.EXITED
+        remount = ["mount", "-o", "remount,nosuid,nodev,size=1m", "/dev/shm"]
+        subprocess.run(["nsenter", "-t", str(container.info().pid), "-m", *remount], check=True)
+        meanwhile = container.spawn(f"{AWAIT} {fill}")
+        daemon.kill()
+        (flags / "go").touch()
+        wait_until(lambda: alone(daemon))
+        daemon.start()
+        for result in (meanwhile.wait(), container.run("kill -BUS $$"), container.run("exit 1")):
+            assert (result.verdict, result.detail) == (Verdict.DISK_FULL, "/dev/shm is full")
+        assert container.run("exit 0").ok
+        container.run("rm /dev/shm/x", check=True)
+        assert container.run(f"{fill}; rm /dev/shm/x; exit 7").verdict is Verdict.EXITED
+        assert container.run("sleep 1000", timeout=0.2).verdict is Verdict.WALL_TIMEOUT
