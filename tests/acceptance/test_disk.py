@@ -20,7 +20,7 @@ from warden.client.blocking import Client, Container
 from warden.errors import BadInput, EngineFault
 from warden.kernel.loop import find_loop
 from warden.model.info import DiskStat
-from warden.model.spec import DiskLimits
+from warden.model.limits import DiskLimits
 from warden.protocol import warden_pb2 as pb
 from warden.testing import leaks
 from warden.testing.daemon import PrivateDaemon

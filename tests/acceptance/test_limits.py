@@ -16,7 +16,7 @@ from scene import client_of, daemon_with, nothing_new, processes_of, wait_until
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput, UnknownHandle
 from warden.model.info import BandwidthStat
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.protocol import warden_pb2 as pb
 from warden.testing.daemon import PrivateDaemon
 

@@ -89,6 +89,7 @@ def test_one_that_was_stopped_already_stands_still(group: ContainerGroup) -> Non
         count(ready)
 
     child = Child(job := job_of(group, 1), stop).ready()
+    assert os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT) is not None
     group.freeze()
     os.kill(child.pid, signal.SIGCONT)
     assert not is_counting(child)

@@ -15,7 +15,7 @@ import pytest
 from warden.errors import KernelRefused
 from warden.kernel import mounts
 from warden.model.info import BandwidthStat
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.network import shaping
 from warden.network.links import Attachment
 

@@ -77,6 +77,7 @@ class FakeJob:
 class FakeContainer:
     def __init__(self, world: World, handle: str) -> None:
         self.handle = handle
+        self.warnings: tuple[str, ...] = ()
         self._world = world
 
     def __enter__(self) -> FakeContainer:

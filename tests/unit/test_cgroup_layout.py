@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warden.cgroup.jobio import blkio_root
 from warden.cgroup.layout import Layout, detect
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -72,7 +73,9 @@ def test_of_several_mounts_the_whole_writable_one_wins() -> None:
 
 
 def test_what_is_only_welcome_is_used_and_not_missed() -> None:
-    assert used(detect(SEPARATE + v1("blkio")))["/sys/fs/cgroup/blkio"] == ({"blkio"}, True)
+    assert "/sys/fs/cgroup/blkio" not in used(detect(SEPARATE + v1("blkio"))), "limits there do not reach below a group"
+    assert blkio_root(detect(SEPARATE + v1("blkio"))) == "/sys/fs/cgroup/blkio"
+    assert blkio_root(detect(SEPARATE + v1("blkio,devices"))) is blkio_root(detect(SEPARATE)) is None
     assert detect(SEPARATE).missing() == detect(V2, "cpu memory pids").missing() == []
     assert not any(hierarchy.is_v2 for hierarchy in detect(HYBRID, "io").used())
 

@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from warden.cgroup import tables
 from warden.errors import BadInput
 from warden.model.info import CpuStat
-from warden.model.spec import Limits
+from warden.model.limits import MAX_BYTES, Limits
 
 MEMORY, MEMSW = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 
 
+def v1_of(limits: Limits, memsw_now: int | None) -> list[tuple[str, str]]:
+    return [(file, value) for _, file, value in tables.limits_to_v1(limits, memsw_now)]
+
+
 def v1(wanted: int | None, memsw_now: int | None) -> list[tuple[str, str]]:
-    return [(file, value) for _, file, value in tables.limits_to_v1(Limits(wanted), memsw_now)]
+    return v1_of(Limits(wanted), memsw_now)
 
 
 def test_v1_raises_memsw_first_and_lowers_it_last() -> None:
@@ -50,10 +54,20 @@ def test_v2_gives_no_swap_under_a_limit() -> None:
 
 @pytest.mark.parametrize("wanted", [-1, 2**63])
 def test_limits_out_of_range(wanted: int) -> None:
-    with pytest.raises(BadInput, match="memory limit"):
-        tables.limits_to_v1(Limits(wanted), 0)
-    with pytest.raises(BadInput, match="memory limit"):
-        tables.limits_to_v2(Limits(wanted), have_swap=True)
+    with pytest.raises(BadInput, match=r"memory\.max"):
+        Limits(wanted)
+
+
+def test_swap_beside_memory() -> None:
+    assert v1_of(Limits(64, swap_bytes=32), 10**9) == [(MEMORY, "64"), (MEMSW, "96")]
+    assert v1_of(Limits(64, swap_bytes=32), 50) == [(MEMSW, "96"), (MEMORY, "64")]
+    assert v1_of(Limits(64, swap_bytes=MAX_BYTES), 50) == [(MEMSW, "-1"), (MEMORY, "64")]
+    assert tables.limits_to_v2(Limits(64, swap_bytes=32), have_swap=True)[0] == ("memory", "memory.swap.max", "32")
+    assert tables.limits_to_v2(Limits(swap_bytes=MAX_BYTES), have_swap=True)[0].value == "max"
+    with pytest.raises(BadInput, match="together"):
+        v1_of(Limits(swap_bytes=5), 0)
+    with pytest.raises(BadInput, match="account swap"):
+        tables.limits_to_v1(Limits(64, swap_bytes=5), None)
 
 
 @pytest.mark.parametrize("shares,weight", [(0, 1), (2, 1), (1024, 100), (262144, 10000), (2**63, 10000)])
@@ -72,12 +86,6 @@ def test_a_weight_survives_the_way_through_shares(weight: int) -> None:
 @given(st.integers(0, 300_000), st.integers(0, 300_000))
 def test_more_shares_are_never_less_weight(one: int, other: int) -> None:
     assert (tables.shares_to_weight(min(one, other))) <= tables.shares_to_weight(max(one, other))
-
-
-def test_shares_are_written_only_when_asked_for() -> None:
-    assert tables.limits_to_cpu(Limits(), is_v2=False) == []
-    assert tables.limits_to_cpu(Limits(cpu_shares=7), is_v2=False) == [("cpu", "cpu.shares", "7")]
-    assert tables.limits_to_cpu(Limits(cpu_shares=1024), is_v2=True) == [("cpu", "cpu.weight", "100")]
 
 
 def test_unlimited_in_both_versions() -> None:

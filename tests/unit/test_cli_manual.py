@@ -30,7 +30,7 @@ def complete(*words: str) -> list[str]:
 
 def test_bash_completes() -> None:
     assert complete("warden", "des") == ["destroy"]
-    assert complete("warden", "run", "--mem") == ["--memory"]
+    assert complete("warden", "run", "--tim") == ["--timeout"]
     assert "--network" in complete("warden", "create", "--n")
 
 

@@ -223,7 +223,7 @@ def test_history_is_loaded_and_bounded(tmp_path: Path) -> None:
     ("before", "some"),
     [
         ("", {"ping", "help", "limit_memory"}),
-        ("lim", {"limit_memory", "limit_cpu", "limit_disk", "limit_bandwidth"}),
+        ("lim", {"limit", "limit_memory", "limit_cpu", "limit_disk", "limit_bandwidth"}),
         ("help net", {"net_in", "net_out"}),
         ("info --han", {"--handle"}),
         ("info --handle ", {"box", "'my box'"}),

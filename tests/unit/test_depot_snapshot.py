@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from warden.depot.snapshot import VERSION, Snapshot
 from warden.errors import EngineFault, NotBuilt
 from warden.model.info import State
-from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 #: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
 NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: 0 not in raw).map(os.fsdecode)

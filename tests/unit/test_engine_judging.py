@@ -27,7 +27,7 @@ from warden.engine.verdict import Evidence, judge
 from warden.errors import KernelRefused
 from warden.model.info import DiskStat
 from warden.model.job import JobResult, JobSpec, Usage, Verdict
-from warden.model.spec import DiskLimits
+from warden.model.limits import DiskLimits
 from warden.plan.steps import Op
 
 USAGE = Usage(1.5, 0.5, 3.0, 4096)

@@ -11,7 +11,8 @@ import pytest
 
 from warden.errors import BadInput
 from warden.model.job import DEFAULT_RLIMITS, RLIMIT_INFINITY, JobResult, JobSpec, Verdict
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.limits import Limits, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 
 def test_a_container_by_default() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warden.errors import BadInput
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.network import netlink, tc
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from warden import errors
 from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import DEFAULT_RLIMITS, JobResult, JobSpec, Usage, Verdict
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.limits import Limits, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_info import info_to_response, response_to_info
@@ -64,7 +65,7 @@ def test_the_configured_rootfs_gives_way_to_a_chosen_image() -> None:
 
 
 def test_an_unknown_policy_is_named_with_the_known_ones() -> None:
-    with pytest.raises(errors.BadInput, match=r"oom_policy: 'x' is unknown .one of kill_job, stop"):
+    with pytest.raises(errors.BadInput, match=r"oom_policy: 'x' is unknown .one of kill_job, kill_container, stop"):
         convert.create_to_spec(pb.CreateRequest(oom_policy=b"x"), DEFAULTS)
 
 
@@ -76,7 +77,7 @@ specs = st.builds(
     rootfs=st.none() | paths,
     hostname=st.none() | st.just("host-1"),
     mounts=st.lists(mounts, max_size=3).map(tuple),
-    limits=st.builds(Limits, st.none() | st.integers(0, 2**63), st.sampled_from(OomPolicy)),
+    limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
     network=st.sampled_from(NetworkMode),
     network_address=st.none() | st.just("10.254.0.4"),
     grace_time=st.none() | st.integers(0, 1000).map(float),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warden.errors import BadInput
-from warden.model.spec import DiskChange, DiskLimits
+from warden.model.limits import DiskChange, DiskLimits
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change, response_to_limits
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from warden.errors import BadInput, EngineFault
-from warden.model.spec import DiskLimits
+from warden.model.limits import DiskLimits
 from warden.rootfs import pool
 from warden.rootfs.disk import NoDisk
 

@@ -11,7 +11,9 @@ import time
 from pathlib import PurePosixPath
 
 from warden.cgroup import files, kill
+from warden.cgroup.extras import lazy_hierarchies
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
+from warden.cgroup.jobio import JobIo, blkio_root
 from warden.cgroup.layout import Hierarchy, Layout, detect
 from warden.cgroup.watch import OomWatch
 from warden.errors import BadInput, KernelRefused
@@ -30,6 +32,8 @@ class Manager:
         self._parent = _checked(parent)
         self._layout = detect() if layout is None else layout
         self._used = self._layout.used()
+        self._lazy = lazy_hierarchies(self._layout, self._used)
+        self._blkio = None if any("io" in h.controllers for h in self._used) else blkio_root(self._layout)
         self._made: list[str] = []
 
     @property
@@ -85,16 +89,17 @@ class Manager:
         """The groups of container *container_id*; makes nothing. Raises BadInput for an id that is not a file name."""
         if not container_id or "/" in container_id or "\0" in container_id:
             raise BadInput(f"container id: {container_id!r} cannot name a cgroup")
-        return ContainerGroup(self._used, self._parent, container_id)
+        io = JobIo(self._blkio, self._parent, container_id, self._made.append)
+        return ContainerGroup(self._used, self._parent, container_id, self._lazy, self._made.append, io)
 
     def leftovers(self) -> list[str]:
         """Ids of all containers that have a group in any hierarchy, sorted."""
-        names = {name for h in self._used for name in files.subgroups(f"{h.root}/{self._parent}")}
+        names = {name for h in (*self._used, *self._lazy) for name in files.subgroups(f"{h.root}/{self._parent}")}
         return sorted(name.removeprefix(INSTANCE) for name in names if name.startswith(INSTANCE))
 
     def remove_parent_if_empty(self) -> None:
         """Remove PARENT/wshd and PARENT where no container and no process is left, and what was made above by us."""
-        for hierarchy in self._used:
+        for hierarchy in (*self._used, *self._lazy):
             parent = f"{hierarchy.root}/{self._parent}"
             if set(files.subgroups(parent)) - {SUPERVISORS}:
                 continue

@@ -102,6 +102,14 @@ def subgroups(path: str) -> list[str]:
         raise refused("scandir", path, error) from error
 
 
+def listing(path: str) -> list[str]:
+    """Names in a directory of sysfs; [] when there is none."""
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
 def remove_group(path: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
     """Remove *path* and the groups below it; one that is gone is fine; raises KernelRefused after *timeout_s* of EBUSY."""
     deadline = time.monotonic() + timeout_s

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from warden.cgroup import files, kill, tables
+from warden.cgroup import extras, files, kill, limiting, tables
+from warden.cgroup.controls import V2_NAMES
 from warden.cgroup.freezer import Freezer
+from warden.cgroup.jobio import JobIo
 from warden.cgroup.layout import Hierarchy
 from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
 from warden.model.info import CpuStat, MemoryUse
-from warden.model.spec import Limits
+from warden.model.limits import Limits
 from warden.undo import Undo
 
 #: Enabled for jobs in v2: what peak memory, OOM counts and I/O of one job need. cpu.stat and cgroup.kill are always
@@ -41,10 +43,9 @@ class JobUse:
 
 
 def holder(hierarchies: Sequence[Hierarchy], controller: str) -> Hierarchy | None:
-    """The hierarchy that has *controller*, by v1's name; cpuacct and freezer are in every v2 group."""
+    """The hierarchy that has *controller*; cpuacct and freezer are in every v2 group."""
     for hierarchy in hierarchies:
-        in_v2 = controller in ("cpuacct", "freezer") or (controller == "blkio" and "io" in hierarchy.controllers)
-        if controller in hierarchy.controllers or (hierarchy.is_v2 and in_v2):
+        if controller in hierarchy.controllers or (hierarchy.is_v2 and controller in ("cpuacct", "freezer")):
             return hierarchy
     return None
 
@@ -109,8 +110,21 @@ class _Group:
 class ContainerGroup(_Group):
     """The groups of one container. Keep one object per container: v1's OOM kills of removed jobs are counted in it."""
 
-    def __init__(self, hierarchies: Sequence[Hierarchy], parent: str, container_id: str) -> None:
+    def __init__(
+        self,
+        hierarchies: Sequence[Hierarchy],
+        parent: str,
+        container_id: str,
+        lazy: Sequence[Hierarchy] = (),
+        on_made: Callable[[str], None] = lambda _path: None,
+        io: JobIo | None = None,
+    ) -> None:
+        """*on_made* is told of every group above the container's own that a limit made necessary."""
         super().__init__(hierarchies, f"{parent}/instance-{container_id}")
+        self._parent = parent
+        self._extras = tuple(lazy)
+        self._on_made = on_made
+        self._io = io or JobIo(None, parent, container_id)
         self._removed_jobs_oom_kills = 0
         place = self._at("freezer")
         self._freezer = Freezer(None, is_v2=False) if place is None else Freezer(place[0], is_v2=place[1])
@@ -122,10 +136,14 @@ class ContainerGroup(_Group):
             for hierarchy in self._hierarchies:
                 if hierarchy.is_v2:
                     enable_controllers(self._path(hierarchy), hierarchy.controllers & JOB_CONTROLLERS_V2)
+            self._io.create()
             undo.release()
 
     def remove(self) -> None:
         """Remove the jobs' groups and then its own; what is gone is fine; raises KernelRefused (EBUSY) after 0.5 s."""
+        for hierarchy in self._extras:
+            files.remove_group(self._path(hierarchy))
+        self._io.remove()
         self._remove()
 
     def kill(self) -> None:
@@ -146,35 +164,76 @@ class ContainerGroup(_Group):
         """They go on, those too that a crash in the middle of a kill left frozen. Raises KernelRefused."""
         self._freezer.thaw()
 
-    def set_limits(self, limits: Limits) -> None:
-        """Apply *limits*; what was set before is restored on failure. Raises KernelRefused, BadInput.
+    def set_limits(
+        self,
+        limits: Limits,
+        before: Limits | None = None,
+        *,
+        also: Collection[str] = (),
+        best_effort: bool = False,
+    ) -> list[limiting.Skipped]:
+        """Put *limits* in force, all or none of them; see limiting.change. Raises KernelRefused, BadInput.
 
-        v1 refuses a limit below what is in use (EBUSY); v2 takes it, reclaims, and kills if it must.
+        A memory limit below what is in use is refused (EBUSY).
         """
-        writes = [*self._memory_writes(limits), *self._cpu_writes(limits)]
-        with Undo() as undo:
-            for path, value in writes:
-                _change(path, value, undo)
-            undo.release()
+        return limiting.change(self, before, limits, also=also, best_effort=best_effort)
 
-    def _memory_writes(self, limits: Limits) -> list[tuple[str, str]]:
-        memory = self._at("memory")
-        if memory is None:
-            if limits.memory_bytes is None:
-                return []
-            raise self._lacking("limit memory", "memory")
-        directory, is_v2 = memory
-        settings = _settings_v2(directory, limits) if is_v2 else _settings_v1(directory, limits)
-        return [(f"{directory}/{setting.file}", setting.value) for setting in settings]
+    def limits_in_force(self, asked: Limits) -> dict[str, str]:
+        """Every resource that can be limited here and its value, as the kernel rounded it, by v2's name."""
+        return limiting.in_force(self, asked)
 
-    def _cpu_writes(self, limits: Limits) -> list[tuple[str, str]]:
-        cpu = self._at("cpu")
-        if cpu is None:
-            if limits.cpu_shares is None:
-                return []
-            raise self._lacking("limit cpu", "cpu")
-        directory, is_v2 = cpu
-        return [(f"{directory}/{item.file}", item.value) for item in tables.limits_to_cpu(limits, is_v2=is_v2)]
+    def raw_limits(self) -> list[tuple[str, str]]:
+        """The files in which limits lie, by path, and their texts."""
+        return list(limiting.raw(self))
+
+    def place(self, controller: str) -> limiting.Place | None:
+        """Where *controller* is, by v1's name; "" for v2's group itself. None where the machine lacks it."""
+        hierarchy = self._hierarchy_of(controller)
+        if hierarchy is None:
+            return None
+        path = self._path(hierarchy)
+        made = self._has(path, hierarchy, controller)
+        return limiting.Place(path, hierarchy.is_v2, hierarchy.root, made)
+
+    def _hierarchy_of(self, controller: str) -> Hierarchy | None:
+        if not controller:
+            return next((hierarchy for hierarchy in self._hierarchies if hierarchy.is_v2), None)
+        found = holder((*self._hierarchies, *self._extras), controller)
+        if found is not None:
+            return found
+        name = V2_NAMES.get(controller, controller)
+        return next((h for h in self._hierarchies if h.is_v2 and name in h.available), None)
+
+    def _has(self, path: str, hierarchy: Hierarchy, controller: str) -> bool:
+        if not controller or not hierarchy.is_v2:
+            return os.path.isdir(path)
+        names = files.read_optional(f"{path}/cgroup.controllers") or ""
+        return V2_NAMES.get(controller, controller) in names.split()
+
+    def use(self, controller: str) -> None:
+        """Make the group that *controller* has for this container, and move its processes in. Raises KernelRefused."""
+        hierarchy = self._hierarchy_of(controller)
+        assert hierarchy is not None, controller
+        if hierarchy in self._hierarchies:
+            self._enable_on_the_way(hierarchy, controller)
+            return
+        for made in extras.make_parents(hierarchy, self._parent):
+            self._on_made(made)
+        path = self._path(hierarchy)
+        files.make_group(path, exist_ok=True)
+        extras.fill_cpuset(path)
+        extras.move_in(path, self.pids)
+
+    def _enable_on_the_way(self, hierarchy: Hierarchy, controller: str) -> None:
+        path = hierarchy.root
+        for name in ("", *self._parent.split("/")):
+            path = f"{path}/{name}" if name else path
+            extras.enable(path, {V2_NAMES.get(controller, controller)})
+
+    def sizes(self) -> list[str]:
+        """Of huge pages, as hugetlb's files name them."""
+        names = files.listing("/sys/kernel/mm/hugepages")
+        return sorted(map(extras.page_size, names))
 
     def cpu_shares(self, asked: int | None = None) -> int:
         """Shares in force, as the kernel clamped them. v2 keeps a coarser weight: *asked* is the answer while it still
@@ -250,7 +309,24 @@ class ContainerGroup(_Group):
 
     def job(self, job_id: int) -> JobGroup:
         """The groups of job *job_id*; makes nothing."""
-        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed, self._freezer)
+        shared = (self._extra_joins, self._freezer, self._io)
+        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed, *shared)
+
+    def gather(self) -> None:
+        """Moves all its processes into the groups that limits asked for; a job that was just starting may have missed
+        one. Raises KernelRefused."""
+        for hierarchy in self._extras:
+            if os.path.isdir(self._path(hierarchy)):
+                extras.move_in(self._path(hierarchy), self.pids)
+
+    def extras_made(self) -> int:
+        """How many there are; it never falls while the container lives."""
+        return len(self._extra_joins())
+
+    def _extra_joins(self) -> list[str]:
+        """Files by which a job joins the groups that limits asked for."""
+        paths = ((self._path(hierarchy), hierarchy.procs) for hierarchy in self._extras)
+        return [f"{path}/{procs}" for path, procs in paths if os.path.isdir(path)]
 
     def existing_jobs(self) -> list[int]:
         """Numbers of the jobs that have groups, in order."""
@@ -275,12 +351,17 @@ class JobGroup(_Group):
         container: str,
         job_id: int,
         on_removed: Callable[[int], None],
+        extra_joins: Callable[[], list[str]] = list,
         freezer: Freezer | None = None,
+        io: JobIo | None = None,
     ) -> None:
         super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
         self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]
         self._on_removed = on_removed
+        self._extra_joins = extra_joins
         self._freezer = freezer
+        self._io = io or JobIo(None, container, str(job_id))
+        self._job_id = job_id
 
     def kill(self) -> None:
         """SIGKILL everything in it and wait until it is empty, also while its container stands still; raises
@@ -294,11 +375,13 @@ class JobGroup(_Group):
         """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
         with Undo() as undo:
             self._make(undo)
+            self._io.add_job(self._job_id)
             undo.release()
 
     def remove(self) -> None:
         """Remove the groups; what is gone is fine. Read `usage` first. Raises KernelRefused (EBUSY) after 0.5 s."""
         killed = self.oom_kills()
+        self._io.remove_job(self._job_id)
         self._remove()
         self._on_removed(killed)
 
@@ -315,7 +398,7 @@ class JobGroup(_Group):
         own = [f"{self._path(hierarchy)}/{hierarchy.procs}" for hierarchy in self._hierarchies]
         with Undo() as undo:
             opened = []
-            for path in own + self._shared:
+            for path in own + self._shared + self._extra_joins() + self._io.joins(self._job_id):
                 fd = files.open_write(path)
                 undo.add(path, os.close, fd)
                 opened.append(fd)
@@ -324,13 +407,20 @@ class JobGroup(_Group):
 
     def usage(self) -> JobUse:
         """Processor time, peak memory, OOM kills and I/O so far; raises KernelRefused when the group is gone."""
-        account, memory, block = self._at("cpuacct"), self._at("memory"), self._at("blkio")
+        account, memory = self._at("cpuacct"), self._at("memory")
         user_s, system_s = (0.0, 0.0) if account is None else _cpu_seconds(*account)
-        io = None if block is None else _block_io(*block)
+        io = self._block_io()
         if memory is None:
             return JobUse(user_s, system_s, io=io)
         directory, is_v2 = memory
         return JobUse(user_s, system_s, _peak(directory, is_v2), oom_kills_in(directory, is_v2=is_v2), io)
+
+    def _block_io(self) -> tables.BlockIo | None:
+        counting = next((h for h in self._hierarchies if h.is_v2 and "io" in h.controllers), None)
+        if counting is None:
+            return self._io.use(self._job_id)
+        stat = files.read_optional(f"{self._path(counting)}/io.stat")  # not there where io was not given on to us
+        return None if stat is None else tables.block_io_v2(stat)
 
     def cpu_s(self) -> float:
         """Processor time so far, user and system, of all its processes, living or not; raises KernelRefused."""
@@ -383,26 +473,6 @@ def oom_kills_in(directory: str, *, is_v2: bool) -> int:
     return tables.parse_flat(files.read(f"{directory}/{name}")).get("oom_kill", 0)
 
 
-def _settings_v1(directory: str, limits: Limits) -> list[tables.Setting]:
-    # The memsw files are there only where swap is accounted (boot option swapaccount, CONFIG_SWAP).
-    text = files.read_optional(f"{directory}/memory.memsw.limit_in_bytes")
-    return tables.limits_to_v1(limits, None if text is None else int(text))
-
-
-def _settings_v2(directory: str, limits: Limits) -> list[tables.Setting]:
-    return tables.limits_to_v2(limits, have_swap=os.path.exists(f"{directory}/memory.swap.max"))
-
-
-def _change(path: str, value: str, undo: Undo) -> None:
-    before = files.read(path).strip()
-    try:
-        files.write(path, value)
-    except KernelRefused as error:
-        hint = "the container uses more than that now" if error.errno == errno.EBUSY else error.hint
-        raise KernelRefused("write", path, error.errno, hint=hint) from error
-    undo.add(path, files.write, path, before)
-
-
 def _stat_v1(directory: str) -> dict[str, int]:
     return tables.memory_stat_v1(tables.parse_flat(files.read(f"{directory}/memory.stat")))
 
@@ -435,13 +505,3 @@ def _cpu_seconds(directory: str, is_v2: bool) -> tuple[float, float]:
     user, system = (files.read_optional(f"{directory}/cpuacct.usage_{half}") for half in ("user", "sys"))
     total = int(files.read(f"{directory}/cpuacct.usage"))
     return tables.split_cpu(total, int(user or 0), int(system or 0))
-
-
-def _block_io(directory: str, is_v2: bool) -> tables.BlockIo | None:
-    """None where the kernel does not count: v1 without CONFIG_BLK_DEV_THROTTLING, v2 with io not given to the group."""
-    if is_v2:
-        stat = files.read_optional(f"{directory}/io.stat")
-        return None if stat is None else tables.block_io_v2(stat)
-    moved = files.read_optional(f"{directory}/blkio.throttle.io_service_bytes")
-    counted = files.read_optional(f"{directory}/blkio.throttle.io_serviced")
-    return None if moved is None or counted is None else tables.block_io_v1(moved, counted)

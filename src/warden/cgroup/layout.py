@@ -14,10 +14,10 @@ from pathlib import Path
 NEEDED = ("memory", "cpu", "cpuacct", "pids", "freezer")
 #: v2 has processor time and freezing in every group (cpu.stat since 4.15, cgroup.freeze since 5.2).
 NEEDED_V2 = frozenset({"memory", "cpu", "pids"})
-#: Used where it is there: without it nothing is said of what jobs read and write. v1's name, and v2's.
-WELCOME, WELCOME_V2 = ("blkio",), frozenset({"io"})
+#: Used where v2 has it: without it nothing is said of what jobs read and write. v1's blkio is jobio.py's.
+WELCOME_V2 = frozenset({"io"})
 #: v1 hierarchies in which every job has a group of its own: for its verdict, its usage, and killing exactly its tree.
-PER_JOB = frozenset({"memory", "cpuacct", "freezer", "blkio"})
+PER_JOB = frozenset({"memory", "cpuacct", "freezer"})
 
 _V1_CONTROLLERS = frozenset(
     {"cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer"}
@@ -27,12 +27,14 @@ _V1_CONTROLLERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted tree that is used. *controllers*: those of them that warden uses. *per_job*: jobs have groups in it."""
+    """One mounted tree that is used. *controllers*: those of them that warden needs. *per_job*: jobs have groups in it.
+    *available*: what v2's root could give out beside them."""
 
     root: str
     controllers: frozenset[str]
     is_v2: bool = False
     per_job: bool = False
+    available: frozenset[str] = frozenset()
 
     @property
     def procs(self) -> str:
@@ -61,9 +63,9 @@ class Layout:
         needed = self.v2_controllers & NEEDED_V2
         if self.v2 is not None and (needed or not self.hierarchies):
             shared = needed | (self.v2_controllers & WELCOME_V2)
-            found.append(Hierarchy(self.v2, shared, is_v2=True, per_job=True))
+            found.append(Hierarchy(self.v2, shared, is_v2=True, per_job=True, available=self.v2_controllers))
         by_root: dict[str, set[str]] = {}
-        for name in NEEDED + WELCOME:
+        for name in NEEDED:
             if name in self.hierarchies:
                 by_root.setdefault(self.hierarchies[name], set()).add(name)
         for root, names in by_root.items():

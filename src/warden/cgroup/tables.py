@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from warden.errors import BadInput
 from warden.model.info import CpuStat
-from warden.model.spec import Limits
+from warden.model.limits import MAX_BYTES, Limits
 
 #: What v1 answers for "no limit": the largest multiple of a page in a signed 64-bit number.
 V1_UNLIMITED = 9223372036854771712
@@ -45,20 +45,35 @@ def limits_to_v1(limits: Limits, memsw_now: int | None) -> list[Setting]:
     memory.limit_in_bytes must never exceed memory.memsw.limit_in_bytes (kernel's cgroup-v1/memory.rst): raising starts
     with memsw, lowering ends with it.
     """
-    wanted = _checked(limits.memory_bytes)
-    value = "-1" if wanted is None else str(wanted)
-    memory = Setting("memory", "memory.limit_in_bytes", value)
+    wanted, both = limits.memory_bytes, _memsw(limits)
+    memory = Setting("memory", "memory.limit_in_bytes", "-1" if wanted is None else str(wanted))
     if memsw_now is None:
+        if limits.swap_bytes:
+            raise BadInput("memory.swap.max: this kernel does not account swap", hint="boot it with swapaccount=1")
         return [memory]
-    memsw = Setting("memory", "memory.memsw.limit_in_bytes", value)
-    return [memsw, memory] if wanted is None or wanted >= memsw_now else [memory, memsw]
+    memsw = Setting("memory", "memory.memsw.limit_in_bytes", "-1" if both is None else str(both))
+    return [memsw, memory] if both is None or both >= memsw_now else [memory, memsw]
+
+
+def _memsw(limits: Limits) -> int | None:
+    """Memory and swap together, None unlimited."""
+    if limits.memory_bytes is None:
+        if limits.swap_bytes not in (None, MAX_BYTES):
+            raise BadInput("memory.swap.max: cgroup v1 limits memory and swap together", hint="set memory.max as well")
+        return None
+    both = limits.memory_bytes + (limits.swap_bytes or 0)
+    return both if both < MAX_BYTES else None
 
 
 def limits_to_v2(limits: Limits, *, have_swap: bool) -> list[Setting]:
-    """The same for v2. Swap is 0 under a limit: the limit holds for memory and swap together, as v1's memsw does."""
-    wanted = _checked(limits.memory_bytes)
+    """The same for v2. Unless told, swap is 0 under a limit: it holds for memory and swap together, as v1's memsw."""
+    wanted = limits.memory_bytes
     memory = Setting("memory", "memory.max", "max" if wanted is None else str(wanted))
-    swap = Setting("memory", "memory.swap.max", "max" if wanted is None else "0")
+    if limits.swap_bytes is None:
+        allowed = "max" if wanted is None else "0"
+    else:
+        allowed = "max" if limits.swap_bytes == MAX_BYTES else str(limits.swap_bytes)
+    swap = Setting("memory", "memory.swap.max", allowed)
     return [swap, memory] if have_swap else [memory]
 
 
@@ -78,21 +93,6 @@ def weight_to_shares(weight: int) -> int:
     """The inverse, to the nearest share: the positive root of the parabola."""
     power = (math.sqrt(125 * 125 + 4 * 612 * (math.log10(min(max(weight, MIN_WEIGHT), MAX_WEIGHT)) + 7 / 34)) - 125) / 2
     return round(2**power)
-
-
-def limits_to_cpu(limits: Limits, *, is_v2: bool) -> list[Setting]:
-    """The write that sets the shares, none when they were never asked for; the kernel clamps v1's."""
-    if limits.cpu_shares is None:
-        return []
-    if is_v2:
-        return [Setting("cpu", "cpu.weight", str(shares_to_weight(limits.cpu_shares)))]
-    return [Setting("cpu", "cpu.shares", str(limits.cpu_shares))]
-
-
-def _checked(wanted: int | None) -> int | None:
-    if wanted is not None and not 0 <= wanted < 2**63:
-        raise BadInput(f"memory limit: {wanted} is out of range", hint="0 to 9223372036854775807 bytes")
-    return wanted
 
 
 def parse_flat(text: str) -> dict[str, int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from warden.errors import BadInput
+from warden.model.size import parse_size
 
 
 class Command(NamedTuple):
@@ -20,12 +22,57 @@ class Command(NamedTuple):
     act: Callable[[argparse.Namespace], int]
 
 
+def _many(metavar: str, text: str) -> dict[str, Any]:
+    return {"metavar": metavar, "action": "append", "help": text}
+
+
+#: One row for each of resources.WORDS, which says what a row means to the kernel; and the way to all the others.
+LIMIT_ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "memory": (("-m", "--memory"), {"metavar": "SIZE", "help": "memory limit, such as 64M; max for none, as elsewhere"}),
+    "memory_high": (("--memory-high",), {"metavar": "SIZE", "help": "memory above which it is slowed and reclaimed"}),
+    "memory_low": (("--memory-low",), {"metavar": "SIZE", "help": "memory that is left to it when others want some"}),
+    "swap": (("--swap",), {"metavar": "SIZE", "help": "swap it may use (default: none under a memory limit)"}),
+    "swappiness": (("--swappiness",), {"metavar": "N", "help": "how readily it is swapped, 0 to 200 (cgroup v1)"}),
+    "oom_policy": (
+        ("--oom-policy",),
+        {
+            "choices": ("kill_job", "kill_container", "stop"),
+            "help": "out of memory ends the job (default), all jobs at once, or stops the container politely",
+        },
+    ),
+    "cpus": (("--cpus",), {"metavar": "N", "help": "processors' worth of time, such as 1.5"}),
+    "cpu_weight": (("--cpu-weight",), {"metavar": "N", "help": "its part of busy processors, 1 to 10000, usually 100"}),
+    "cpu_shares": (("--cpu-shares",), {"metavar": "N", "help": "the same as cgroup v1 counts it, usually 1024"}),
+    "cpu_burst": (("--cpu-burst",), {"metavar": "USEC", "help": "time it may save up and exceed --cpus by"}),
+    "cpu_idle": (("--cpu-idle",), {"metavar": "0|1", "help": "1: runs only when nobody else wants to"}),
+    "cpuset_cpus": (("--cpuset-cpus",), {"metavar": "LIST", "help": "processors it may use, such as 0-2,7"}),
+    "cpuset_mems": (("--cpuset-mems",), {"metavar": "LIST", "help": "memory nodes it may use"}),
+    "pids": (("--pids",), {"metavar": "N", "help": "processes and threads it may have"}),
+    "io_weight": (("--io-weight",), {"metavar": "N", "help": "its part of busy disks, 1 to 10000, usually 100"}),
+    "io_max": (("--io-max",), _many("LIMIT", "'DEVICE rbps=N wbps=N riops=N wiops=N', a second; DEVICE or a path on it")),
+    "devices": (("--device",), _many("RULE", "devices it may use: all, none, or such as 'c 1:3 rwm'")),
+    "hugetlb": (("--hugetlb",), _many("LIMIT", "huge pages, such as '2MB 64M'")),
+    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link, each way: '1M' or '1M 64K'"}),
+    "disk": (("--disk",), {"metavar": "SIZE", "help": "what its own files may take"}),
+    "inodes": (("--inodes",), {"metavar": "N", "help": "files and directories of its own"}),
+}
+_MORE_LIMITS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "limits": (("--limit",), _many("NAME=VALUE", "any resource by the name of its cgroup v2 or v1 file")),
+    "best_effort": (
+        ("--best-effort",),
+        {"action": "store_true", "help": "leave out limits that this machine cannot do, and say so"},
+    ),
+    "raw": (("--raw",), {"action": "store_true", "help": "show the kernel's files"}),
+}
+
 #: Name of the row, its flags (none: a positional argument of that name), and what argparse is told.
 ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "socket": (("--socket",), {"metavar": "PATH", "help": "the daemon's socket"}),
     "json": (("--json",), {"action": "store_true", "help": "print JSON"}),
+    # limits
+    **LIMIT_ARGUMENTS,
+    **_MORE_LIMITS,
     # a new container
-    "memory": (("-m", "--memory"), {"metavar": "SIZE", "help": "memory limit, such as 64M"}),
     "name": (("--name",), {"metavar": "HANDLE", "help": "handle of the container (default: a new one)"}),
     "image": (("--image",), {"metavar": "NAME", "help": "image to start from (default: the daemon's, normally host)"}),
     "rootfs": (("--rootfs",), {"metavar": "DIR", "help": "use this directory of the host instead of an image"}),
@@ -38,10 +85,6 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"choices": ("warden", "none", "host"), "default": "warden", "help": "default: warden"},
     ),
     "hostname": (("--hostname",), {"metavar": "NAME", "help": "host name inside"}),
-    "oom_policy": (
-        ("--oom-policy",),
-        {"choices": ("kill_job", "stop"), "help": "out of memory ends the job (default) or stops the container"},
-    ),
     "grace_time": (
         ("--grace-time",),
         {"metavar": "TIME", "help": "destroy the container this long after its last connection is gone"},
@@ -102,21 +145,19 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "from_": ((), {"metavar": "SRC"}),
     "to": ((), {"metavar": "DST"}),
     "action": ((), {"metavar": "ACTION", "choices": ("build", "list", "remove")}),
+    "hierarchy": (("--name",), {"metavar": "NAME", "help": "the hierarchy to mount or unmount"}),
+    "at": (("--at",), {"metavar": "DIR", "help": "where to mount it (default: below /run/warden/cgroup)"}),
+    "verb": (
+        (),
+        {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
+    ),
+    "words": ((), {"metavar": "WORD", "nargs": "*"}),
     "topic": ((), {"metavar": "COMMAND"}),
     "image_names": ((), {"metavar": "IMAGE", "nargs": "*"}),
 }
 
-CONTAINER = (
-    "memory",
-    "name",
-    "image",
-    "rootfs",
-    "mount",
-    "network",
-    "hostname",
-    "oom_policy",
-    "no_user_namespace",
-)
+LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
+CONTAINER = ("name", "image", "rootfs", "mount", "network", "hostname", "no_user_namespace", *LIMITS)
 JOB = (
     *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),
@@ -186,6 +227,21 @@ def split_rlimits(words: list[str]) -> dict[str, int]:
             raise BadInput(f"--rlimit: {word!r} is not NAME=N", hint="such as nofile=256")
         result[name] = int(value)
     return result
+
+
+def given_limits(options: argparse.Namespace) -> dict[str, Any]:
+    """What `Client.create` and `Container.limit` get; raises BadInput for a --limit that is not NAME=VALUE."""
+    wanted = {name: value for name in LIMIT_ARGUMENTS if (value := getattr(options, name)) is not None}
+    if "memory" in wanted and wanted["memory"] != "max":
+        wanted["memory"] = parse_size(wanted["memory"], field="--memory")
+    if "io_max" in wanted:  # the daemon's working directory is another
+        wanted["io_max"] = [os.path.abspath(word) if word.startswith(".") else word for word in wanted["io_max"]]
+    pairs = [tuple(word.split("=", 1)) for word in options.limits or ()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise BadInput("--limit: give NAME=VALUE, such as pids.max=100")
+    if pairs:
+        wanted["limits"] = pairs
+    return wanted | ({"best_effort": True} if options.best_effort else {})
 
 
 def read_script(path: str) -> bytes:

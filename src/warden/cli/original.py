@@ -25,6 +25,7 @@ REQUESTS = {
     "echo": "Send a text and get it back.",
     "info": "Show the state and statistics of a container.",
     "kill": "Kill all jobs of a container.",
+    "limit": "Set limits by name, or show all that are in force.",
     "limit_bandwidth": "Set the bandwidth limit.",
     "limit_cpu": "Set the processor shares.",
     "limit_disk": "Set or show the disk limit.",

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 def container_spec(options: Namespace) -> ContainerSpec:
     """The specification that these options ask for; raises BadInput."""
+    from warden.model import resources
+    from warden.model.limits import Limits
     from warden.model.settings import EngineSettings
-    from warden.model.spec import ContainerSpec, Limits, NetworkMode, OomPolicy
+    from warden.model.spec import ContainerSpec, NetworkMode
 
     wanted = creation_arguments(options)
     return ContainerSpec(
@@ -24,7 +26,7 @@ def container_spec(options: Namespace) -> ContainerSpec:
         rootfs=wanted["rootfs"],
         hostname=wanted["hostname"],
         mounts=wanted["mounts"],
-        limits=Limits(wanted["memory"], OomPolicy(wanted["oom_policy"])),
+        limits=resources.apply(Limits(), resources.settings_of(wanted)),
         network=NetworkMode(wanted["network"]),
         user_namespace=wanted["user_namespace"] is not False,
     )

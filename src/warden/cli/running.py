@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
-from warden.cli.options import CONTAINER, JOB, Command, read_script, split_env, split_rlimits
+from warden.cli.options import CONTAINER, JOB, Command, given_limits, read_script, split_env, split_rlimits
 from warden.cli.signals import Interrupted, Signals
 from warden.cli.terminal import window_size
 from warden.errors import BadInput, WardenError
@@ -39,12 +39,11 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "handle": options.name,
         "image": options.image,
         "rootfs": os.path.abspath(options.rootfs) if options.rootfs else None,
-        "memory": parse_size(options.memory, field="--memory") if options.memory else None,
         "mounts": tuple(parse_mount(text) for text in options.mount),
         "hostname": options.hostname,
         "network": options.network,
-        "oom_policy": options.oom_policy or "kill_job",
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
+        **given_limits(options),
     }
     if options.image and options.rootfs:
         raise BadInput("--image and --rootfs exclude each other")
@@ -129,10 +128,18 @@ def run(options: Namespace) -> int:
         return 128 + interrupted.number
 
 
+def _create(client: Client, wanted: dict[str, Any]) -> Container:
+    """The container; limits that were left out are told."""
+    container = client.create(wanted.pop("handle"), **wanted)
+    for warning in container.warnings:
+        output.say(f"not limited: {warning}")
+    return container
+
+
 def _run_attached(
     client: Client, options: Namespace, wanted: dict[str, Any], job: dict[str, Any], signals: Signals
 ) -> int:
-    container = client.create(wanted.pop("handle"), **wanted)
+    container = _create(client, wanted)
     with ExitStack() as stack:
         if not options.keep:
             stack.enter_context(container)
@@ -144,7 +151,7 @@ def _run_detached(options: Namespace, wanted: dict[str, Any], job: dict[str, Any
     if options.interactive or options.json:
         raise BadInput("--detach excludes -i and --json")
     with closing(connect.open_client(options, start=True)) as client:
-        container = client.create(wanted.pop("handle"), **wanted)
+        container = _create(client, wanted)
         container.spawn(job.pop("script_or_argv"), **job)
         print(container.handle)
     return 0
@@ -156,7 +163,7 @@ def create(options: Namespace) -> int:
     if options.grace_time:
         wanted["grace_time"] = parse_duration(options.grace_time, field="--grace-time")
     with closing(connect.open_client(options, start=True)) as client:
-        print(client.create(wanted.pop("handle"), **wanted).handle)
+        print(_create(client, wanted).handle)
     return 0
 
 
@@ -194,7 +201,7 @@ warden run --json --script job.sh
         "Makes a container and prints its handle.",
         (*CONTAINER, "grace_time"),
         """
-warden create --name box --memory 256M
+warden create --name box --memory 256M --cpus 1.5 --pids 200
 warden create --image busybox --network none
 """,
         create,

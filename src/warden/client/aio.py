@@ -18,12 +18,21 @@ from typing import Any, Unpack
 
 from warden.client import messages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
-from warden.client.messages import Command, CreateOptions, DiskFields, JobOptions, NetOutOptions, SpawnOptions
+from warden.client.messages import (
+    Command,
+    CreateOptions,
+    DiskFields,
+    JobOptions,
+    LimitOptions,
+    NetOutOptions,
+    SpawnOptions,
+)
 from warden.client.result import Result
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
-from warden.model.spec import Bandwidth, DiskLimits
+from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.resources import LimitReport
 
 SIGKILL = 9
 
@@ -39,7 +48,8 @@ class AsyncClient:
     async def create(self, handle: str | None = None, **options: Unpack[CreateOptions]) -> AsyncContainer:
         """A new container; in an `async with` statement it is destroyed at the end. Options: see CreateOptions."""
         response = await self._pool.call(messages.create(handle, options))
-        return AsyncContainer(self._pool, response.handle.decode("utf-8", "surrogateescape"), owned=True)
+        created, warnings = messages.created(response)
+        return AsyncContainer(self._pool, created, owned=True, warnings=warnings)
 
     def container(self, handle: str) -> AsyncContainer:
         """A container that exists; nothing is asked of the server. An `async with` statement leaves it alone."""
@@ -108,10 +118,11 @@ class AsyncClient:
 
 
 class AsyncContainer:
-    """A container by its *handle*. Every method raises UnknownHandle when it is gone."""
+    """A container by its *handle*. Every method raises UnknownHandle when it is gone. *warnings*: limits that were best
+    effort and could not be set."""
 
-    def __init__(self, pool: AsyncPool, handle: str, *, owned: bool) -> None:
-        self._pool, self.handle, self._owned = pool, handle, owned
+    def __init__(self, pool: AsyncPool, handle: str, *, owned: bool, warnings: tuple[str, ...] = ()) -> None:
+        self._pool, self.handle, self._owned, self.warnings = pool, handle, owned, warnings
 
     async def run(
         self, command: Command, *, check: bool = False, kill_on_cancel: bool = True, **options: Unpack[JobOptions]
@@ -184,6 +195,11 @@ class AsyncContainer:
     async def copy_out(self, src: messages.Path, dst: messages.Path, owner: str | None = None) -> None:
         """The reverse; what is copied belongs to root, or to *owner*: "user", "user:group", or numbers."""
         await self._pool.call(messages.copy_out(self.handle, src, dst, owner), patient=True)
+
+    async def limit(self, *, raw: bool = False, **options: Unpack[LimitOptions]) -> LimitReport:
+        """Changes limits, all that are given or none, and returns all that are in force; *raw*: with the kernel's
+        files. Options: see LimitOptions."""
+        return messages.limit_report(await self._pool.call(messages.limit(self.handle, options, raw=raw)))
 
     async def limit_memory(self, limit: str | int | None = None) -> int | None:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""

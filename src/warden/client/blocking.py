@@ -16,13 +16,22 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from warden.client import messages
-from warden.client.messages import Command, CreateOptions, DiskFields, JobOptions, NetOutOptions, SpawnOptions
+from warden.client.messages import (
+    Command,
+    CreateOptions,
+    DiskFields,
+    JobOptions,
+    LimitOptions,
+    NetOutOptions,
+    SpawnOptions,
+)
 from warden.client.result import CommandFailed, Result
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
-from warden.model.spec import Bandwidth, DiskLimits
+from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.resources import LimitReport
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
@@ -40,7 +49,8 @@ class Client:
     def create(self, handle: str | None = None, **options: Unpack[CreateOptions]) -> Container:
         """A new container; in a `with` statement it is destroyed at the end. Options: see CreateOptions."""
         response = self._pool.call(messages.create(handle, options))
-        return Container(self._pool, response.handle.decode("utf-8", "surrogateescape"), owned=True)
+        created, warnings = messages.created(response)
+        return Container(self._pool, created, owned=True, warnings=warnings)
 
     def container(self, handle: str) -> Container:
         """A container that exists; nothing is asked of the server. A `with` statement leaves it alone."""
@@ -110,10 +120,11 @@ class Client:
 
 
 class Container:
-    """A container by its *handle*. Every method raises UnknownHandle when it is gone."""
+    """A container by its *handle*. Every method raises UnknownHandle when it is gone. *warnings*: limits that were best
+    effort and could not be set."""
 
-    def __init__(self, pool: Pool, handle: str, *, owned: bool) -> None:
-        self._pool, self.handle, self._owned = pool, handle, owned
+    def __init__(self, pool: Pool, handle: str, *, owned: bool, warnings: tuple[str, ...] = ()) -> None:
+        self._pool, self.handle, self._owned, self.warnings = pool, handle, owned, warnings
 
     def run(self, command: Command, *, check: bool = False, **options: Unpack[JobOptions]) -> Result:
         """Runs a job to its end: a str is a script for bash, a sequence a command. *check*: raise CommandFailed
@@ -164,6 +175,11 @@ class Container:
     def copy_out(self, src: messages.Path, dst: messages.Path, owner: str | None = None) -> None:
         """The reverse; what is copied belongs to root, or to *owner*: "user", "user:group", or numbers."""
         self._pool.call(messages.copy_out(self.handle, src, dst, owner), patient=True)
+
+    def limit(self, *, raw: bool = False, **options: Unpack[LimitOptions]) -> LimitReport:
+        """Changes limits, all that are given or none, and returns all that are in force; *raw*: with the kernel's
+        files. Options: see LimitOptions."""
+        return messages.limit_report(self._pool.call(messages.limit(self.handle, options, raw=raw)))
 
     def limit_memory(self, limit: str | int | None = None) -> int | None:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""

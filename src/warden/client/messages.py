@@ -11,12 +11,15 @@ from typing import Any, TypedDict
 
 from warden.client.result import Result
 from warden.errors import BadInput, EngineFault, WardenError
+from warden.model import resources
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
+from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.net import NetRule, Protocol, check_port
+from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
@@ -30,20 +33,49 @@ Command = str | bytes | Sequence[str]
 Path = str | bytes | os.PathLike[str]
 
 
-class CreateOptions(TypedDict, total=False):
-    """Keyword arguments of create. *memory*: bytes or "64M". *mounts*: (source, target[, "ro"|"rw"]), read-only if
-    nothing is said. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection until
-    it is destroyed. *oom_policy*: "kill_job" or "stop". *image*, *grace_time*, *user_namespace* None: as the daemon is
-    configured."""
+class LimitOptions(TypedDict, total=False):
+    """Keyword arguments for limits: sizes in bytes or "64M", "max" for none. *cpus*: a number of processors, such as
+    1.5. *cpu_burst*: microseconds. *pids*: processes and threads. *io_max*, *hugetlb*: one or several of "/dev/sda
+    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M" or "1M 64K".
+    *disk*, *inodes*: of its own files. *limits*: any resource by cgroup v2's or v1's name (docs/limits.md).
+    *oom_policy*: "kill_job", "kill_container" or "stop". *best_effort*: leave out what this machine cannot do."""
+
+    memory: str | int | None
+    memory_high: str | int | None
+    memory_low: str | int | None
+    swap: str | int | None
+    swappiness: int | None
+    oom_policy: str
+    cpus: float | str | None
+    cpu_weight: int | None
+    cpu_shares: int | None
+    cpu_burst: int | None
+    cpu_idle: bool | None
+    cpuset_cpus: str | None
+    cpuset_mems: str | None
+    pids: int | str | None
+    io_weight: int | None
+    io_max: str | Sequence[str] | None
+    devices: str | Sequence[str] | None
+    hugetlb: str | Sequence[str] | None
+    bandwidth: str | int | None
+    disk: str | int | None
+    inodes: int | str | None
+    limits: Mapping[str, str | int] | Sequence[tuple[str, str]] | None
+    best_effort: bool
+
+
+class CreateOptions(LimitOptions, total=False):
+    """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing is
+    said. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection until it is
+    destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
 
     image: str | None
     rootfs: str | None
-    memory: str | int | None
     mounts: Iterable[MountLike]
     hostname: str | None
     network: str
     grace_time: float | str | None
-    oom_policy: str
     user_namespace: bool | None
 
 
@@ -113,20 +145,42 @@ def socket_path(given: str | None) -> str:
 def create(handle: str | None, options: CreateOptions) -> Request:
     memory, grace_time = options.get("memory"), options.get("grace_time")
     policy, network = options.get("oom_policy", "kill_job"), options.get("network", "warden")
+    base = Limits(
+        memory_bytes=None if memory in (None, "max") else parse_size(memory, field="memory"),
+        oom_policy=_choice(OomPolicy, "oom_policy", policy),
+    )
+    settings = [item for item in resources.settings_of(options) if item[0] not in ("memory.max", "oom.policy")]
     spec = ContainerSpec(
         handle=handle,
         rootfs=options.get("rootfs"),
         hostname=options.get("hostname"),
         mounts=tuple(map(_mount, options.get("mounts", ()))),
-        limits=Limits(
-            memory_bytes=None if memory is None else parse_size(memory, field="memory"),
-            oom_policy=_choice(OomPolicy, "oom_policy", policy),
-        ),
+        limits=base,
         network=_choice(NetworkMode, "network", network),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
     )
+    resources.apply(base, settings)  # a mistake is found here, with the caller
     request = convert.spec_to_create(spec, image=options.get("image"), user_namespace=options.get("user_namespace"))
+    request.limits.extend(convert.settings_to(settings))
+    if options.get("best_effort"):
+        request.best_effort = True
     return codec.KINDS["Create"], request
+
+
+def limit(handle: str, options: LimitOptions, *, raw: bool) -> Request:
+    settings = convert.settings_to(resources.settings_of(options))
+    return request(
+        "Limit", handle=handle, settings=settings, best_effort=options.get("best_effort"), raw=raw or None
+    )
+
+
+def limit_report(message: pb.LimitResponse) -> LimitReport:
+    return convert.response_to_report(message)
+
+
+def created(message: pb.CreateResponse) -> tuple[str, tuple[str, ...]]:
+    """The handle, and what could not be limited."""
+    return convert.text(message.handle), tuple(map(convert.text, message.warnings))
 
 
 def _mount(value: MountLike) -> Mount:

@@ -8,8 +8,9 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import Bandwidth, ContainerSpec, DiskLimits, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 VERSION = 1
 
@@ -139,13 +140,18 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:
-    """What an earlier version did not know of is unlimited."""
-    bandwidth, disk = data.get("bandwidth"), data.get("disk")
-    return Limits(
-        **{
-            **data,
-            "oom_policy": OomPolicy(data["oom_policy"]),
-            "bandwidth": None if bandwidth is None else Bandwidth(**bandwidth),
-            "disk": None if disk is None else DiskLimits(**disk),
-        }
-    )
+    """What an earlier version did not know of is as usual. JSON has lists where Limits has tuples."""
+    found: dict[str, Any] = {name: _as_tuples(value) for name, value in data.items()}
+    found["oom_policy"] = OomPolicy(data["oom_policy"])
+    kind: Any
+    for name, kind in (("bandwidth", Bandwidth), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
+        if data.get(name) is not None:
+            found[name] = kind(**data[name])
+    for name, kind in (("io_max", IoLimit), ("devices", DeviceRule), ("rdma", RdmaLimit)):
+        if data.get(name) is not None:
+            found[name] = tuple(kind(**item) for item in data[name])
+    return Limits(**found)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value

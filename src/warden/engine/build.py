@@ -9,18 +9,20 @@ import contextlib
 import os
 import signal
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import networking
+from warden.engine.limits import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
+from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec, NetworkMode
-from warden.network import links
+from warden.network import links, shaping
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.steps import Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
@@ -51,9 +53,12 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
     return site.images.from_directory(spec.rootfs) if spec.rootfs is not None else site.images.find(spec.image)
 
 
-def look_up(site: Site, spec: ContainerSpec) -> tuple[Image, tuple[Bind, ...]]:
-    """Blocking: what the machine must have for *spec*."""
-    return find_image(site, spec), check_mounts(spec)
+def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind, ...]]:
+    """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
+    check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    if spec.limits.io_max:
+        spec = replace(spec, limits=with_device_numbers(spec.limits))
+    return spec, find_image(site, spec), check_mounts(spec)
 
 
 def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
@@ -91,7 +96,16 @@ def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...]) -> Placem
     )
 
 
-def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A container that runs: its PID 1, its record, and the limits that were to be best effort and are not there."""
+
+    launched: Launched
+    snapshot: Snapshot
+    warnings: tuple[str, ...] = ()
+
+
+def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
     """Makes the container's directory, cgroups and PID 1. Raises WardenError; then nothing is left."""
     base = order.snapshot.id_base
     plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds))
@@ -108,16 +122,36 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
             raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
         order.group.create()
         undo.add("cgroups", order.group.remove)
-        order.group.set_limits(order.snapshot.spec.limits)
+        snapshot, warnings = _limit(order)
         guest = networking.guest(order.snapshot)
         if guest is not None:  # before the link exists: there is no moment in which it is not filtered
             site.firewall.put(guest)
             undo.add("firewall", site.firewall.drop, guest.container_id)
         launched = _launch(site, order.directory, plan)
         undo.add("PID 1", end_init, launched.pidfd)
-        order.directory.write_snapshot(order.snapshot)
+        _shape(order, undo)
+        order.directory.write_snapshot(snapshot)
         undo.release()
-    return launched
+    return Built(launched, snapshot, warnings)
+
+
+def _limit(order: Order) -> tuple[Snapshot, tuple[str, ...]]:
+    """The record says what is in force."""
+    spec, snapshot = order.snapshot.spec, order.snapshot
+    skipped = order.group.set_limits(spec.limits, Limits(), best_effort=spec.best_effort)
+    if skipped:
+        usual = {field: getattr(Limits(), field) for item in skipped for field in item.fields}
+        in_force = replace(spec.limits, **usual)
+        snapshot = replace(snapshot, spec=replace(spec, limits=in_force), memory_limit=in_force.memory_bytes)
+    return snapshot, tuple(item.reason for item in skipped)
+
+
+def _shape(order: Order, undo: Undo) -> None:
+    """Its link is there only now."""
+    wanted = order.snapshot.spec.limits.bandwidth
+    if wanted is not None and order.attachment is not None:
+        undo.add("ifb", shaping.remove_ifb, order.snapshot.container_id)
+        shaping.limit(order.attachment, wanted, None)
 
 
 def _write_etc(site: Site, order: Order, base: int) -> None:

@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -34,8 +34,9 @@ from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongS
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import JobResult, JobSpec, Verdict
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
-from warden.model.spec import Bandwidth, DiskChange, DiskLimits
+from warden.model.resources import LimitReport
 from warden.network import shaping
 from warden.network.links import ifb_name
 from warden.process import channel
@@ -62,7 +63,9 @@ class Container:
         group: ContainerGroup,
         pidfd: int,
         on_gone: Callable[[Container], None],
+        warnings: Sequence[str] = (),
     ) -> None:
+        self.warnings = tuple(warnings)
         self._site = site
         self._snapshot = snapshot
         self._directory = directory
@@ -263,6 +266,16 @@ class Container:
         await copying.copy_out(self, src, dst, owner)
 
     # ---- limits and statistics
+
+    async def limit(
+        self, settings: Sequence[tuple[str, str]] = (), *, best_effort: bool = False, raw: bool = False
+    ) -> LimitReport:
+        """Changes any limits, (name, value) by the names of model/resources.py, all of them or none, and tells all.
+
+        Raises WrongState, BadInput, KernelRefused. *best_effort*: what this machine cannot do is left out and told as
+        a warning. *raw*: the kernel's files too.
+        """
+        return await limits.limit(self, settings, best_effort=best_effort, raw=raw)
 
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         """Sets the limit when one is given; answers the one in force as the kernel rounded it, None unlimited."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from warden.engine import limits
 from warden.errors import WardenError
 from warden.model.info import DiskStat
-from warden.model.spec import DiskLimits
+from warden.model.limits import DiskLimits
 
 if TYPE_CHECKING:
     from warden.engine.container import Container

@@ -222,7 +222,7 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
-        image, binds = await site.blocking(build.look_up, site, spec)
+        spec, image, binds = await site.blocking(build.look_up, site, spec)
         snapshot = self._acquire(spec, handle, container_id, image.shell)
         undo.add("resources", self._release, snapshot)
         order = build.Order(
@@ -232,11 +232,14 @@ class Engine:
             site.cgroups.container(container_id),
             networking.attachment(snapshot, site.settings.mtu),
         )
-        launched = await site.blocking(build.build, site, order, binds)
+        built = await site.blocking(build.build, site, order, binds)
+        pidfd = built.launched.pidfd
         try:
-            return Container(site, snapshot, order.directory, order.group, launched.pidfd, self._gone)
+            return Container(
+                site, built.snapshot, order.directory, order.group, pidfd, self._gone, warnings=built.warnings
+            )
         except BaseException as error:
-            await site.blocking(recovery.remove, site, order.directory, launched.pidfd)
+            await site.blocking(recovery.remove, site, order.directory, pidfd)
             if isinstance(error, OSError):
                 raise EngineFault(f"create: connect to PID 1: {error.strerror}") from error
             raise

@@ -7,15 +7,20 @@ for cgroup and network to know.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from warden.engine.networking import attachment
 from warden.errors import BadInput, WardenError
+from warden.kernel.blockdev import whole_disk
+from warden.model import resources
 from warden.model.info import BandwidthStat, DiskStat, State
-from warden.model.spec import Bandwidth, DiskChange, DiskLimits, Limits
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits, IoLimit, Limits
+from warden.model.resources import LimitReport
 from warden.network import shaping
 from warden.network.links import Attachment
+from warden.undo import Undo
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -23,17 +28,125 @@ if TYPE_CHECKING:
 log = logging.getLogger("warden.limits")
 
 
+async def limit(
+    container: Container, settings: Sequence[tuple[str, str]], *, best_effort: bool = False, raw: bool = False
+) -> LimitReport:
+    """See Container.limit."""
+    container.require(State.ACTIVE, State.STOPPED)
+    warnings: tuple[str, ...] = ()
+    if settings:
+        also = frozenset(resources.find(name)[0] for name, _ in settings)
+        async with container.changing():
+            numbered = await container.site.blocking(_numbered, settings)
+            wanted = resources.apply(limits_of(container), numbered)
+            warnings = await _change(container, wanted, also, best_effort=best_effort)
+    return await _report(container, warnings, raw=raw)
+
+
+async def _change(
+    container: Container, wanted: Limits, also: Collection[str], *, best_effort: bool = False
+) -> tuple[str, ...]:
+    """All of *wanted* or, unless *best_effort*, nothing; then the record. What could not be done, in sentences."""
+    before = limits_of(container)
+    _refuse_without_a_way(container, wanted, _touched(before, wanted, also))
+    done, warnings = await container.site.blocking(_put, container, before, wanted, also, best_effort)
+    _remember(container, done, memory_limit=done.memory_bytes)
+    if done.memory_bytes is not None:
+        container.watch_memory()
+    return warnings
+
+
+def _touched(before: Limits, wanted: Limits, also: Collection[str]) -> frozenset[str]:
+    """Of what is no cgroup's: "bandwidth" and "disk", if they are to be set."""
+    named = {"bandwidth": "bandwidth", "disk.max": "disk", "disk.inodes": "disk"}
+    differing = {name for name in ("bandwidth", "disk") if getattr(before, name) != getattr(wanted, name)}
+    return frozenset(differing | {named[name] for name in also if name in named})
+
+
+def _refuse_without_a_way(container: Container, wanted: Limits, touched: Collection[str]) -> None:
+    check_link(wanted if "bandwidth" in touched else Limits(), container.handle, has_link=_link(container) is not None)
+    if "disk" in touched and not container.site.settings.disk_quota_enabled:
+        raise BadInput("limit_disk: quota.disk_quota_enabled is false in the daemon's configuration")
+
+
+def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:
+    """Raises BadInput for a bandwidth without a link that it could hold for."""
+    if wanted.bandwidth is not None and not has_link:
+        hint = 'only the network mode "warden" has a link to limit'
+        raise BadInput(f"limit_bandwidth: container {handle} has no link of its own", hint=hint)
+
+
+def _put(
+    container: Container, before: Limits, wanted: Limits, also: Collection[str], best_effort: bool
+) -> tuple[Limits, tuple[str, ...]]:
+    """Blocking. The limits that are in force afterwards, and what was left out."""
+    with Undo() as undo:
+        skipped = container.group.set_limits(wanted, before, also=also, best_effort=best_effort)
+        undo.add("limits", container.group.set_limits, before, wanted)
+        link, touched = _link(container), _touched(before, wanted, also)
+        if link is not None and "bandwidth" in touched:
+            _put_bandwidth(link, wanted.bandwidth, before.bandwidth)
+            undo.add("bandwidth", _put_bandwidth, link, before.bandwidth, wanted.bandwidth)
+        if "disk" in touched:
+            _limit_disk(container, wanted.disk or DiskLimits())
+        undo.release()
+    kept = {field: getattr(before, field) for item in skipped for field in item.fields}
+    return replace(wanted, **kept), tuple(item.reason for item in skipped)
+
+
+def _put_bandwidth(link: Attachment, wanted: Bandwidth | None, before: Bandwidth | None) -> None:
+    if wanted is not None:
+        shaping.limit(link, wanted, before)
+    elif before is not None:
+        shaping.lift(link)
+
+
+def _numbered(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Blocking: the same with devices by number, so that one device has one name. Raises BadInput."""
+    found = []
+    for name, text in settings:
+        device, blank, rest = text.strip().partition(" ")
+        found.append((name, f"{_device(device)}{blank}{rest}" if name == "io.max" and blank else text))
+    return found
+
+
+def with_device_numbers(limits: Limits) -> Limits:
+    """Blocking: devices by number, as the kernel wants them. Raises BadInput for one that is unknown."""
+    merged: dict[str, IoLimit] = {}
+    for item in limits.io_max:
+        device = _device(item.device)
+        given = {name: value for name, value in asdict(item).items() if value is not None}
+        merged[device] = replace(merged.get(device, item), **{**given, "device": device})
+    return replace(limits, io_max=tuple(item for item in merged.values() if not item.nothing))
+
+
+def _device(target: str) -> str:
+    try:
+        return whole_disk(target)
+    except OSError as error:
+        hint = "a device such as /dev/sda, MAJOR:MINOR, or a directory that lies on one disk; lsblk lists them"
+        raise BadInput(f"io.max: {target}: {error.strerror or error}", hint=hint) from None
+
+
+async def _report(container: Container, warnings: tuple[str, ...], *, raw: bool) -> LimitReport:
+    asked, group = limits_of(container), container.group
+    found = await container.site.blocking(group.limits_in_force, asked)
+    shown = {row.name: row.show(asked) for row in resources.RESOURCES}
+    found |= {name: shown[name] for name in ("oom.policy", "disk.max", "disk.inodes")}
+    band = await bandwidth(container)
+    found["bandwidth"] = resources.UNLIMITED if band.in_rate is None else f"{band.in_rate} {band.in_burst}"
+    files = await container.site.blocking(group.raw_limits) if raw else []
+    ordered = {row.name: found[row.name] for row in resources.RESOURCES if row.name in found}
+    return LimitReport(ordered, resources.shown(asked), tuple(files), warnings)
+
+
 async def limit_memory(container: Container, limit_bytes: int | None) -> int | None:
     """See Container.limit_memory."""
     container.require(State.ACTIVE, State.STOPPED)
-    if limit_bytes is None:
-        return container.group.memory_limit()
-    async with container.changing():
-        changed = replace(_limits(container), memory_bytes=limit_bytes)
-        await container.site.blocking(container.group.set_limits, changed)
-        _remember(container, changed, memory_limit=limit_bytes)
-        container.watch_memory()
-        return container.group.memory_limit()
+    if limit_bytes is not None:
+        async with container.changing():
+            await _change(container, replace(limits_of(container), memory_bytes=limit_bytes), ("memory.max",))
+    return container.group.memory_limit()
 
 
 async def limit_cpu(container: Container, shares: int | None) -> int:
@@ -41,28 +154,22 @@ async def limit_cpu(container: Container, shares: int | None) -> int:
     container.require(State.ACTIVE, State.STOPPED)
     if shares is not None:
         async with container.changing():
-            changed = replace(_limits(container), cpu_shares=shares)
-            await container.site.blocking(container.group.set_limits, changed)
-            _remember(container, changed)
-    return container.group.cpu_shares(_limits(container).cpu_shares)
+            changed = replace(limits_of(container), cpu_shares=shares, cpu_weight=None)
+            await _change(container, changed, ("cpu.weight",))
+    return container.group.cpu_shares(limits_of(container).cpu_shares)
 
 
 async def limit_bandwidth(container: Container, wanted: Bandwidth) -> Bandwidth:
     """See Container.limit_bandwidth."""
     container.require(State.ACTIVE, State.STOPPED)
     async with container.changing():
-        link = _link(container)
-        if link is None:
-            hint = 'only the network mode "warden" has a link to limit'
-            raise BadInput(f"limit_bandwidth: container {container.handle} has no link of its own", hint=hint)
-        await container.site.blocking(shaping.limit, link, wanted, _limits(container).bandwidth)
-        _remember(container, replace(_limits(container), bandwidth=wanted))
+        await _change(container, replace(limits_of(container), bandwidth=wanted), ("bandwidth",))
         return wanted
 
 
 async def bandwidth(container: Container) -> BandwidthStat:
     """The limits of its link as the kernel has them; a link that is gone is not limited."""
-    link, known = _link(container), _limits(container).bandwidth
+    link, known = _link(container), limits_of(container).bandwidth
     if link is None or known is None:
         return BandwidthStat()
     return await container.site.blocking(shaping.read, link, known)
@@ -74,12 +181,11 @@ async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | N
     if not container.site.settings.disk_quota_enabled:
         return None
     async with container.changing():
-        before = _limits(container).disk or DiskLimits()
+        before = limits_of(container).disk or DiskLimits()
         if change == DiskChange() and _project(container):
             return before
         wanted = change.applied_to(before)
-        await container.site.blocking(_limit_disk, container, wanted)
-        _remember(container, replace(_limits(container), disk=wanted))
+        await _change(container, replace(limits_of(container), disk=wanted), ("disk.max",))
         return wanted
 
 
@@ -124,11 +230,11 @@ async def reapply(container: Container) -> None:
 
 
 def _reapply_groups(container: Container) -> None:
-    container.group.set_limits(_limits(container))
+    container.group.set_limits(limits_of(container))
 
 
 def _reapply_bandwidth(container: Container) -> None:
-    link, wanted = _link(container), _limits(container).bandwidth
+    link, wanted = _link(container), limits_of(container).bandwidth
     if link is not None and wanted is not None:
         shaping.limit(link, wanted, wanted)
     elif link is not None and shaping.have_link(link.ifb_name):
@@ -136,12 +242,13 @@ def _reapply_bandwidth(container: Container) -> None:
 
 
 def _reapply_disk(container: Container) -> None:
-    wanted = _limits(container).disk
+    wanted = limits_of(container).disk
     if wanted is not None:
         _limit_disk(container, wanted)
 
 
-def _limits(container: Container) -> Limits:
+def limits_of(container: Container) -> Limits:
+    """As they were last asked."""
     return container.snapshot.spec.limits
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from warden.model.info import State
 from warden.model.job import Verdict
-from warden.model.spec import OomPolicy
+from warden.model.limits import OomPolicy
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -24,10 +24,11 @@ async def after_oom(container: Container) -> None:
         if not container.pid or container.group.oom_kills() == 0:
             continue
         container.tell_out_of_memory()
-        if container.snapshot.spec.limits.oom_policy is OomPolicy.STOP:
+        policy = container.snapshot.spec.limits.oom_policy
+        if policy is not OomPolicy.KILL_JOB:
             if container.state is State.ACTIVE:
                 container.save(container.snapshot.with_state(State.STOPPED))
-                await container.end_stopped(kill=False)
+                await container.end_stopped(kill=policy is OomPolicy.KILL_CONTAINER)
             return
         victims = [job for job in container.jobs() if job.result is None and job.group.oom_kills()]
         for job in victims:

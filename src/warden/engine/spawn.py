@@ -14,7 +14,7 @@ from warden.engine.job import Job
 from warden.engine.refusals import refusal
 from warden.errors import JobFailed, KernelRefused, WardenError
 from warden.model.job import JobSpec
-from warden.model.spec import OomPolicy
+from warden.model.limits import OomPolicy
 from warden.plan.job import JobPlace, Person, job_plan
 from warden.plan.steps import Op, Plan
 from warden.process import channel
@@ -35,6 +35,7 @@ class _Prepared:
     person: Person
     directory: str
     joins: tuple[int, ...]
+    extras: int
 
 
 async def spawn(container: Container, spec: JobSpec) -> Job:
@@ -50,6 +51,8 @@ async def spawn(container: Container, spec: JobSpec) -> Job:
     job = Job(container, job_id, prepared.directory, about, group)
     try:
         await _start(container, job, spec, job_plan(spec, place), prepared.joins)
+        if container.group.extras_made() != prepared.extras:  # a limit came in between
+            await site.blocking(container.group.gather)
     except BaseException:
         await container.abandon(job)
         raise
@@ -72,9 +75,10 @@ def _prepare(container: Container, spec: JobSpec, job_id: int, about: jobfiles.A
         undo.add("job cgroup", group.remove)
         if container.snapshot.spec.limits.oom_policy is OomPolicy.KILL_JOB:
             group.set_kill_together()
+        extras = container.group.extras_made()
         joins = tuple(group.open_join())
         undo.release()
-    return _Prepared(person, directory, joins)
+    return _Prepared(person, directory, joins, extras)
 
 
 def _person(pid: int, name: str) -> Person:

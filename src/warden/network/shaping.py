@@ -12,7 +12,7 @@ import socket
 
 from warden.errors import KernelRefused
 from warden.model.info import BandwidthStat
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.network import netlink, tc
 from warden.network.links import Attachment, ifb_name
 from warden.network.route import Route

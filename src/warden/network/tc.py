@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.network.netlink import (
     NESTED,
     NLM_F_CREATE,

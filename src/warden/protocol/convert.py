@@ -7,14 +7,17 @@ surrogateescape, so that any bytes survive. It sends nothing and decides nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from warden.errors import BadInput, EngineFault, WardenError, from_code
+from warden.model import resources
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.limits import Limits, OomPolicy
 from warden.model.net import NetRule, Protocol
-from warden.model.spec import ContainerSpec, Limits, Mount, NetworkMode, OomPolicy
+from warden.model.resources import LimitReport
+from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import warden_pb2 as pb
 
 #: What the original answers for a memory limit that is none: the largest multiple of a page in 63 bits.
@@ -50,14 +53,47 @@ def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> Conta
         rootfs=_optional_text(request, "rootfs") if chosen else defaults.rootfs,
         hostname=_optional_text(request, "hostname"),
         mounts=tuple(_mount(mount) for mount in request.bind_mounts),
-        limits=Limits(
-            memory_bytes=_optional(request, "memory_limit"),
-            oom_policy=_enum(OomPolicy, request, "oom_policy", OomPolicy.STOP),
-        ),
+        limits=_limits(request),
         network=_enum(NetworkMode, request, "network_mode", NetworkMode.WARDEN),
         network_address=_optional_text(request, "network"),
         grace_time=float(request.grace_time) if request.HasField("grace_time") else defaults.grace_time,
         user_namespace=request.user_namespace if request.HasField("user_namespace") else defaults.user_namespace,
+        best_effort=request.best_effort,
+    )
+
+
+def _limits(request: pb.CreateRequest) -> Limits:
+    base = Limits(
+        memory_bytes=_optional(request, "memory_limit"),
+        oom_policy=_enum(OomPolicy, request, "oom_policy", OomPolicy.STOP),
+    )
+    return resources.apply(base, settings_from(request.limits))
+
+
+def settings_from(items: Iterable[pb.Setting]) -> list[tuple[str, str]]:
+    """Limits by name, as resources.apply takes them."""
+    return [(text(item.name), text(item.value)) for item in items]
+
+
+def settings_to(settings: Iterable[tuple[str, str]]) -> list[pb.Setting]:
+    return [pb.Setting(name=raw(name), value=raw(value)) for name, value in settings]
+
+
+def report_to_response(report: LimitReport) -> pb.LimitResponse:
+    return pb.LimitResponse(
+        in_force=settings_to(report.in_force.items()),
+        asked=settings_to(report.asked.items()),
+        raw=settings_to(report.raw),
+        warnings=map(raw, report.warnings),
+    )
+
+
+def response_to_report(response: pb.LimitResponse) -> LimitReport:
+    return LimitReport(
+        in_force=dict(settings_from(response.in_force)),
+        asked=dict(settings_from(response.asked)),
+        raw=tuple(settings_from(response.raw)),
+        warnings=tuple(map(text, response.warnings)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from warden.model.spec import DiskChange, DiskLimits
+from warden.model.limits import DiskChange, DiskLimits
 from warden.protocol import warden_pb2 as pb
 
 BLOCK = 1024  # bytes

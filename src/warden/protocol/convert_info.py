@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
-from warden.model.spec import ContainerSpec, Limits, NetworkMode
+from warden.model.limits import Limits
+from warden.model.spec import ContainerSpec, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
 

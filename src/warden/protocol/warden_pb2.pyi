@@ -36,6 +36,7 @@ class Message(_message.Message):
         Signal: _ClassVar[Message.Type]
         Logs: _ClassVar[Message.Type]
         Version: _ClassVar[Message.Type]
+        Limit: _ClassVar[Message.Type]
         Pause: _ClassVar[Message.Type]
         Resume: _ClassVar[Message.Type]
         Kill: _ClassVar[Message.Type]
@@ -64,6 +65,7 @@ class Message(_message.Message):
     Signal: Message.Type
     Logs: Message.Type
     Version: Message.Type
+    Limit: Message.Type
     Pause: Message.Type
     Resume: Message.Type
     Kill: Message.Type
@@ -86,7 +88,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -113,6 +115,8 @@ class CreateRequest(_message.Message):
     OOM_POLICY_FIELD_NUMBER: _ClassVar[int]
     NETWORK_MODE_FIELD_NUMBER: _ClassVar[int]
     USER_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    BEST_EFFORT_FIELD_NUMBER: _ClassVar[int]
     bind_mounts: _containers.RepeatedCompositeFieldContainer[CreateRequest.BindMount]
     grace_time: int
     handle: bytes
@@ -124,13 +128,25 @@ class CreateRequest(_message.Message):
     oom_policy: bytes
     network_mode: bytes
     user_namespace: bool
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ...) -> None: ...
+    limits: _containers.RepeatedCompositeFieldContainer[Setting]
+    best_effort: bool
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ...) -> None: ...
+
+class Setting(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    value: bytes
+    def __init__(self, name: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class CreateResponse(_message.Message):
-    __slots__ = ("handle",)
+    __slots__ = ("handle", "warnings")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
-    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, handle: _Optional[bytes] = ..., warnings: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StopRequest(_message.Message):
     __slots__ = ("handle", "background", "kill")
@@ -847,6 +863,30 @@ class VersionResponse(_message.Message):
     protocol: int
     pid: int
     def __init__(self, version: _Optional[bytes] = ..., protocol: _Optional[int] = ..., pid: _Optional[int] = ...) -> None: ...
+
+class LimitRequest(_message.Message):
+    __slots__ = ("handle", "settings", "best_effort", "raw")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    BEST_EFFORT_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    settings: _containers.RepeatedCompositeFieldContainer[Setting]
+    best_effort: bool
+    raw: bool
+    def __init__(self, handle: _Optional[bytes] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., raw: _Optional[bool] = ...) -> None: ...
+
+class LimitResponse(_message.Message):
+    __slots__ = ("in_force", "asked", "raw", "warnings")
+    IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    in_force: _containers.RepeatedCompositeFieldContainer[Setting]
+    asked: _containers.RepeatedCompositeFieldContainer[Setting]
+    raw: _containers.RepeatedCompositeFieldContainer[Setting]
+    warnings: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, in_force: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., asked: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., raw: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., warnings: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class PauseRequest(_message.Message):
     __slots__ = ("handle",)

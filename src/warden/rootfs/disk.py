@@ -18,7 +18,7 @@ from warden.kernel.paths import remove_tree
 from warden.kernel.proc import MountRecord, mount_of, parse_mountinfo
 from warden.kernel.quota import Quota
 from warden.model.info import DiskStat
-from warden.model.spec import DiskLimits
+from warden.model.limits import DiskLimits
 
 #: Mount options that say that project limits are enforced, not only counted (xfs(5), ext4(5)).
 ENFORCING = frozenset({"prjquota", "pquota"})

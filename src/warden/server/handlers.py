@@ -15,7 +15,7 @@ from typing import Any
 
 import warden
 from warden.errors import WardenError
-from warden.model.spec import Bandwidth
+from warden.model.limits import Bandwidth
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
@@ -37,7 +37,7 @@ ContainerHandler = Callable[[Context, Connection, Container, Any], Awaitable[Any
 async def create(context: Context, connection: Connection, request: pb.CreateRequest) -> pb.CreateResponse:
     container = await context.engine.create(convert.create_to_spec(request, context.defaults))
     context.grace.created(connection, container.handle, connected=connection.connected)
-    return pb.CreateResponse(handle=convert.raw(container.handle))
+    return pb.CreateResponse(handle=convert.raw(container.handle), warnings=map(convert.raw, container.warnings))
 
 
 async def stop(
@@ -69,6 +69,15 @@ async def spawn(
 ) -> pb.SpawnResponse:
     job = await container.spawn(convert.request_to_job(request))
     return pb.SpawnResponse(job_id=job.id)
+
+
+async def limit(
+    _context: Context, _connection: Connection, container: Container, request: pb.LimitRequest
+) -> pb.LimitResponse:
+    settings = convert.settings_from(request.settings)
+    return convert.report_to_response(
+        await container.limit(settings, best_effort=request.best_effort, raw=request.raw)
+    )
 
 
 async def limit_memory(
@@ -208,6 +217,7 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stream": streams.stream,
     "Attach": streams.attach,
     "Logs": streams.logs,
+    "Limit": limit,
     "LimitMemory": limit_memory,
     "LimitCpu": limit_cpu,
     "LimitBandwidth": limit_bandwidth,

@@ -7,8 +7,10 @@ from typing import Protocol
 
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
-from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
+from warden.model.resources import LimitReport
+from warden.model.spec import ContainerSpec
 
 
 class Job(Protocol):
@@ -88,6 +90,17 @@ class Container(Protocol):
 
     async def copy_out(self, src: str, dst: str, owner: str = "") -> None:
         """From the container to the host. Cancelling it ends the copy."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Limits that were asked at its creation, best effort, and could not be set."""
+        ...
+
+    async def limit(
+        self, settings: Sequence[tuple[str, str]] = (), *, best_effort: bool = False, raw: bool = False
+    ) -> LimitReport:
+        """Changes limits by name, all or none of them, and tells all that are in force."""
         ...
 
     async def limit_memory(self, limit_bytes: int | None) -> int | None:

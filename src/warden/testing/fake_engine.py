@@ -10,13 +10,16 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
+from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
-from warden.model.spec import Bandwidth, ContainerSpec, DiskChange, DiskLimits
+from warden.model.resources import LimitReport
+from warden.model.spec import ContainerSpec
 
 
 class FakeJob:
@@ -144,7 +147,9 @@ class FakeContainer:
         self.grace_time = spec.grace_time
         self.spec = spec
         self.state = State.ACTIVE
-        self.limit = spec.limits.memory_bytes
+        self.memory_limit = spec.limits.memory_bytes
+        self.limits = spec.limits
+        self.warnings: tuple[str, ...] = ()
         self.shares = 1024
         self.bandwidth = BandwidthStat()
         self.disk: DiskLimits | None = DiskLimits()
@@ -200,7 +205,7 @@ class FakeContainer:
             path="/nowhere/" + self.id,
             events=tuple(self.events),
             bandwidth=self.bandwidth,
-            memory=MemoryUse(current=1, limit=self.limit, stat={"rss": 4096}),
+            memory=MemoryUse(current=1, limit=self.memory_limit, stat={"rss": 4096}),
             jobs=jobs,
             paused=self.paused,
         )
@@ -238,10 +243,18 @@ class FakeContainer:
     async def copy_out(self, src: str, dst: str, owner: str = "") -> None:
         self.copies.append(("out", src, dst, owner))
 
+    async def limit(
+        self, settings: Sequence[tuple[str, str]] = (), *, best_effort: bool = False, raw: bool = False
+    ) -> LimitReport:
+        self.limits = resources.apply(self.limits, settings)
+        shown = resources.shown(self.limits)
+        files = tuple((f"/fake/{name}", text) for name, text in shown.items()) if raw else ()
+        return LimitReport({**shown}, shown, files, ("left out: nothing",) if best_effort else ())
+
     async def limit_memory(self, limit_bytes: int | None) -> int | None:
         if limit_bytes is not None:
-            self.limit = limit_bytes // 4096 * 4096
-        return self.limit
+            self.memory_limit = limit_bytes // 4096 * 4096
+        return self.memory_limit
 
     async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
         host_port = host_port if host_port is not None else 61001 + len(self.net_in_pairs)
