@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from test_cgroup_groups import Child, Ready, daemonize, directories, fork_without_end
@@ -211,9 +212,9 @@ def test_a_container_that_is_gone_says_so(group: ContainerGroup) -> None:
         gone.freeze()
 
 
-def test_io_of_a_job_is_counted_where_the_kernel_does(group: ContainerGroup) -> None:
+def test_io_of_a_job_is_counted_where_the_kernel_does(group: ContainerGroup, tmp_path: Path) -> None:
     def write_through(ready: Ready) -> None:
-        fd = os.open("/var/tmp", os.O_TMPFILE | os.O_RDWR, 0o600)
+        fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR, 0o600)
         os.write(fd, bytes(1 << 20))
         os.fsync(fd)
 

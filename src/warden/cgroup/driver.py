@@ -7,11 +7,12 @@ jobs are in groups.py; what is imported from there is part of this module's inte
 from __future__ import annotations
 
 import errno
+import os
 import time
 from pathlib import PurePosixPath
 
 from warden.cgroup import files, kill
-from warden.cgroup.extras import lazy_hierarchies
+from warden.cgroup.extras import lazy_hierarchies, make_parents
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.jobio import JobIo, blkio_root
 from warden.cgroup.layout import Hierarchy, Layout, detect
@@ -51,6 +52,8 @@ class Manager:
                 self._prepare_v2(hierarchy)
             else:
                 self._prepare_v1(hierarchy)
+        if self._blkio is not None:
+            self._made += make_parents(Hierarchy(self._blkio, frozenset({"blkio"})), self._parent)
 
     def _prepare_v1(self, hierarchy: Hierarchy) -> None:
         for level in self._levels(hierarchy)[1:]:
@@ -103,6 +106,8 @@ class Manager:
             parent = f"{hierarchy.root}/{self._parent}"
             if set(files.subgroups(parent)) - {SUPERVISORS}:
                 continue
+            if hierarchy.root == self._blkio and any(os.path.isdir(f"{h.root}/{self._parent}") for h in self._used):
+                continue  # no process of ours lives there, but somebody will want it
             above = [path for path in reversed(self._levels(hierarchy)[1:-1]) if path in self._made]
             for path in (f"{parent}/{SUPERVISORS}", parent, *above):
                 if not _remove_if_empty(path):

@@ -58,8 +58,11 @@ class JobIo:
 
     def add_job(self, job_id: int) -> None:
         """Not under a limit. Raises KernelRefused."""
-        if self._root is not None and not os.path.isdir(self._limited):
-            files.make_group(self._job(job_id), exist_ok=True)
+        if self._root is None or os.path.isdir(self._limited):
+            return
+        if not os.path.isdir(self._directory):  # an earlier warden's container
+            self.create()
+        files.make_group(self._job(job_id), exist_ok=True)
 
     def remove_job(self, job_id: int) -> None:
         """Raises KernelRefused."""
