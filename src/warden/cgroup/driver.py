@@ -16,6 +16,7 @@ from warden.cgroup.extras import lazy_hierarchies, make_parents
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.jobio import JobIo, blkio_root
 from warden.cgroup.layout import Hierarchy, Layout, detect
+from warden.cgroup.stats import count_devices
 from warden.cgroup.watch import OomWatch
 from warden.errors import BadInput, KernelRefused
 
@@ -34,7 +35,8 @@ class Manager:
         self._layout = detect() if layout is None else layout
         self._used = self._layout.used()
         self._lazy = lazy_hierarchies(self._layout, self._used)
-        self._blkio = None if any("io" in h.controllers for h in self._used) else blkio_root(self._layout)
+        counted = any({"io", "blkio"} & hierarchy.controllers for hierarchy in self._used)
+        self._blkio = None if counted else blkio_root(self._layout)
         self._made: list[str] = []
 
     @property
@@ -54,12 +56,15 @@ class Manager:
                 self._prepare_v1(hierarchy)
         if self._blkio is not None:
             self._made += make_parents(Hierarchy(self._blkio, frozenset({"blkio"})), self._parent)
+            count_devices(f"{self._blkio}/{self._parent}")
 
     def _prepare_v1(self, hierarchy: Hierarchy) -> None:
         for level in self._levels(hierarchy)[1:]:
             if self._make(level) and "memory" in hierarchy.controllers:
                 _use_hierarchy(level)
         self._make(f"{hierarchy.root}/{self._parent}/{SUPERVISORS}")
+        if "blkio" in hierarchy.controllers:
+            count_devices(f"{hierarchy.root}/{self._parent}")
 
     def _prepare_v2(self, hierarchy: Hierarchy) -> None:
         levels = self._levels(hierarchy)

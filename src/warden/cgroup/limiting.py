@@ -80,7 +80,8 @@ def _try(
         step.run()
         if not best_effort:
             raise
-        return [Skipped(control.fields, f"{control.name}: {error}")]
+        text = str(error)
+        return [Skipped(control.fields, text if control.name in text else f"{control.name}: {text}")]
     undo.add(control.name, step.run)
     return []
 

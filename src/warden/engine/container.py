@@ -16,7 +16,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn
+from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn, stats
 from warden.engine.describe import facts_of, info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -37,6 +37,7 @@ from warden.model.job import JobResult, JobSpec, Verdict
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
 from warden.model.resources import LimitReport
+from warden.model.stats import Stats
 from warden.network import shaping
 from warden.network.links import ifb_name
 from warden.process import channel
@@ -342,6 +343,11 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         return await info_of(self)
 
+    async def stats(self, *, brief: bool = False) -> Stats:
+        """What it uses now; *brief*: what costs little. Raises WrongState, KernelRefused."""
+        self.require(State.ACTIVE, State.STOPPED)
+        return await stats.measure_one(self, brief=brief)
+
     # ---- out of memory
 
     def watch_memory(self) -> None:
@@ -501,7 +507,7 @@ class Container:
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
-            await self._site.blocking(self._site.disk.remove, self._snapshot.layer)
+            await self._site.blocking(self._site.disks.of(self._snapshot.disk).remove, self._snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 

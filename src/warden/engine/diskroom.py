@@ -28,13 +28,14 @@ def lack_of_room(container: Container) -> str:
 
 
 def _of_limit(container: Container) -> str:
-    wanted, project = container.snapshot.spec.limits.disk, limits.disk_project(container)
-    if wanted is None or not project:
+    wanted = limits.limits_of(container).disk
+    if wanted is None:
         return ""
     try:
-        return reached(container.site.disk.usage(project), wanted)
+        used = limits.disk_now(container)
     except WardenError:
         return ""  # the container is going
+    return "" if used is None else reached(used, wanted)
 
 
 def reached(used: DiskStat, wanted: DiskLimits) -> str:

@@ -58,7 +58,7 @@ def survey(site: Site) -> list[Found]:
     for container_id in site.cgroups.leftovers():
         if container_id not in known:
             _remove_groups(site, container_id)
-    site.disk.sweep({item.snapshot.layer for item in found})
+    site.disks.sweep({item.snapshot.layer for item in found})
     return found
 
 
@@ -113,13 +113,12 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
         poll.poll(int(ANSWER_S * 1000))
         os.close(pidfd)
     _remove_groups(site, directory.name)
-    steps = [
+    steps: list[Callable[[], object]] = [
         partial(shaping.remove_ifb, directory.name),
         partial(site.firewall.drop, directory.name),
         partial(site.depot.discard, directory),
     ]
-    if (layer := site.disk.place(directory.path)) != directory.path:
-        steps.append(partial(site.disk.remove, layer))
+    steps.extend(site.disks.discard(directory.path))
     for step in steps:
         try:
             step()
