@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cases import CASES, Case
 
 from warden.client.blocking import Client, Container, Result
@@ -92,17 +93,23 @@ def _small_depot(directory: Path) -> Iterator[str]:
 def small_client(tmp_path_factory: pytest.TempPathFactory, load: None) -> Iterator[Client]:
     """Of a daemon whose containers have little room: by their quota, else because the depot is small."""
     private = PrivateDaemon()
-    text = Path(private.config).read_text()
     if have_xfs_quota():
-        Path(private.config).write_text(text + f"disk:\n  backend: pool\n  pool_size: {400 << 20}\n")
+        _configure(private, "disk", backend="pool", pool_size=400 << 20)
         with _run(private) as client:
             yield client
         return
     with _small_depot(tmp_path_factory.mktemp("small")) as depot:
-        Path(private.config).write_text(text.replace(f"{private.root}/depot", depot))
+        _configure(private, "disk", backend="none")
+        _configure(private, "server", container_depot_path=depot)
         private.depot = depot
         with _run(private) as client:
             yield client
+
+
+def _configure(private: PrivateDaemon, section: str, **values: object) -> None:
+    settings = yaml.safe_load(Path(private.config).read_text())
+    settings[section] = {**settings.get(section, {}), **values}
+    Path(private.config).write_text(yaml.safe_dump(settings))
 
 
 @contextmanager

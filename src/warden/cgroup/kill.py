@@ -37,8 +37,9 @@ def populated(path: str, *, is_v2: bool) -> bool:
     """Whether a living process is in *path* or below; False when the group is gone."""
     if not is_v2:
         return bool(pids(path))
-    events = files.read_optional(f"{path}/cgroup.events")
-    return events is not None and parse_flat(events).get("populated", 0) > 0
+    with _gone_is_fine():
+        return parse_flat(files.read(f"{path}/cgroup.events")).get("populated", 0) > 0
+    return False
 
 
 def kill_group(path: str, *, is_v2: bool, timeout_s: float = KILL_TIMEOUT_S) -> None:
