@@ -112,7 +112,7 @@ def test_clients_that_vanish_leave_nothing_but_their_containers(roomy: PrivateDa
         assert len(container.info().jobs) == 20
         for job_info in container.info().jobs:
             container.job(job_info.id).kill()
-        assert {container.job(one.id).wait().verdict for one in container.info().jobs} == {Verdict.SIGNALED}
+        assert {container.job(one.id).wait().verdict for one in container.info().jobs} == {Verdict.STOPPED}
         container.destroy()
 
 

@@ -368,8 +368,8 @@ def test_a_clock_that_went_back_takes_no_id_twice(daemon: PrivateDaemon, client:
         snapshot = json.loads((path / "snapshot.json").read_text())
         snapshot["resources"]["container_id"] = later.name
         (path / "snapshot.json").write_text(json.dumps(snapshot))
-        for instance in Path("/sys/fs/cgroup").glob(f"*/{daemon.cgroup_parent}/instance-{path.name}"):
-            instance.rename(instance.with_name(f"instance-{later.name}"))
+        for group in Path("/sys/fs/cgroup").glob(f"*/{daemon.cgroup_parent}/*-{path.name}"):
+            group.rename(group.with_name(group.name.replace(path.name, later.name)))
         path.rename(later)
         daemon.start()
         assert container.run("echo works").stdout == b"works\n"

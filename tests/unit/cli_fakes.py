@@ -114,6 +114,20 @@ class FakeContainer:
     def copy_out(self, src: str, dst: str, owner: str | None = None) -> None:
         self._world.calls.append(("copy_out", self.handle, src, dst, owner))
 
+    def pause(self) -> None:
+        self._control("pause")
+
+    def resume(self) -> None:
+        self._control("resume")
+
+    def kill(self) -> None:
+        self._control("kill")
+
+    def _control(self, what: str) -> None:
+        if self.handle not in self._world.containers:
+            raise UnknownHandle()
+        self._world.calls.append((what, self.handle))
+
     def stop(self, kill: bool = False) -> None:
         self._world.stopped.append((self.handle, kill))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warden.cgroup.jobio import blkio_root
 from warden.cgroup.layout import Layout, detect
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -23,7 +24,7 @@ def used(layout: Layout) -> dict[str, tuple[set[str], bool]]:
 def test_pure_v2() -> None:
     layout = detect(V2, "cpuset cpu io memory pids")
     assert (layout.mode, layout.v2, layout.missing()) == ("v2", "/sys/fs/cgroup", [])
-    assert used(layout) == {"/sys/fs/cgroup": ({"cpu", "memory", "pids"}, True)}
+    assert used(layout) == {"/sys/fs/cgroup": ({"cpu", "io", "memory", "pids"}, True)}
 
 
 def test_pure_v1_ignores_named_hierarchies() -> None:
@@ -69,6 +70,14 @@ def test_of_several_mounts_the_whole_writable_one_wins() -> None:
     assert detect(part + read_only + whole).hierarchies["memory"] == "/whole"
     assert detect(part + read_only).hierarchies["memory"] == "/ro"
     assert detect(part).hierarchies["memory"] == "/part"
+
+
+def test_what_is_only_welcome_is_used_and_not_missed() -> None:
+    assert "/sys/fs/cgroup/blkio" not in used(detect(SEPARATE + v1("blkio"))), "limits there do not reach below a group"
+    assert blkio_root(detect(SEPARATE + v1("blkio"))) == "/sys/fs/cgroup/blkio"
+    assert blkio_root(detect(SEPARATE + v1("blkio,devices"))) is blkio_root(detect(SEPARATE)) is None
+    assert detect(SEPARATE).missing() == detect(V2, "cpu memory pids").missing() == []
+    assert not any(hierarchy.is_v2 for hierarchy in detect(HYBRID, "io").used())
 
 
 def test_missing_controllers_are_named() -> None:

@@ -132,3 +132,13 @@ def test_cpu_time_in_both_versions() -> None:
 def test_exact_time_is_shared_out_by_samples() -> None:
     assert tables.split_cpu(4_000_000_000, 1, 3) == (1.0, 3.0)
     assert tables.split_cpu(500_000_000, 0, 0) == (0.5, 0.0)
+
+
+V1_IO = "8:0 Read 4096\n8:0 Write 100\n8:0 Sync 1\n8:0 Total 4196\n7:1 Read 4\n7:1 Write 0\nTotal 4200\n"
+V2_IO = "8:0 rbytes=4096 wbytes=100 rios=3 wios=1 dbytes=7 dios=1\n7:1 rbytes=4 wbytes=0 rios=1 wios=0 cost.usage=5\n259:0 \n"
+
+
+def test_block_io_is_summed_over_devices() -> None:
+    assert tables.block_io_v1(V1_IO, "8:0 Read 3\n8:0 Write 1\n7:1 Read 1\nTotal 5\n") == (4100, 100, 4, 1)
+    assert tables.block_io_v2(V2_IO) == (4100, 100, 4, 1)
+    assert tables.block_io_v1("Total 0\n", "") == tables.block_io_v2("") == (0, 0, 0, 0)

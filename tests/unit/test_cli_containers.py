@@ -108,6 +108,40 @@ def test_stop(world: World) -> None:
     assert world.stopped == [("box", True)]
 
 
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_pause_and_resume_try_every_handle(world: World, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "ghost", "box", "web"]) == 3
+    assert world.calls == [(command, "box"), (command, "web")]
+    assert capsys.readouterr().err == "warden: ghost: unknown handle\n"
+
+
+@pytest.mark.usefixtures("world")
+def test_a_paused_container_is_shown_as_such(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.info = some_info(paused=True)
+    main(["ps"])
+    assert " paused " in capsys.readouterr().out.splitlines()[1]
+    main(["info", "box"])
+    assert "state:     active, paused\n" in capsys.readouterr().out
+    main(["info", "--json", "box"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["paused"], found["state"]) == (True, "active")
+
+
+def test_kill_is_for_all_jobs_or_one_and_any_signal(world: World) -> None:
+    assert main(["kill", "box"]) == main(["kill", "-s", "9", "box"]) == 0
+    assert world.calls == [("kill", "box")] * 2
+    for words in (["--job", "7", "-s", "sigterm"], ["--signal", "10"], ["--job", "7"], ["-s", "HUP"]):
+        assert main(["kill", *words, "box"]) == 0
+    assert world.signals == [15, 10, 9, 1]
+
+
+@pytest.mark.parametrize("text", ["", "0", "65", "-1", "NOSUCH", "SIG", "9x"])
+def test_kill_of_no_signal_is_refused(world: World, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert main(["kill", f"--signal={text}", "box"]) == 2
+    assert "is not a signal" in capsys.readouterr().err
+    assert (world.calls, world.signals) == ([], [])
+
+
 def test_ping_is_silent(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ping"]) == 0
     assert capsys.readouterr() == ("", "")

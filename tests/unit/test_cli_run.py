@@ -56,13 +56,14 @@ def test_options_of_the_job_reach_it(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FROM_CALLER", "yes")
     monkeypatch.delenv("ABSENT", raising=False)
     words = (
-        "run -e A=1=2 -e FROM_CALLER -e ABSENT -w /srv -u bob --timeout 1.5m --output-limit 1K --rlimit nofile=9 -- id"
+        "run -e A=1=2 -e FROM_CALLER -e ABSENT -w /srv -u bob --timeout 1.5m --output-limit 1K --rlimit nofile=9 "
+        "--cpu-timeout 300ms -- id"
     )
     assert main(words.split()) == 0
     job = world.spawned[0][1]
     assert job["env"] == {"A": "1=2", "FROM_CALLER": "yes"}
     assert (job["cwd"], job["user"], job["timeout"], job["output_limit"]) == ("/srv", "bob", 90.0, 1024)
-    assert job["rlimits"] == {"nofile": 9}
+    assert (job["rlimits"], job["cpu_timeout"]) == ({"nofile": 9}, 0.3)
 
 
 def test_script_file_is_sent_as_bytes(world: World, tmp_path: Path) -> None:
@@ -76,6 +77,8 @@ def test_script_file_is_sent_as_bytes(world: World, tmp_path: Path) -> None:
     [
         (JobResult(3, Verdict.EXITED), 3, ""),
         (JobResult(255, Verdict.SIGNALED, signal=15), 143, ""),
+        (JobResult(255, Verdict.SIGNALED, signal=11, detail="killed by SIGSEGV"), 139, "killed by SIGSEGV"),
+        (JobResult(255, Verdict.SIGNALED, signal=2, detail="killed by SIGINT"), 130, ""),
         (JobResult(255, Verdict.WALL_TIMEOUT, signal=9, usage=Usage(wall_s=2.04)), 124, "timeout: killed after 2.0 s"),
         (
             JobResult(255, Verdict.OUT_OF_MEMORY, signal=9, usage=Usage(peak_memory_bytes=64 << 20)),
@@ -86,6 +89,7 @@ def test_script_file_is_sent_as_bytes(world: World, tmp_path: Path) -> None:
         (JobResult(255, Verdict.CPU_TIMEOUT, signal=24), 152, "processor time used up: 0.0 s"),
         (JobResult(255, Verdict.OUTPUT_LIMIT, signal=9), 153, "output limit reached, the job was killed"),
         (JobResult(1, Verdict.DISK_FULL), 1, "the container's disk is full"),
+        (JobResult(1, Verdict.DISK_FULL, detail="/dev/shm is full"), 1, "/dev/shm is full"),
         (JobResult(255, Verdict.STOPPED, signal=15), 143, ""),
         (JobResult(255, Verdict.STOPPED), 137, "the container was stopped under the job"),
         (JobResult(255, Verdict.ENGINE_ERROR, detail="lost"), 70, "the engine failed: lost"),
@@ -111,7 +115,7 @@ def test_every_verdict_has_an_exit_code(world: World) -> None:
 
 def test_json_is_one_object(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.chunks = spoken(("stdout", b"a\xff"), ("stderr", b"e"), ("stdout", b"b"))
-    world.result = JobResult(2, Verdict.EXITED, usage=Usage(0.5, 0.25, 1.5, 4096), truncated=True)
+    world.result = JobResult(2, Verdict.EXITED, usage=Usage(0.5, 0.25, 1.5, 4096, 1), truncated=True)
     assert main(["run", "--json", "--name", "x", "true"]) == 2
     assert json.loads(capsys.readouterr().out) == {
         "handle": "x",
@@ -121,7 +125,11 @@ def test_json_is_one_object(world: World, capsys: pytest.CaptureFixture[str]) ->
         "truncated": True,
         "stdout": "a�b",
         "stderr": "e",
-        "usage": {"cpu_user_s": 0.5, "cpu_system_s": 0.25, "wall_s": 1.5, "peak_memory_bytes": 4096},
+        "usage": {
+            "cpu_user_s": 0.5, "cpu_system_s": 0.25, "wall_s": 1.5, "peak_memory_bytes": 4096,
+            "io_read_bytes": 1, "io_write_bytes": None, "io_read_ops": None, "io_write_ops": None,
+        },
+        "detail": "",
     }
 
 

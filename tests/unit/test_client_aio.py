@@ -100,6 +100,16 @@ async def test_a_created_container_is_destroyed_at_the_end(client: AsyncClient) 
     assert [info.handle for info in await client.containers()] == ["b"]
 
 
+async def test_pause_resume_and_kill(container: AsyncContainer) -> None:
+    job = await container.spawn("wait")
+    await container.pause()
+    assert (await container.info()).paused
+    await container.resume()
+    assert not (await container.info()).paused
+    await container.kill()
+    assert (await job.wait()).verdict is Verdict.STOPPED
+
+
 async def test_cancelling_run_kills_the_whole_job(container: AsyncContainer, engine: FakeEngine) -> None:
     running = asyncio.create_task(container.run("wait"))
     await until(lambda: engine.jobs)

@@ -116,13 +116,13 @@ def test_run_gives_everything(container: Container) -> None:
 
 def test_every_option_of_a_job_arrives(container: Container, engine: FakeEngine) -> None:
     container.run(
-        "", env={"A": "b"}, cwd="/w", user="7", privileged=True, timeout="1.5", output_limit="1K",
+        "", env={"A": "b"}, cwd="/w", user="7", privileged=True, timeout="1.5", output_limit="1K", cpu_timeout="250ms",
         rlimits={"nofile": 5}, discard_output=True, log_tag="t",
     )  # fmt: skip
     spec = engine.jobs[0].spec
     assert (spec.env, spec.cwd, spec.user, spec.privileged) == ((("A", "b"),), "/w", "7", True)
     assert (spec.wall_limit_s, spec.output_limit, dict(spec.rlimits)) == (1.5, 1024, {"nofile": 5})
-    assert (spec.discard_output, spec.log_tag, spec.script) == (True, "t", b"")
+    assert (spec.discard_output, spec.log_tag, spec.script, spec.cpu_limit_s) == (True, "t", b"", 0.25)
 
 
 def test_check_raises_with_the_result(container: Container) -> None:
@@ -152,6 +152,18 @@ def test_a_stream_left_early_leaves_the_job(container: Container) -> None:
         assert next(stream).data == b"a"
     job.kill()
     assert job.wait().verdict is Verdict.STOPPED
+
+
+def test_pause_resume_and_kill(container: Container) -> None:
+    job = container.spawn("wait")
+    container.pause()
+    assert container.info().paused
+    with pytest.raises(errors.WrongState, match="paused"):
+        container.run("")
+    container.resume()
+    assert not container.info().paused
+    container.kill()
+    assert (job.wait().verdict, container.run("exit 4").exit_status) == (Verdict.STOPPED, 4)
 
 
 def test_attach_both_ways(container: Container, engine: FakeEngine) -> None:

@@ -146,12 +146,12 @@ def test_shares_stand_where_the_original_has_them() -> None:
 
 def test_the_newer_limits_are_kept() -> None:
     limited = with_limits(Limits(bandwidth=Bandwidth(5, 6), disk=DiskLimits(1, 2, 3, 4)))
-    snapshot = replace(limited, layer="/pool/x", project=77)
+    snapshot = replace(limited, layer="/pool/x", project=77, paused=True)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
 
 
 def test_a_record_without_the_newer_limits_is_read() -> None:
     data = json.loads(PLAIN.to_json())
-    del data["warden"]["layer"], data["warden"]["project"]
+    del data["warden"]["layer"], data["warden"]["project"], data["warden"]["paused"]
     data["warden"]["spec"]["limits"] = {"memory_bytes": None, "oom_policy": "kill_job"}
     assert Snapshot.from_json(json.dumps(data)) == PLAIN

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_samples import SAMPLES
 
+from warden.engine.deadlines import next_look, overrun
+from warden.engine.diskroom import reached
 from warden.engine.jobfiles import (
     About,
     about_from_data,
@@ -23,7 +25,9 @@ from warden.engine.jobfiles import (
 from warden.engine.refusals import refusal
 from warden.engine.verdict import Evidence, judge
 from warden.errors import KernelRefused
+from warden.model.info import DiskStat
 from warden.model.job import JobResult, JobSpec, Usage, Verdict
+from warden.model.limits import DiskLimits
 from warden.plan.steps import Op
 
 USAGE = Usage(1.5, 0.5, 3.0, 4096)
@@ -67,6 +71,60 @@ def test_what_the_engine_did_comes_before_the_status(cause: Verdict, status: int
     assert (found.verdict, found.exit_status, found.truncated, found.detail) == (cause, 255, True, "")
 
 
+def test_a_job_that_was_asked_to_end() -> None:
+    itself = judge(Evidence(exited(37), USAGE, asked=True))
+    assert (itself.verdict, itself.exit_status) == (Verdict.EXITED, 37)
+    found = judge(Evidence(signal.SIGTERM, USAGE, asked=True, no_room="it is full"))
+    assert (found.verdict, found.exit_status, found.signal) == (Verdict.STOPPED, 255, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("wall", "cpu", "verdict"),
+    [(3.0, None, Verdict.WALL_TIMEOUT), (3.1, 2.1, None), (None, 2.0, Verdict.CPU_TIMEOUT), (1, 1, Verdict.CPU_TIMEOUT)],
+)
+def test_time_that_was_passed_with_nobody_there(wall: float | None, cpu: float | None, verdict: Verdict | None) -> None:
+    found = overrun(USAGE.wall_s, USAGE.cpu_user_s + USAGE.cpu_system_s, wall, cpu)
+    assert found is verdict
+    assert judge(Evidence(exited(0), USAGE, overrun=found)).verdict is (verdict or Verdict.EXITED)
+    assert judge(Evidence(None, USAGE, overrun=found)).verdict is Verdict.ENGINE_ERROR
+    assert judge(Evidence(9, USAGE, cause=Verdict.STOPPED, overrun=found)).verdict is Verdict.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("left", "cpus", "idle", "pause"),
+    [(10.0, 1, False, 10.0), (10.0, 4, True, 2.5), (0.03, 4, False, 0.01), (0.0, 4, True, 0.02), (1.0, 0, False, 1.0)],
+)
+def test_the_next_look_at_processor_time(left: float, cpus: int, idle: bool, pause: float) -> None:
+    assert next_look(left, cpus, idle=idle) == pause
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(exited(0), Verdict.EXITED), (exited(1), Verdict.DISK_FULL), (signal.SIGBUS.value, Verdict.DISK_FULL)],
+)
+def test_a_full_disk_is_blamed_for_a_failure_only(status: int, verdict: Verdict) -> None:
+    found = judge(Evidence(status, USAGE, no_room="it is full"))
+    assert (found.verdict, found.detail) == (verdict, "it is full" if verdict is Verdict.DISK_FULL else "")
+    assert judge(Evidence(status, USAGE, cause=Verdict.OUTPUT_LIMIT, no_room="it is full")).verdict is Verdict.OUTPUT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("used", "wanted", "word"),
+    [
+        (DiskStat(1 << 20, 5), DiskLimits(block_hard=1024), "1024 KiB"),
+        (DiskStat((1 << 20) - 65535, 5), DiskLimits(block_hard=1024), "1024 KiB"),
+        (DiskStat((1 << 20) - 65536, 5), DiskLimits(block_hard=1024), ""),
+        (DiskStat(0, 5), DiskLimits(block_hard=4), ""),
+        (DiskStat(0, 9), DiskLimits(inode_hard=9), "9 files"),
+        (DiskStat(0, 8), DiskLimits(inode_hard=9), ""),
+        (DiskStat(1 << 40, 1 << 40), DiskLimits(block_soft=1, inode_soft=1), ""),
+    ],
+)
+def test_which_disk_limit_is_reached(used: DiskStat, wanted: DiskLimits, word: str) -> None:
+    found = reached(used, wanted)
+    assert (word in found) if word else found == ""
+
+
 def test_a_job_nobody_can_tell_of() -> None:
     found = judge(Evidence(None, USAGE, detail="PID 1 was killed"))
     assert (found.verdict, found.exit_status, found.signal) == (Verdict.ENGINE_ERROR, 255, 0)
@@ -81,7 +139,8 @@ def test_a_job_nobody_can_tell_of() -> None:
 def test_every_evidence_has_one_verdict_and_a_status_of_a_byte(status: int | None, oom: int, cause: Verdict | None) -> None:
     found = judge(Evidence(status, USAGE, oom, cause))
     assert 0 <= found.exit_status <= 255
-    assert found.exit_status == 255 or found.verdict in (Verdict.EXITED, Verdict.OUT_OF_MEMORY)
+    own = (Verdict.EXITED, Verdict.OUT_OF_MEMORY, Verdict.DISK_FULL)
+    assert found.exit_status == 255 or found.verdict in own
     assert (found.signal > 0) is (status is not None and os.WIFSIGNALED(status))
 
 
@@ -129,11 +188,12 @@ RESULTS = st.builds(
     st.sampled_from(Verdict),
     st.integers(0, 64),
     st.booleans(),
-    st.builds(Usage, st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1e9), st.none() | st.integers(0, 2**63)),
+    st.builds(Usage, st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1e9), st.none() | st.integers(0, 2**63), st.none() | st.integers(0)),
     TEXT,
 )
 ABOUTS = st.builds(
-    About, TEXT, st.booleans(), st.none() | TEXT, st.booleans(), st.booleans(), st.none() | st.floats(0.1, 1e9), st.integers(0)
+    About, TEXT, st.booleans(), st.none() | TEXT, st.booleans(), st.booleans(), st.none() | st.floats(0.1, 1e9), st.integers(0),
+    st.none() | st.floats(0.1, 1e9),
 )
 
 

@@ -75,6 +75,7 @@ def test_a_spec_cannot_be_changed() -> None:
         {"cwd": "relative"}, {"cwd": ""}, {"cwd": "/a\0b"},
         {"rlimits": {"nosuch": 1}}, {"rlimits": {"nofile": -1}}, {"rlimits": {"nofile": 2**64}},
         {"wall_limit_s": 0}, {"wall_limit_s": -1.0}, {"wall_limit_s": math.nan},
+        {"cpu_limit_s": 0}, {"cpu_limit_s": -1.0}, {"cpu_limit_s": math.nan},
         {"stdin": b"x", "interactive": True},
         {"output_limit": -1}, {"rows": -1}, {"columns": 65536},
     ],

@@ -148,6 +148,23 @@ async def test_shares_are_asked_and_changed(peer: Peer) -> None:
     assert (await peer.call(pb.LimitCpuRequest(handle=b"c"))).limit_in_shares == 2
 
 
+async def test_pause_resume_and_kill(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    spawned = await peer.call(pb.SpawnRequest(handle=b"c", script=b"wait"))
+    assert isinstance(await peer.call(pb.PauseRequest(handle=b"c")), pb.PauseResponse)
+    info = await peer.call(pb.InfoRequest(handle=b"c"))
+    assert (info.paused, info.state) == (True, b"active")
+    refused = await peer.call(pb.SpawnRequest(handle=b"c", script=b""))
+    assert is_error(refused, "container c: it is paused (resume it first)", "wrong_state")
+    assert isinstance(await peer.call(pb.KillRequest(handle=b"c")), pb.KillResponse)
+    ended = await peer.call(pb.LinkRequest(handle=b"c", job_id=spawned.job_id))
+    assert (ended.verdict, ended.signal) == (b"stopped", 9)
+    assert isinstance(await peer.call(pb.ResumeRequest(handle=b"c")), pb.ResumeResponse)
+    assert not (await peer.call(pb.InfoRequest(handle=b"c"))).paused
+    for cls in (pb.PauseRequest, pb.ResumeRequest, pb.KillRequest):
+        assert is_error(await peer.call(cls(handle=b"none")), "unknown handle", "unknown_handle")
+
+
 async def test_bandwidth(peer: Peer) -> None:
     await peer.create()
     response = await peer.call(pb.LimitBandwidthRequest(handle=b"c", rate=5, burst=7))

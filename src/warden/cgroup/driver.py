@@ -7,12 +7,14 @@ jobs are in groups.py; what is imported from there is part of this module's inte
 from __future__ import annotations
 
 import errno
+import os
 import time
 from pathlib import PurePosixPath
 
 from warden.cgroup import files, kill
-from warden.cgroup.extras import lazy_hierarchies
+from warden.cgroup.extras import lazy_hierarchies, make_parents
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
+from warden.cgroup.jobio import JobIo, blkio_root
 from warden.cgroup.layout import Hierarchy, Layout, detect
 from warden.cgroup.stats import count_devices
 from warden.cgroup.watch import OomWatch
@@ -33,6 +35,8 @@ class Manager:
         self._layout = detect() if layout is None else layout
         self._used = self._layout.used()
         self._lazy = lazy_hierarchies(self._layout, self._used)
+        counted = any({"io", "blkio"} & hierarchy.controllers for hierarchy in self._used)
+        self._blkio = None if counted else blkio_root(self._layout)
         self._made: list[str] = []
 
     @property
@@ -50,6 +54,9 @@ class Manager:
                 self._prepare_v2(hierarchy)
             else:
                 self._prepare_v1(hierarchy)
+        if self._blkio is not None:
+            self._made += make_parents(Hierarchy(self._blkio, frozenset({"blkio"})), self._parent)
+            count_devices(f"{self._blkio}/{self._parent}")
 
     def _prepare_v1(self, hierarchy: Hierarchy) -> None:
         for level in self._levels(hierarchy)[1:]:
@@ -90,7 +97,8 @@ class Manager:
         """The groups of container *container_id*; makes nothing. Raises BadInput for an id that is not a file name."""
         if not container_id or "/" in container_id or "\0" in container_id:
             raise BadInput(f"container id: {container_id!r} cannot name a cgroup")
-        return ContainerGroup(self._used, self._parent, container_id, self._lazy, self._made.append)
+        io = JobIo(self._blkio, self._parent, container_id, self._made.append)
+        return ContainerGroup(self._used, self._parent, container_id, self._lazy, self._made.append, io)
 
     def leftovers(self) -> list[str]:
         """Ids of all containers that have a group in any hierarchy, sorted."""
@@ -103,6 +111,8 @@ class Manager:
             parent = f"{hierarchy.root}/{self._parent}"
             if set(files.subgroups(parent)) - {SUPERVISORS}:
                 continue
+            if hierarchy.root == self._blkio and any(os.path.isdir(f"{h.root}/{self._parent}") for h in self._used):
+                continue  # no process of ours lives there, but somebody will want it
             above = [path for path in reversed(self._levels(hierarchy)[1:-1]) if path in self._made]
             for path in (f"{parent}/{SUPERVISORS}", parent, *above):
                 if not _remove_if_empty(path):

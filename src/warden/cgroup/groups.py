@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from warden.cgroup import extras, files, kill, limiting, tables
 from warden.cgroup.controls import V2_NAMES
+from warden.cgroup.freezer import Freezer
+from warden.cgroup.jobio import JobIo
 from warden.cgroup.layout import Hierarchy
 from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
@@ -22,20 +24,22 @@ from warden.model.info import CpuStat, MemoryUse
 from warden.model.limits import Limits
 from warden.undo import Undo
 
-#: Enabled for jobs in v2: what peak memory and OOM counts of one job need. cpu.stat and cgroup.kill are always there;
-#: without cpu and pids of their own the jobs share the container's, as they do in v1.
-JOB_CONTROLLERS_V2 = frozenset({"memory"})
+#: Enabled for jobs in v2: what peak memory, OOM counts and I/O of one job need. cpu.stat and cgroup.kill are always
+#: there; without cpu and pids of their own the jobs share the container's, as they do in v1.
+JOB_CONTROLLERS_V2 = frozenset({"memory", "io"})
 _EMPTYING_ORDER = ("freezer", "memory", "cpuacct", "pids", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class JobUse:
-    """What a job used so far. *peak_memory_bytes* None: the kernel keeps no such figure (v2 before 5.19)."""
+    """What a job used so far. *peak_memory_bytes* None: the kernel keeps no such figure (v2 before 5.19). *io* None: it
+    does not count a job's I/O."""
 
     cpu_user_s: float = 0.0
     cpu_system_s: float = 0.0
     peak_memory_bytes: int | None = None
     oom_kills: int = 0
+    io: tables.BlockIo | None = None
 
 
 def holder(hierarchies: Sequence[Hierarchy], controller: str) -> Hierarchy | None:
@@ -96,12 +100,6 @@ class _Group:
         hierarchy = member_hierarchy(self._hierarchies)
         return [] if hierarchy is None else kill.pids(self._path(hierarchy))
 
-    def kill(self) -> None:
-        """SIGKILL everything below and wait until it is empty; raises KernelRefused when that takes over 2 s."""
-        hierarchy = member_hierarchy(self._hierarchies)
-        if hierarchy is not None:
-            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
-
     def signal(self, number: int) -> None:
         """One signal to every process below, once."""
         hierarchy = member_hierarchy(self._hierarchies)
@@ -119,13 +117,17 @@ class ContainerGroup(_Group):
         container_id: str,
         lazy: Sequence[Hierarchy] = (),
         on_made: Callable[[str], None] = lambda _path: None,
+        io: JobIo | None = None,
     ) -> None:
         """*on_made* is told of every group above the container's own that a limit made necessary."""
         super().__init__(hierarchies, f"{parent}/instance-{container_id}")
         self._parent = parent
         self._extras = tuple(lazy)
         self._on_made = on_made
+        self._io = io or JobIo(None, parent, container_id)
         self._removed_jobs_oom_kills = 0
+        place = self._at("freezer")
+        self._freezer = Freezer(None, is_v2=False) if place is None else Freezer(place[0], is_v2=place[1])
 
     def create(self) -> None:
         """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
@@ -134,13 +136,33 @@ class ContainerGroup(_Group):
             for hierarchy in self._hierarchies:
                 if hierarchy.is_v2:
                     enable_controllers(self._path(hierarchy), hierarchy.controllers & JOB_CONTROLLERS_V2)
+            self._io.create()
             undo.release()
 
     def remove(self) -> None:
         """Remove the jobs' groups and then its own; what is gone is fine; raises KernelRefused (EBUSY) after 0.5 s."""
         for hierarchy in self._extras:
             files.remove_group(self._path(hierarchy))
+        self._io.remove()
         self._remove()
+
+    def kill(self) -> None:
+        """SIGKILL everything below and wait until it is empty; raises KernelRefused when that takes over 2 s.
+
+        A container that stands still is emptied all the same, and is paused after it as before."""
+        if self._at("freezer") is not None:
+            self._freezer.kill_all()
+        elif (hierarchy := member_hierarchy(self._hierarchies)) is not None:
+            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
+
+    def freeze(self) -> None:
+        """Every process below stands still until `thaw`; what is killed dies all the same. Twice is fine. Raises
+        KernelRefused, and then nothing stands still."""
+        self._freezer.freeze()
+
+    def thaw(self) -> None:
+        """They go on, those too that a crash in the middle of a kill left frozen. Raises KernelRefused."""
+        self._freezer.thaw()
 
     def set_limits(
         self,
@@ -296,7 +318,8 @@ class ContainerGroup(_Group):
 
     def job(self, job_id: int) -> JobGroup:
         """The groups of job *job_id*; makes nothing."""
-        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed, self._extra_joins)
+        shared = (self._extra_joins, self._freezer, self._io)
+        return JobGroup(self._hierarchies, self._name, job_id, self._count_removed, *shared)
 
     def gather(self) -> None:
         """Moves all its processes into the groups that limits asked for; a job that was just starting may have missed
@@ -336,21 +359,36 @@ class JobGroup(_Group):
         job_id: int,
         on_removed: Callable[[int], None],
         extra_joins: Callable[[], list[str]] = list,
+        freezer: Freezer | None = None,
+        io: JobIo | None = None,
     ) -> None:
         super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
         self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]
         self._on_removed = on_removed
         self._extra_joins = extra_joins
+        self._freezer = freezer
+        self._io = io or JobIo(None, container, str(job_id))
+        self._job_id = job_id
+
+    def kill(self) -> None:
+        """SIGKILL everything in it and wait until it is empty, also while its container stands still; raises
+        KernelRefused when that takes over 2 s."""
+        if self._freezer is not None and (place := self._at("freezer")) is not None:
+            self._freezer.kill_job(place[0])
+        elif (hierarchy := member_hierarchy(self._hierarchies)) is not None:
+            kill.kill_group(self._path(hierarchy), is_v2=hierarchy.is_v2)
 
     def create(self) -> None:
         """Make the groups; raises KernelRefused (EEXIST too) and leaves nothing then."""
         with Undo() as undo:
             self._make(undo)
+            self._io.add_job(self._job_id)
             undo.release()
 
     def remove(self) -> None:
         """Remove the groups; what is gone is fine. Read `usage` first. Raises KernelRefused (EBUSY) after 0.5 s."""
         killed = self.oom_kills()
+        self._io.remove_job(self._job_id)
         self._remove()
         self._on_removed(killed)
 
@@ -367,7 +405,7 @@ class JobGroup(_Group):
         own = [f"{self._path(hierarchy)}/{hierarchy.procs}" for hierarchy in self._hierarchies]
         with Undo() as undo:
             opened = []
-            for path in own + self._shared + self._extra_joins():
+            for path in own + self._shared + self._extra_joins() + self._io.joins(self._job_id):
                 fd = files.open_write(path)
                 undo.add(path, os.close, fd)
                 opened.append(fd)
@@ -375,13 +413,31 @@ class JobGroup(_Group):
         return opened
 
     def usage(self) -> JobUse:
-        """Processor time, peak memory and OOM kills so far; raises KernelRefused when the group is gone."""
+        """Processor time, peak memory, OOM kills and I/O so far; raises KernelRefused when the group is gone."""
         account, memory = self._at("cpuacct"), self._at("memory")
         user_s, system_s = (0.0, 0.0) if account is None else _cpu_seconds(*account)
+        io = self._block_io()
         if memory is None:
-            return JobUse(user_s, system_s)
+            return JobUse(user_s, system_s, io=io)
         directory, is_v2 = memory
-        return JobUse(user_s, system_s, _peak(directory, is_v2), oom_kills_in(directory, is_v2=is_v2))
+        return JobUse(user_s, system_s, _peak(directory, is_v2), oom_kills_in(directory, is_v2=is_v2), io)
+
+    def _block_io(self) -> tables.BlockIo | None:
+        counting = next((h for h in self._hierarchies if h.is_v2 and "io" in h.controllers), None)
+        if counting is None:
+            return self._io.use(self._job_id)
+        stat = files.read_optional(f"{self._path(counting)}/io.stat")  # not there where io was not given on to us
+        return None if stat is None else tables.block_io_v2(stat)
+
+    def cpu_s(self) -> float:
+        """Processor time so far, user and system, of all its processes, living or not; raises KernelRefused."""
+        account = self._at("cpuacct")
+        if account is None:
+            return 0.0
+        directory, is_v2 = account
+        if is_v2:
+            return tables.parse_flat(files.read(f"{directory}/cpu.stat")).get("usage_usec", 0) / 1e6
+        return int(files.read(f"{directory}/cpuacct.usage")) / 1e9
 
     def oom_kills(self) -> int:
         """Processes of the job killed for memory; 0 when the group is gone."""

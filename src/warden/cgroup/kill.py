@@ -37,23 +37,26 @@ def populated(path: str, *, is_v2: bool) -> bool:
     """Whether a living process is in *path* or below; False when the group is gone."""
     if not is_v2:
         return bool(pids(path))
-    events = files.read_optional(f"{path}/cgroup.events")
-    return events is not None and parse_flat(events).get("populated", 0) > 0
+    with _gone_is_fine():
+        return parse_flat(files.read(f"{path}/cgroup.events")).get("populated", 0) > 0
+    return False
 
 
 def kill_group(path: str, *, is_v2: bool, timeout_s: float = KILL_TIMEOUT_S) -> None:
     """SIGKILL every process in *path* and below, and wait until none is left; nothing when the group is gone.
 
-    Raises KernelRefused (EBUSY) when one is still there after *timeout_s*.
+    Raises KernelRefused (EBUSY) when *timeout_s* passed in which none went: a thousand take their time.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline, left = time.monotonic() + timeout_s, len(pids(path))
     one_round = _round_for(path, is_v2)
     while populated(path, is_v2=is_v2):
         if time.monotonic() > deadline:
-            left = ", ".join(map(str, pids(path)[:5]))
-            raise KernelRefused(
-                "kill", path, errno.EBUSY, hint=f"still there: {left}; waiting for a device or a mount?"
-            )
+            found = pids(path)
+            if len(found) >= left:
+                names = ", ".join(map(str, found[:5]))
+                hint = f"still there: {names}; waiting for a device or a mount?"
+                raise KernelRefused("kill", path, errno.EBUSY, hint=hint)
+            deadline, left = time.monotonic() + timeout_s, len(found)
         one_round(path)
         _wait_until_empty(path, is_v2, min(deadline, time.monotonic() + _ROUND_S))
 
@@ -106,30 +109,48 @@ def _send(handle: int, number: int) -> None:
 
 @contextmanager
 def _frozen(path: str) -> Iterator[None]:
-    is_v1 = os.path.exists(f"{path}/freezer.state")
-    switch, on, off = ("freezer.state", "FROZEN", "THAWED") if is_v1 else ("cgroup.freeze", "1", "0")
     try:
+        switch(path, on=True)
         with _gone_is_fine():
-            files.write(f"{path}/{switch}", on)
-            _wait_until(lambda: _is_frozen(path, is_v1), time.monotonic() + _FREEZE_S)
+            wait_until(lambda: is_frozen(path), time.monotonic() + _FREEZE_S)
         yield
     finally:
-        with _gone_is_fine():
-            files.write(f"{path}/{switch}", off)
+        switch(path, on=False)
 
 
-def _is_frozen(path: str, is_v1: bool) -> bool:
+def _is_v1(path: str) -> bool:
+    return os.path.exists(f"{path}/freezer.state")
+
+
+def switch(path: str, *, on: bool) -> None:
+    """Begins to freeze the group *path* and what is below, or thaws it; nothing when it is gone."""
+    with _gone_is_fine():
+        if _is_v1(path):
+            files.write(f"{path}/freezer.state", "FROZEN" if on else "THAWED")
+        else:
+            files.write(f"{path}/cgroup.freeze", "1" if on else "0")
+
+
+def is_switched_on(path: str) -> bool:
+    """Whether the group itself, not one above it, is to be frozen; False when it is gone."""
+    with _gone_is_fine():
+        return files.read(f"{path}/{'freezer.self_freezing' if _is_v1(path) else 'cgroup.freeze'}").strip() == "1"
+    return False
+
+
+def is_frozen(path: str) -> bool:
     """v1 shows FREEZING until a read finds every task frozen; v2 says so in cgroup.events."""
-    if is_v1:
+    if _is_v1(path):
         return files.read(f"{path}/freezer.state").strip() == "FROZEN"
     return parse_flat(files.read(f"{path}/cgroup.events")).get("frozen") == 1
 
 
 def _wait_until_empty(path: str, is_v2: bool, deadline: float) -> None:
-    _wait_until(lambda: not populated(path, is_v2=is_v2), deadline)
+    wait_until(lambda: not populated(path, is_v2=is_v2), deadline)
 
 
-def _wait_until(true: Callable[[], bool], deadline: float) -> None:
+def wait_until(true: Callable[[], bool], deadline: float) -> None:
+    """Asks again in growing intervals, of 10 ms at most, until *deadline* of time.monotonic()."""
     pause = 0.0001
     while not true() and time.monotonic() < deadline:
         time.sleep(pause)

@@ -14,6 +14,8 @@ from pathlib import Path
 NEEDED = ("memory", "cpu", "cpuacct", "pids", "freezer")
 #: v2 has processor time and freezing in every group (cpu.stat since 4.15, cgroup.freeze since 5.2).
 NEEDED_V2 = frozenset({"memory", "cpu", "pids"})
+#: Used where v2 has it: without it nothing is said of what jobs read and write. v1's blkio is jobio.py's.
+WELCOME_V2 = frozenset({"io"})
 #: v1 hierarchies in which every job has a group of its own: for its verdict, its usage, and killing exactly its tree.
 PER_JOB = frozenset({"memory", "cpuacct", "freezer"})
 
@@ -58,8 +60,9 @@ class Layout:
     def used(self) -> tuple[Hierarchy, ...]:
         """The trees that warden makes groups in, v2 first; v2 only where it holds a controller that is needed."""
         found = []
-        shared = self.v2_controllers & NEEDED_V2
-        if self.v2 is not None and (shared or not self.hierarchies):
+        needed = self.v2_controllers & NEEDED_V2
+        if self.v2 is not None and (needed or not self.hierarchies):
+            shared = needed | (self.v2_controllers & WELCOME_V2)
             found.append(Hierarchy(self.v2, shared, is_v2=True, per_job=True, available=self.v2_controllers))
         by_root: dict[str, set[str]] = {}
         for name in NEEDED:

@@ -22,6 +22,15 @@ STAT_NAMES = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", *_SAME
 _V2_STAT = {"file": "cache", "anon": "rss", "file_mapped": "mapped_file"} | {name: name for name in _SAME_IN_V2}
 
 
+class BlockIo(NamedTuple):
+    """What was read from and written to block devices, over all of them; one on top of another counts as both."""
+
+    read_bytes: int = 0
+    write_bytes: int = 0
+    read_ops: int = 0
+    write_ops: int = 0
+
+
 class Setting(NamedTuple):
     """One write: *value* into *file* of the group in the hierarchy of *controller*."""
 
@@ -151,3 +160,28 @@ def cpu_stat_v2(stat: Mapping[str, int]) -> CpuStat:
     tick = 1_000_000 // USER_HZ
     user, system = stat.get("user_usec", 0) // tick, stat.get("system_usec", 0) // tick
     return CpuStat(stat.get("usage_usec", 0) * 1000, user, system)
+
+
+def block_io_v1(service_bytes: str, serviced: str) -> BlockIo:
+    """From blkio.throttle.io_service_bytes and io_serviced: lines "8:0 Read 4096", and a total."""
+    read_bytes, write_bytes = _of_devices_v1(service_bytes)
+    return BlockIo(read_bytes, write_bytes, *_of_devices_v1(serviced))
+
+
+def _of_devices_v1(text: str) -> tuple[int, int]:
+    found = {"Read": 0, "Write": 0}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[1] in found:
+            found[words[1]] += int(words[2])
+    return found["Read"], found["Write"]
+
+
+def block_io_v2(stat: str) -> BlockIo:
+    """From io.stat: lines "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0", with more behind."""
+    found = {"rbytes": 0, "wbytes": 0, "rios": 0, "wios": 0}
+    for word in stat.split():
+        name, _, value = word.partition("=")
+        if name in found and value.isdecimal():
+            found[name] += int(value)
+    return BlockIo(*found.values())

@@ -33,7 +33,7 @@ def _row(info: Info, now: float) -> tuple[str, ...]:
     running = sum(job.running for job in info.jobs)
     return (
         info.handle,
-        info.state.value,
+        "paused" if info.paused else info.state.value,
         info.spec.rootfs or info.spec.image,
         info.container_ip or "-",
         format_size(memory.current),
@@ -67,6 +67,7 @@ def as_json(info: Info) -> dict[str, Any]:
         "handle": info.handle,
         "id": info.id,
         "state": info.state.value,
+        "paused": info.paused,
         "image": info.spec.image,
         "rootfs": info.spec.rootfs,
         "hostname": info.spec.hostname,
@@ -108,7 +109,8 @@ def _lines(info: Info) -> Iterable[tuple[str, str]]:
     memory = info.memory
     yield "handle", info.handle
     yield "id", info.id
-    yield "state", info.state.value + (" (" + ", ".join(info.events) + ")" if info.events else "")
+    paused = ", paused" if info.paused else ""
+    yield "state", info.state.value + paused + (" (" + ", ".join(info.events) + ")" if info.events else "")
     yield "root", info.spec.rootfs or f"image {info.spec.image}"
     yield "created", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))
     yield "path", info.path

@@ -31,6 +31,10 @@ EXIT_CODES = {
 }
 
 
+#: What shells say nothing about either: SIGINT and SIGPIPE.
+QUIET = frozenset({2, 13})
+
+
 class Ended(Protocol):
     """The part of a result that the exit code depends on."""
 
@@ -69,7 +73,8 @@ def sentence(result: Ended, memory: tuple[int | None, int | None] = (None, None)
         Verdict.WALL_TIMEOUT: f"timeout: killed after {usage.wall_s:.1f} s",
         Verdict.CPU_TIMEOUT: f"processor time used up: {usage.cpu_user_s + usage.cpu_system_s:.1f} s",
         Verdict.OUTPUT_LIMIT: "output limit reached, the job was killed",
-        Verdict.DISK_FULL: "the container's disk is full",
+        Verdict.DISK_FULL: result.detail or "the container's disk is full",
+        Verdict.SIGNALED: result.detail if result.signal not in QUIET else "",
         Verdict.ENGINE_ERROR: "the engine failed" + (f": {result.detail}" if result.detail else ""),
     }
     if verdict is Verdict.STOPPED and not result.signal:
@@ -184,7 +189,12 @@ def as_json(handle: str, result: Ended, collected: Collected) -> dict[str, objec
             "cpu_system_s": usage.cpu_system_s,
             "wall_s": usage.wall_s,
             "peak_memory_bytes": usage.peak_memory_bytes,
+            "io_read_bytes": usage.io_read_bytes,
+            "io_write_bytes": usage.io_write_bytes,
+            "io_read_ops": usage.io_read_ops,
+            "io_write_ops": usage.io_write_ops,
         },
+        "detail": result.detail,
     }
 
 

@@ -113,6 +113,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "user": (("-u", "--user"), {"metavar": "USER", "help": "user inside (default: vcap, or root with --privileged)"}),
     "privileged": (("--privileged",), {"action": "store_true", "help": "run as root of the container"}),
     "timeout": (("--timeout",), {"metavar": "TIME", "help": "kill the job after this time, such as 10, 500ms or 2m"}),
+    "cpu_timeout": (
+        ("--cpu-timeout",),
+        {"metavar": "TIME", "help": "kill the job when all its processes have used this much processor time"},
+    ),
     "output_limit": (("--output-limit",), {"metavar": "SIZE", "help": "most bytes of output that are kept and shown"}),
     "rlimit": (
         ("--rlimit",),
@@ -126,6 +130,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
     "job": (("--job",), {"metavar": "N", "type": int, "help": "this job only"}),
     "follow": (("-f", "--follow"), {"action": "store_true", "help": "go on until the jobs end"}),
+    "signal": (
+        ("-s", "--signal"),
+        {"metavar": "SIGNAL", "default": "KILL", "help": "by name or number (default: KILL)"},
+    ),
     "again": (("-f", "--follow"), {"action": "store_true", "help": "measure again and again"}),
     "interval": (("--interval",), {"metavar": "TIME", "help": "time between two measurements, such as 2 or 500ms"}),
     "all_fields": (("--all-fields",), {"action": "store_true", "help": "everything that the kernel counts"}),
@@ -176,7 +184,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
 CONTAINER = ("name", "image", "rootfs", "mount", "network", "hostname", "no_user_namespace", *LIMITS)
-JOB = ("env", "cwd", "user", "privileged", "timeout", "output_limit", "rlimit", "interactive", "tty", "script", "json")
+JOB = (
+    *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
+    *("interactive", "tty", "script", "json"),
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -72,6 +72,7 @@ def job_arguments(options: Namespace) -> dict[str, Any]:
     wanted["cwd"], wanted["user"], wanted["privileged"] = options.cwd, options.user, options.privileged
     wanted["rlimits"] = split_rlimits(options.rlimit)
     wanted["timeout"] = parse_duration(options.timeout, field="--timeout") if options.timeout else None
+    wanted["cpu_timeout"] = parse_duration(options.cpu_timeout, field="--cpu-timeout") if options.cpu_timeout else None
     wanted["output_limit"] = parse_size(options.output_limit, field="--output-limit") if options.output_limit else None
     wanted["interactive"], wanted["tty"] = options.interactive, options.tty
     if options.tty:

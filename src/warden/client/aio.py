@@ -206,6 +206,19 @@ class AsyncContainer:
         """Removes it and all it has."""
         await self._pool.call(messages.request("Destroy", handle=self.handle), patient=True)
 
+    async def pause(self) -> None:
+        """All its processes stand still until `resume`, and no job starts; deadlines by the wall clock go on. Twice is
+        fine."""
+        await self._pool.call(messages.request("Pause", handle=self.handle), patient=True)
+
+    async def resume(self) -> None:
+        """They go on; fine for one that is not paused."""
+        await self._pool.call(messages.request("Resume", handle=self.handle), patient=True)
+
+    async def kill(self) -> None:
+        """SIGKILL to every process of every job; returns when the jobs have ended. The container stays usable."""
+        await self._pool.call(messages.request("Kill", handle=self.handle), patient=True)
+
     async def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
         """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that
         is a directory, `dir/` is what lies in it. (A pathlib.Path has no slash at its end.)"""

@@ -185,6 +185,19 @@ class Container:
         """Removes it and all it has."""
         self._pool.call(messages.request("Destroy", handle=self.handle), patient=True)
 
+    def pause(self) -> None:
+        """All its processes stand still until `resume`, and no job starts; deadlines by the wall clock go on. Twice is
+        fine."""
+        self._pool.call(messages.request("Pause", handle=self.handle), patient=True)
+
+    def resume(self) -> None:
+        """They go on; fine for one that is not paused."""
+        self._pool.call(messages.request("Resume", handle=self.handle), patient=True)
+
+    def kill(self) -> None:
+        """SIGKILL to every process of every job; returns when the jobs have ended. The container stays usable."""
+        self._pool.call(messages.request("Kill", handle=self.handle), patient=True)
+
     def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
         """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that
         is a directory, `dir/` is what lies in it. (A pathlib.Path has no slash at its end.)"""

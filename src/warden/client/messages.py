@@ -82,8 +82,9 @@ class CreateOptions(LimitOptions, total=False):
 
 
 class JobOptions(TypedDict, total=False):
-    """Keyword arguments of run and spawn. *timeout*: seconds or "300ms", then the whole job is killed. *stdin*: what
-    the job reads, text as UTF-8. *output_limit*: bytes or "1M". *rlimits*: by getrlimit(2)'s names, such as nofile."""
+    """Keyword arguments of run and spawn. *timeout*: seconds or "300ms", then the whole job is killed. *cpu_timeout*: the
+    same of processor time, user and system, that all its processes used together. *stdin*: what the job reads, text as
+    UTF-8. *output_limit*: bytes or "1M". *rlimits*: by getrlimit(2)'s names, such as nofile."""
 
     env: Mapping[str, str] | None
     cwd: str | None
@@ -91,6 +92,7 @@ class JobOptions(TypedDict, total=False):
     privileged: bool
     stdin: bytes | str | None
     timeout: float | str | None
+    cpu_timeout: float | str | None
     output_limit: int | str | None
     rlimits: Mapping[str, int] | None
     discard_output: bool
@@ -203,6 +205,7 @@ def job_spec(command: Command, options: SpawnOptions) -> JobSpec:
     """A str or bytes is a script for the container's bash, a sequence is a command and its arguments."""
     script = command.encode("utf-8", "surrogateescape") if isinstance(command, str) else command
     stdin, timeout, output_limit = options.get("stdin"), options.get("timeout"), options.get("output_limit")
+    cpu_timeout = options.get("cpu_timeout")
     return JobSpec(
         argv=() if isinstance(script, bytes) else tuple(script),
         script=script if isinstance(script, bytes) else None,
@@ -217,6 +220,7 @@ def job_spec(command: Command, options: SpawnOptions) -> JobSpec:
         columns=options.get("columns", 80),
         rlimits=options.get("rlimits") or {},
         wall_limit_s=None if timeout is None else parse_duration(timeout, field="timeout"),
+        cpu_limit_s=None if cpu_timeout is None else parse_duration(cpu_timeout, field="cpu_timeout"),
         output_limit=None if output_limit is None else parse_size(output_limit, field="output_limit"),
         discard_output=options.get("discard_output", False),
         log_tag=options.get("log_tag"),

@@ -28,11 +28,13 @@ SUBDIRECTORIES = ("mnt", "mnt/lower", "mnt/root", "jobs", "run")
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """What is on disk of a job: what was asked (*spec*), and, when it ended, its *result*."""
+    """What is on disk of a job: what was asked (*spec*), when it ended its *result*, and the *cause* that its engine was
+    about to end it for, "" for none."""
 
     id: int
     spec: Mapping[str, Any]
     result: Mapping[str, Any] | None
+    cause: str = ""
 
 
 class ContainerDirectory:
@@ -91,6 +93,10 @@ class ContainerDirectory:
         """Records how it ended. Not by rename: PID 1 still knows a job whose record was cut short by a crash."""
         _write_file(f"{self.job_path(job_id)}/result.json", json.dumps(result))
 
+    def blame_job(self, job_id: int, cause: str) -> None:
+        """Records why it is about to be ended: nobody else can tell if the engine dies now. Raises OSError."""
+        _write_file(f"{self.job_path(job_id)}/cause", cause)
+
     def drop_job(self, job_id: int) -> None:
         """Forgets it and its output; absent is fine."""
         path = self.job_path(job_id)
@@ -106,7 +112,7 @@ class ContainerDirectory:
             path = self.job_path(job_id)
             spec, result = _read_json(f"{path}/job.json"), _read_json(f"{path}/result.json")
             if spec is not None:
-                found.append(JobRecord(job_id, spec, result))
+                found.append(JobRecord(job_id, spec, result, "" if result else _read_text(f"{path}/cause")))
         return found
 
     def job_ids(self) -> list[int]:
@@ -190,6 +196,14 @@ def _write_file(path: str, text: str) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     finally:
         os.close(fd)
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _read_json(path: str) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
     *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
-    its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none."""
+    its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none. *paused*: its
+    processes stand still."""
 
     container_id: str
     handle: str
@@ -41,6 +42,7 @@ class Snapshot:
     layer: str = ""
     project: int = 0
     disk: str = "none"
+    paused: bool = False
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -69,6 +71,7 @@ class Snapshot:
             "layer": self.layer,
             "project": self.project,
             "disk": self.disk,
+            "paused": self.paused,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -112,6 +115,7 @@ class Snapshot:
                 layer=ours.get("layer", ""),
                 project=ours.get("project", 0),
                 disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
+                paused=ours.get("paused", False),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error

@@ -16,7 +16,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, limits, networking, oom, spawn, stats
+from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn, stats
 from warden.engine.describe import facts_of, info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -77,6 +77,7 @@ class Container:
         self._jobs: dict[int, Job] = {}
         self._starting: dict[int, tuple[Job, asyncio.Future[Record]]] = {}
         self._changing = asyncio.Lock()
+        self._gate = pausing.Gate()
         self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
         self._ooms = 0  # kills that were told
         self._watch: OomWatch | None = None
@@ -161,12 +162,14 @@ class Container:
     # ---- jobs
 
     async def spawn(self, spec: JobSpec) -> Job:
-        """Starts a job. Raises WrongState, JobFailed when it cannot start (then nothing is left of it)."""
+        """Starts a job. Raises WrongState, also while it is paused, and JobFailed when it cannot start (then nothing is
+        left of it)."""
         self.require(State.ACTIVE)
         if spec.script is not None and (spec.stdin is not None or spec.interactive or spec.tty):
             hint = "give a command, such as bash -c '…'"
             raise BadInput("job: a script comes on standard input, which is then not free for more", hint=hint)
-        return await spawn.spawn(self, spec)
+        with self._gate.passing(self):
+            return await spawn.spawn(self, spec)
 
     def job(self, job_id: int) -> Job:
         if job_id not in self._jobs:
@@ -220,9 +223,35 @@ class Container:
             self.add_event(TOO_MUCH_OUTPUT)
         self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
 
+    def lack_of_room(self) -> str:
+        """Blocking: what of its disk is full, "" when nothing is."""
+        return diskroom.lack_of_room(self)
+
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
         self._jobs.pop(job.id, None)
+
+    # ---- control
+
+    async def pause(self) -> None:
+        """Every process but PID 1 stands still until `resume`, also over restarts; it can be stopped, killed and
+        destroyed all the same. Wall clocks of jobs go on. Twice is fine. Raises WrongState, KernelRefused when a process
+        cannot be frozen (then none is)."""
+        await pausing.pause(self, self._gate)
+
+    async def resume(self) -> None:
+        """Lets them go on; fine for one that is not paused. Raises WrongState, KernelRefused."""
+        await pausing.resume(self)
+
+    async def kill(self) -> None:
+        """SIGKILL to every process of every job, and returns when the jobs have ended; the container stays active, and
+        paused if it was. Raises WrongState, KernelRefused."""
+        self.require(State.ACTIVE)
+        running = [job for job in self._jobs.values() if job.result is None]
+        for job in (*running, *(job for job, _ in self._starting.values())):
+            job.blame(Verdict.STOPPED)
+        await self._site.blocking(self._group.kill)
+        await asyncio.gather(*(job.wait() for job in running))
 
     # ---- files
 
@@ -380,15 +409,19 @@ class Container:
         self._tell(ContainerStopped)
 
     async def _end_jobs(self, *, kill: bool) -> None:
+        for job in self._jobs.values():  # not on disk: after a crash the container's state says it
+            job.ask()
         async with self._changing:
             if not kill:
                 await self._signal_everything(signal.SIGTERM)
+                await pausing.lift(self)  # the signal is the first thing that they see
                 kill = not await self._empty_within(STOP_TERM_S)
             if kill:
                 for job in self._jobs.values():
-                    job.blame(Verdict.STOPPED)
+                    job.blame(Verdict.STOPPED, lasting=False)
                 await self._signal_everything(signal.SIGKILL)
                 await self._site.blocking(self._group.kill)
+                await pausing.lift(self)
             await asyncio.gather(*(job.wait() for job in list(self._jobs.values())))
 
     async def _signal_everything(self, number: int) -> None:
@@ -438,6 +471,8 @@ class Container:
         self._directory.drop_snapshot()  # from here on a crash means: destroy at the next start
         if self._pidfd >= 0:
             self._kill_init()
+            if self._snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
+                await self._site.blocking(self._group.kill)
             await readable(self._pidfd, INIT_EXIT_S, f"container {self.handle}: PID 1 does not end")
             os.close(self._pidfd)
             self._pidfd = -1

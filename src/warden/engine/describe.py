@@ -39,6 +39,7 @@ async def info_of(container: Container) -> Info:
         bandwidth=await limits.bandwidth(container),
         disk=await limits.disk_use(container),
         jobs=tuple(job.info() for job in container.jobs()),
+        paused=snapshot.paused,
     )
 
 

@@ -17,7 +17,7 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, recovery, stats
+from warden.engine import build, limits, networking, pausing, recovery, stats
 from warden.engine.container import Container
 from warden.engine.describe import facts_of
 from warden.engine.events import ContainerCreated, Emitter, Event
@@ -147,6 +147,7 @@ class Engine:
             self._containers[container.handle] = container
             try:
                 await limits.reapply(container)
+                await site.blocking(pausing.reapply, container)
                 await recovery.recall_jobs(container)
                 container.catch_up()
             except WardenError as error:

@@ -8,15 +8,18 @@ import errno
 import fcntl
 import logging
 import os
+import signal
 import struct
 import termios
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Protocol
 
 from warden.cgroup.groups import JobGroup, JobUse
 from warden.depot.depot import ContainerDirectory
 from warden.engine import jobfiles
+from warden.engine.deadlines import Deadlines, elapsed_since, overrun
 from warden.engine.logtag import TagStream
 from warden.engine.site import Site
 from warden.engine.verdict import Evidence, judge
@@ -43,6 +46,10 @@ class Owner(Protocol):
     @property
     def directory(self) -> ContainerDirectory: ...
 
+    def lack_of_room(self) -> str:
+        """Blocking: what of its disk is full, "" when nothing is."""
+        ...
+
     def disown(self, job: Job) -> None: ...
 
     def job_ended(self, job: Job, result: JobResult) -> None: ...
@@ -65,7 +72,9 @@ class Job:
         self._writing = asyncio.Lock()  # one writer at a time: the loop can wait for a descriptor only once
         self._terminal = -1
         self._cause: Verdict | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._asked = False  # to end, by a stop of its container
+        self._deadlines = Deadlines(about.wall_limit_s, about.cpu_limit_s, group.cpu_s, self._expire)
+        self._ending = False  # its status is known, why it failed is being looked into
         self._result: JobResult | None = None
         self._ended = asyncio.Event()
         self._settled = False  # nobody will write in its directory any more
@@ -155,26 +164,45 @@ class Job:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows & 0xFFFF, columns & 0xFFFF, 0, 0))
 
     async def signal(self, number: int, *, tree: bool = True) -> None:
-        """Sends a signal to every process of the job, or to its first alone; an ended job takes none."""
+        """Sends a signal to every process of the job, or to its first alone; an ended job takes none. KILL is its
+        caller's way to stop it: that is the verdict then. Others it may survive."""
         if not 0 < number < 65:
             raise BadInput(f"signal: {number} is not a signal", hint="1 to 64")
         if self._result is not None:
             return
+        if number == signal.SIGKILL:
+            self.blame(Verdict.STOPPED)
         if not tree:
             await self._owner.connection().request(channel.SIGNAL, self.id, a=number)
-        elif number == 9:
+        elif number == signal.SIGKILL:
             await self._owner.site.blocking(self.group.kill)
         else:
             await self._owner.site.blocking(self.group.signal, number)
 
-    def blame(self, cause: Verdict) -> None:
-        """What is about to be done to it; becomes the verdict unless something was before. Nothing for an ended job."""
-        if self._result is None:
-            self._cause = self._cause or cause
+    def blame(self, cause: Verdict, *, lasting: bool = True) -> None:
+        """*cause* becomes the verdict of a job that has not ended, unless another was first. *lasting*: on disk as well,
+        before anything is done, because PID 1 does not know why it was killed."""
+        if self._result is not None or self._ending or self._cause is not None:
+            return
+        self._cause = cause
+        try:
+            if lasting:
+                self._owner.directory.blame_job(self.id, cause.value)
+        except OSError as error:
+            log.error("job %d: a restart would forget why it is killed: %s", self.id, error)
+
+    def ask(self) -> None:
+        """Its container is being stopped: if a signal ends it, that was the stop's; what it says itself holds."""
+        self._asked = True
+
+    def finish_kill(self) -> None:
+        """Of a job found running: the earlier engine recorded why it was to be killed, and may not have lived to do it."""
+        if self._result is None and self._cause is not None:
+            self._expire(self._cause)
 
     async def kill(self, cause: Verdict) -> None:
         """Kills the whole tree; *cause* becomes the verdict. Does nothing to an ended job."""
-        if self._result is not None:
+        if self._result is not None or self._ending:
             return
         self.blame(cause)
         try:
@@ -208,23 +236,21 @@ class Job:
             self._loop.add_reader(fd, self._move, fd, stream)
 
     def arm(self, started_ns: int | None = None) -> None:
-        """Starts the wall clock limit, from *started_ns* of CLOCK_BOOTTIME for a job found running."""
-        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        elapsed = 0.0 if started_ns is None else (now - started_ns) / 1e9
+        """Starts its limits of time, from *started_ns* of CLOCK_BOOTTIME for a job found running."""
+        elapsed = elapsed_since(started_ns)
         self.started_at = time.time() - elapsed
-        if self.about.wall_limit_s is not None:
-            left = max(self.about.wall_limit_s - elapsed, 0)
-            self._deadline = self._loop.call_later(left, self._expire)
+        self._deadlines.start(elapsed)
 
-    def _expire(self) -> None:
-        self._owner.site.in_background(asyncio.ensure_future(self.kill(Verdict.WALL_TIMEOUT)))
+    def _expire(self, cause: Verdict) -> None:
+        self._owner.site.in_background(asyncio.ensure_future(self.kill(cause)))
 
     def _move(self, fd: int, stream: int) -> None:
         was_cut = self._log.truncated
         moved = self._read_terminal(fd) if fd == self._terminal else self._log.move(stream, fd)
         if self._tag is not None:
             self._tag.kick()
-        if self._log.truncated and not was_cut and not self._log.disk_full and self._result is None:
+        if self._log.truncated and not was_cut and not self._log.disk_full:
+            self.blame(Verdict.OUTPUT_LIMIT)  # before what is too much is taken from the pipe
             self._owner.site.in_background(asyncio.ensure_future(self.kill(Verdict.OUTPUT_LIMIT)))
         if moved == 0:
             self._end_of(fd)
@@ -253,24 +279,48 @@ class Job:
     def end(self, record: Record) -> None:
         """PID 1 reaped its first process. What that wrote is in the pipes and is taken; later output of processes
         it left behind is read and dropped, so that they are not blocked."""
+        if self._ending:
+            return
         usage, oom_kills = self._usage(record)
-        self._conclude(record.status, usage, oom_kills)
+        evidence = self._evidence(record.status, usage, oom_kills)
+        result = judge(evidence)
+        if result.exit_status and result.verdict in (Verdict.EXITED, Verdict.SIGNALED):
+            self._ending = True
+            self._owner.site.in_background(asyncio.ensure_future(self._end_failed(evidence)))
+        else:
+            self._conclude(result)
+
+    async def _end_failed(self, evidence: Evidence) -> None:
+        """It failed: was there no room? Asking may take a system call that waits."""
+        no_room = ""
+        try:
+            no_room = await self._owner.site.blocking(self._owner.lack_of_room)
+        except (WardenError, OSError) as error:
+            log.warning("job %d: whether its disk is full: %s", self.id, error)
+        self._conclude(judge(replace(evidence, no_room=no_room)))
 
     def lose(self, cause: Verdict, detail: str = "") -> None:
         """Its PID 1 is gone, and with it every process."""
-        if self._result is None:
+        if self._result is None and not self._ending:
             self._cause = self._cause or cause
             use = self._cgroup_usage()
-            usage = Usage(use.cpu_user_s, use.cpu_system_s, time.time() - self.started_at, use.peak_memory_bytes)
-            self._conclude(None, usage, use.oom_kills, detail)
+            usage = _usage_of(use, use.cpu_user_s, use.cpu_system_s, time.time() - self.started_at)
+            self._conclude(judge(self._evidence(None, usage, use.oom_kills, detail)))
 
-    def _conclude(self, status: int | None, usage: Usage, oom_kills: int, detail: str = "") -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+    def _evidence(self, status: int | None, usage: Usage, oom_kills: int, detail: str = "") -> Evidence:
+        """What is known at its end; takes what it wrote."""
+        self._deadlines.cancel()
         self._drain()
         if self._log.disk_full:
             detail = detail or "its output was cut: the disk of the depot is full"
-        self._result = judge(Evidence(status, usage, oom_kills, self._cause, self._log.truncated, detail))
+        cpu_s = usage.cpu_user_s + usage.cpu_system_s
+        over = overrun(usage.wall_s, cpu_s, self.about.wall_limit_s, self.about.cpu_limit_s)
+        cut = self._log.truncated or self._cause is Verdict.OUTPUT_LIMIT  # cut by an earlier engine
+        return Evidence(status, usage, oom_kills, self._cause, cut, detail, self._asked, over)
+
+    def _conclude(self, result: JobResult) -> None:
+        self._ending = False
+        self._result = result
         self._finish_log()
         self._ended.set()
         self._owner.job_ended(self, self._result)
@@ -291,22 +341,23 @@ class Job:
         for fd, stream in list(self._readers.items()):
             left = 1 << 20  # the most a pipe holds by default settings: what the first process wrote lies within
             while left > 0:
+                was_cut = self._log.truncated
                 moved = self._read_terminal(fd) if fd == self._terminal else self._log.move(stream, fd, left)
+                if self._log.truncated and not was_cut and not self._log.disk_full:
+                    self.blame(Verdict.OUTPUT_LIMIT)
                 if moved is None:
                     break
                 if moved == 0:
                     self._end_of(fd)
                     break
                 left -= moved
-        if self._log.truncated and not self._log.disk_full and self._cause is None:
-            self._cause = Verdict.OUTPUT_LIMIT
 
     def _usage(self, record: Record) -> tuple[Usage, int]:
         use = self._cgroup_usage()
         wall = (record.ended_ns - record.started_ns) / 1e9
         user = use.cpu_user_s or record.user_us / 1e6
         system = use.cpu_system_s or record.system_us / 1e6
-        return Usage(user, system, wall, use.peak_memory_bytes), use.oom_kills
+        return _usage_of(use, user, system, wall), use.oom_kills
 
     def _cgroup_usage(self) -> JobUse:
         try:
@@ -371,8 +422,7 @@ class Job:
 
     def close(self) -> None:
         """Lets go of everything; the job goes on, and PID 1 keeps its ends of the pipes."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._deadlines.cancel()
         for fd in self._readers:
             self._loop.remove_reader(fd)
             os.close(fd)
@@ -383,3 +433,17 @@ class Job:
         self._log.close()
         if self._tag is not None:
             self._tag.close()
+
+
+def _usage_of(use: JobUse, user_s: float, system_s: float, wall_s: float) -> Usage:
+    usage = Usage(user_s, system_s, wall_s, use.peak_memory_bytes)
+    if use.io is None:
+        return usage
+    io = use.io
+    return replace(
+        usage,
+        io_read_bytes=io.read_bytes,
+        io_write_bytes=io.write_bytes,
+        io_read_ops=io.read_ops,
+        io_write_ops=io.write_ops,
+    )

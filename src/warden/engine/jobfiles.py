@@ -40,6 +40,7 @@ class About:
     interactive: bool
     wall_limit_s: float | None
     output_limit: int
+    cpu_limit_s: float | None = None
 
     @classmethod
     def of(cls, spec: JobSpec, output_limit: int) -> About:
@@ -52,6 +53,7 @@ class About:
             interactive=spec.interactive,
             wall_limit_s=spec.wall_limit_s,
             output_limit=output_limit if spec.output_limit is None else spec.output_limit,
+            cpu_limit_s=spec.cpu_limit_s,
         )
 
 

@@ -25,6 +25,8 @@ from warden.engine.container import Container
 from warden.engine.job import Job
 from warden.engine.site import Site
 from warden.errors import EngineFault, NotBuilt, WardenError
+from warden.model.info import State
+from warden.model.job import Verdict
 from warden.network import shaping
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
@@ -105,6 +107,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
     if pidfd is not None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        _remove_groups(site, directory.name)  # before the wait: PID 1 waits for its processes, also for frozen ones
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.poll(int(ANSWER_S * 1000))
@@ -167,10 +170,21 @@ async def _recall(container: Container, item: JobRecord, record: Record | None) 
         container.directory.drop_job(item.id)
         return
     container.adopt(job)
+    _blame(container, job, item)
     if item.result is not None:
         job.recall(jobfiles.result_from_data(item.result))
     if record is not None:
         await _attach(container, job)
+        if item.cause:
+            job.finish_kill()
+
+
+def _blame(container: Container, job: Job, item: JobRecord) -> None:
+    """What the earlier engine was about to do to it, or had done."""
+    with contextlib.suppress(ValueError):  # "", or cut short by a crash
+        job.blame(Verdict(item.cause), lasting=False)
+    if container.state is State.STOPPED:
+        job.ask()
 
 
 async def _attach(container: Container, job: Job) -> None:

@@ -73,7 +73,8 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured."""
+    """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured.
+    *paused*: its processes stand still; its state is active all the same."""
 
     handle: str
     id: str
@@ -90,3 +91,4 @@ class Info:
     bandwidth: BandwidthStat = field(default_factory=BandwidthStat)
     disk: DiskStat | None = None
     jobs: tuple[JobInfo, ...] = ()
+    paused: bool = False

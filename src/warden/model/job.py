@@ -36,15 +36,20 @@ DEFAULT_RLIMITS: Mapping[str, int] = MappingProxyType(
 class Verdict(enum.Enum):
     """Why a job ended. Exactly one of these for every job."""
 
-    EXITED = "exited"
-    SIGNALED = "signaled"
-    OUT_OF_MEMORY = "out_of_memory"
-    WALL_TIMEOUT = "wall_timeout"
-    CPU_TIMEOUT = "cpu_timeout"
-    OUTPUT_LIMIT = "output_limit"
+    EXITED = "exited"  # by itself, whatever its exit status
+    SIGNALED = "signaled"  # by a signal that was not the engine's: its own fault, or somebody's kill(2)
+    OUT_OF_MEMORY = "out_of_memory"  # the kernel killed one of its processes for memory, the first or any other
+    WALL_TIMEOUT = "wall_timeout"  # it lived longer than its limit, also if it ended by itself before it was killed
+    CPU_TIMEOUT = "cpu_timeout"  # all its processes together used more than its limit; the same holds
+    OUTPUT_LIMIT = "output_limit"  # it wrote more than its limit and was killed for it
+    # It failed (exit status not 0, or a signal) and at its end there was no room: its container's disk limit of bytes
+    # or files was reached, or the file system of its files, or its /dev/shm, had none left; less than 64 KiB is none.
+    # Said of no job that exits with 0, nor of one that removed again what did not fit: its status is all that is known.
     DISK_FULL = "disk_full"
-    STOPPED = "stopped"  # the container was stopped or destroyed under it, or its caller killed it
-    ENGINE_ERROR = "engine_error"
+    # The container was stopped or destroyed under it, or its caller killed it. One that takes a stop's TERM as a request
+    # and ends by itself has exited.
+    STOPPED = "stopped"
+    ENGINE_ERROR = "engine_error"  # nothing of the job's: its PID 1 or the engine failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,9 @@ class JobSpec:
     str by surrogateescape. *env* is added to HOME, USER, PATH and LANG. *user*: a name or a number in the container's
     passwd; None: vcap, or root when *privileged*. *stdin*: the bytes the job reads, then end of file; None with
     *interactive*: a pipe that the caller writes to; None without: empty.
-    *wall_limit_s*: seconds after which the job's whole tree is killed. *output_limit*: bytes of stdout and stderr
-    together; None: the engine's. *rlimits*: names of DEFAULT_RLIMITS, soft and hard alike.
+    *wall_limit_s*: seconds after which the job's whole tree is killed. *cpu_limit_s*: seconds of processor time, user
+    and system, that the whole tree may use (rlimits' cpu is each process's own). *output_limit*: bytes of stdout and
+    stderr together; None: the engine's. *rlimits*: names of DEFAULT_RLIMITS, soft and hard alike.
     """
 
     argv: tuple[str, ...] = ()
@@ -75,6 +81,7 @@ class JobSpec:
     output_limit: int | None = None
     discard_output: bool = False
     log_tag: str | None = None
+    cpu_limit_s: float | None = None
 
     def __post_init__(self) -> None:
         if bool(self.argv) == (self.script is not None):
@@ -91,6 +98,8 @@ class JobSpec:
                 raise BadInput(f"rlimits: {name}={limit} is not a limit", hint="one of " + ", ".join(DEFAULT_RLIMITS))
         if self.wall_limit_s is not None and not self.wall_limit_s > 0:  # also refuses "not a number"
             raise BadInput(f"timeout: {self.wall_limit_s} is not a positive number of seconds")
+        if self.cpu_limit_s is not None and not self.cpu_limit_s > 0:
+            raise BadInput(f"cpu timeout: {self.cpu_limit_s} is not a positive number of seconds")
         if self.output_limit is not None and self.output_limit < 0:
             raise BadInput(f"output limit: {self.output_limit} is not a number of bytes")
         if not (0 <= self.rows <= 65535 and 0 <= self.columns <= 65535):
@@ -101,12 +110,18 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a job used. Seconds and bytes. Peak memory None: the kernel keeps no such figure here."""
+    """What a job used. Seconds and bytes. Peak memory None: the kernel keeps no such figure here. *io_…*: bytes and
+    operations of block devices, None where the kernel does not count them; what is read from or left in the page cache
+    costs none, and v1 does not know whose is what is written back later."""
 
     cpu_user_s: float = 0.0
     cpu_system_s: float = 0.0
     wall_s: float = 0.0
     peak_memory_bytes: int | None = None
+    io_read_bytes: int | None = None
+    io_write_bytes: int | None = None
+    io_read_ops: int | None = None
+    io_write_ops: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,13 +77,13 @@ class JobLog:
     def move(self, stream: int, source: int, most: int = 1 << 20) -> int | None:
         """Moves what the pipe *source* holds to *stream*; the number of bytes, 0 at its end, None when it is empty.
 
-        At the limit *truncated* is set and the rest is read and dropped.
+        At the limit *truncated* is set, with what is too much still in the pipe; later calls read and drop it.
         """
         if self._discard or self.truncated:
             return self._pass_by(stream, source, most)
         room = self._limit - self.size
         if room <= 0:
-            return self._over(stream, source, most)
+            return self._over(source)
         if stream not in self._files and not (state := _state(source)):
             return state
         try:
@@ -124,11 +124,12 @@ class JobLog:
         if self.on_dropped is not None and self.discards and not self.complete:
             self.on_dropped(stream, data)
 
-    def _over(self, stream: int, source: int, most: int) -> int | None:
-        dropped = self._pass_by(stream, source, most)
-        if dropped:
+    def _over(self, source: int) -> int | None:
+        """Nothing is taken yet: if the engine dies before it has recorded the cut, the next one sees it as well."""
+        state = _state(source)
+        if state:
             self.truncated = True
-        return dropped
+        return state
 
     def _file(self, stream: int) -> int:
         if stream not in self._files:

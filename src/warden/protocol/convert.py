@@ -121,7 +121,7 @@ def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bo
 
 def request_to_job(request: pb.SpawnRequest | pb.RunRequest) -> JobSpec:
     """Raises BadInput. An empty script next to a command is no script; alone it is an empty script for bash."""
-    limit_ms = _optional(request, "wall_limit_ms")
+    wall_ms, cpu_ms = _optional(request, "wall_limit_ms"), _optional(request, "cpu_limit_ms")
     return JobSpec(
         argv=tuple(map(text, request.argv)),
         script=None if request.argv and not request.script else request.script,
@@ -135,7 +135,8 @@ def request_to_job(request: pb.SpawnRequest | pb.RunRequest) -> JobSpec:
         rows=request.rows or 24,
         columns=request.columns or 80,
         rlimits={field.name: value for field, value in request.rlimits.ListFields()},
-        wall_limit_s=None if limit_ms is None else limit_ms / 1000,
+        wall_limit_s=None if wall_ms is None else wall_ms / 1000,
+        cpu_limit_s=None if cpu_ms is None else cpu_ms / 1000,
         output_limit=_optional(request, "output_limit"),
         discard_output=request.discard_output,
         log_tag=_optional_text(request, "log_tag"),
@@ -165,6 +166,8 @@ def fill_job_request(request: Any, handle: str, job: JobSpec) -> None:
         request.stdin = job.stdin
     if job.wall_limit_s is not None:
         request.wall_limit_ms = max(1, round(job.wall_limit_s * 1000))
+    if job.cpu_limit_s is not None:
+        request.cpu_limit_ms = max(1, round(job.cpu_limit_s * 1000))
     if job.output_limit is not None:
         request.output_limit = job.output_limit
     _set_texts(request, user=job.user, cwd=job.cwd, log_tag=job.log_tag)
@@ -205,8 +208,9 @@ def fill_result(response: Any, result: JobResult) -> None:
     response.usage.cpu_user_us = round(result.usage.cpu_user_s * 1e6)
     response.usage.cpu_system_us = round(result.usage.cpu_system_s * 1e6)
     response.usage.wall_us = round(result.usage.wall_s * 1e6)
-    if result.usage.peak_memory_bytes is not None:
-        response.usage.peak_memory_bytes = result.usage.peak_memory_bytes
+    for name in _WHERE_COUNTED:
+        if (value := getattr(result.usage, name)) is not None:
+            setattr(response.usage, name, value)
     if result.detail:
         response.detail = raw(result.detail)
 
@@ -224,12 +228,16 @@ def response_to_result(response: Any) -> JobResult:
     )
 
 
+#: What of Usage some kernels do not count, called the same in the model and on the wire.
+_WHERE_COUNTED = ("peak_memory_bytes", "io_read_bytes", "io_write_bytes", "io_read_ops", "io_write_ops")
+
+
 def _usage(usage: pb.Usage) -> Usage:
     return Usage(
         cpu_user_s=usage.cpu_user_us / 1e6,
         cpu_system_s=usage.cpu_system_us / 1e6,
         wall_s=usage.wall_us / 1e6,
-        peak_memory_bytes=_optional(usage, "peak_memory_bytes"),
+        **{name: _optional(usage, name) for name in _WHERE_COUNTED},
     )
 
 

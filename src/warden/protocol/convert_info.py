@@ -56,6 +56,7 @@ def _fill_extensions(response: pb.InfoResponse, info: Info) -> None:
     if info.spec.rootfs is not None:
         response.rootfs = raw(info.spec.rootfs)
     response.network_mode = raw(info.spec.network.value)
+    response.paused = info.paused
 
 
 def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
@@ -90,6 +91,7 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
         bandwidth=_bandwidth(response.bandwidth_stat),
         disk=_disk(response.disk_stat) if response.HasField("disk_stat") else None,
         jobs=tuple(map(_job, response.jobs)),
+        paused=response.paused,
     )
 
 

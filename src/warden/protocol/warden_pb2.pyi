@@ -39,6 +39,9 @@ class Message(_message.Message):
         Limit: _ClassVar[Message.Type]
         Stats: _ClassVar[Message.Type]
         StatsStream: _ClassVar[Message.Type]
+        Pause: _ClassVar[Message.Type]
+        Resume: _ClassVar[Message.Type]
+        Kill: _ClassVar[Message.Type]
     Error: Message.Type
     Create: Message.Type
     Stop: Message.Type
@@ -67,6 +70,9 @@ class Message(_message.Message):
     Limit: Message.Type
     Stats: Message.Type
     StatsStream: Message.Type
+    Pause: Message.Type
+    Resume: Message.Type
+    Kill: Message.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     type: Message.Type
@@ -177,7 +183,7 @@ class InfoRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class InfoResponse(_message.Message):
-    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode")
+    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused")
     class MemoryStat(_message.Message):
         __slots__ = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", "pgfault", "pgmajfault", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable", "hierarchical_memory_limit", "hierarchical_memsw_limit", "total_cache", "total_rss", "total_mapped_file", "total_pgpgin", "total_pgpgout", "total_swap", "total_pgfault", "total_pgmajfault", "total_inactive_anon", "total_active_anon", "total_inactive_file", "total_active_file", "total_unevictable")
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -301,6 +307,7 @@ class InfoResponse(_message.Message):
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     ROOTFS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_MODE_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     state: bytes
     events: _containers.RepeatedScalarFieldContainer[bytes]
     host_ip: bytes
@@ -323,7 +330,8 @@ class InfoResponse(_message.Message):
     hostname: bytes
     rootfs: bytes
     network_mode: bytes
-    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ...) -> None: ...
+    paused: bool
+    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ...) -> None: ...
 
 class ResourceLimits(_message.Message):
     __slots__ = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "sigpending", "stack")
@@ -359,19 +367,27 @@ class ResourceLimits(_message.Message):
     def __init__(self, core: _Optional[int] = ..., cpu: _Optional[int] = ..., data: _Optional[int] = ..., fsize: _Optional[int] = ..., locks: _Optional[int] = ..., memlock: _Optional[int] = ..., msgqueue: _Optional[int] = ..., nice: _Optional[int] = ..., nofile: _Optional[int] = ..., nproc: _Optional[int] = ..., rss: _Optional[int] = ..., rtprio: _Optional[int] = ..., sigpending: _Optional[int] = ..., stack: _Optional[int] = ..., **kwargs) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("cpu_user_us", "cpu_system_us", "wall_us", "peak_memory_bytes")
+    __slots__ = ("cpu_user_us", "cpu_system_us", "wall_us", "peak_memory_bytes", "io_read_bytes", "io_write_bytes", "io_read_ops", "io_write_ops")
     CPU_USER_US_FIELD_NUMBER: _ClassVar[int]
     CPU_SYSTEM_US_FIELD_NUMBER: _ClassVar[int]
     WALL_US_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IO_READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IO_WRITE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IO_READ_OPS_FIELD_NUMBER: _ClassVar[int]
+    IO_WRITE_OPS_FIELD_NUMBER: _ClassVar[int]
     cpu_user_us: int
     cpu_system_us: int
     wall_us: int
     peak_memory_bytes: int
-    def __init__(self, cpu_user_us: _Optional[int] = ..., cpu_system_us: _Optional[int] = ..., wall_us: _Optional[int] = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
+    io_read_bytes: int
+    io_write_bytes: int
+    io_read_ops: int
+    io_write_ops: int
+    def __init__(self, cpu_user_us: _Optional[int] = ..., cpu_system_us: _Optional[int] = ..., wall_us: _Optional[int] = ..., peak_memory_bytes: _Optional[int] = ..., io_read_bytes: _Optional[int] = ..., io_write_bytes: _Optional[int] = ..., io_read_ops: _Optional[int] = ..., io_write_ops: _Optional[int] = ...) -> None: ...
 
 class SpawnRequest(_message.Message):
-    __slots__ = ("handle", "script", "privileged", "rlimits", "discard_output", "log_tag", "argv", "env", "cwd", "user", "stdin", "interactive", "tty", "rows", "columns", "wall_limit_ms", "output_limit")
+    __slots__ = ("handle", "script", "privileged", "rlimits", "discard_output", "log_tag", "argv", "env", "cwd", "user", "stdin", "interactive", "tty", "rows", "columns", "wall_limit_ms", "output_limit", "cpu_limit_ms")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
     PRIVILEGED_FIELD_NUMBER: _ClassVar[int]
@@ -389,6 +405,7 @@ class SpawnRequest(_message.Message):
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     WALL_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CPU_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     script: bytes
     privileged: bool
@@ -406,7 +423,8 @@ class SpawnRequest(_message.Message):
     columns: int
     wall_limit_ms: int
     output_limit: int
-    def __init__(self, handle: _Optional[bytes] = ..., script: _Optional[bytes] = ..., privileged: _Optional[bool] = ..., rlimits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., discard_output: _Optional[bool] = ..., log_tag: _Optional[bytes] = ..., argv: _Optional[_Iterable[bytes]] = ..., env: _Optional[_Iterable[bytes]] = ..., cwd: _Optional[bytes] = ..., user: _Optional[bytes] = ..., stdin: _Optional[bytes] = ..., interactive: _Optional[bool] = ..., tty: _Optional[bool] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., wall_limit_ms: _Optional[int] = ..., output_limit: _Optional[int] = ...) -> None: ...
+    cpu_limit_ms: int
+    def __init__(self, handle: _Optional[bytes] = ..., script: _Optional[bytes] = ..., privileged: _Optional[bool] = ..., rlimits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., discard_output: _Optional[bool] = ..., log_tag: _Optional[bytes] = ..., argv: _Optional[_Iterable[bytes]] = ..., env: _Optional[_Iterable[bytes]] = ..., cwd: _Optional[bytes] = ..., user: _Optional[bytes] = ..., stdin: _Optional[bytes] = ..., interactive: _Optional[bool] = ..., tty: _Optional[bool] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., wall_limit_ms: _Optional[int] = ..., output_limit: _Optional[int] = ..., cpu_limit_ms: _Optional[int] = ...) -> None: ...
 
 class SpawnResponse(_message.Message):
     __slots__ = ("job_id",)
@@ -445,7 +463,7 @@ class LinkResponse(_message.Message):
     def __init__(self, exit_status: _Optional[int] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
 
 class RunRequest(_message.Message):
-    __slots__ = ("handle", "script", "privileged", "rlimits", "discard_output", "log_tag", "argv", "env", "cwd", "user", "stdin", "interactive", "tty", "rows", "columns", "wall_limit_ms", "output_limit", "want_info")
+    __slots__ = ("handle", "script", "privileged", "rlimits", "discard_output", "log_tag", "argv", "env", "cwd", "user", "stdin", "interactive", "tty", "rows", "columns", "wall_limit_ms", "output_limit", "want_info", "cpu_limit_ms")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     SCRIPT_FIELD_NUMBER: _ClassVar[int]
     PRIVILEGED_FIELD_NUMBER: _ClassVar[int]
@@ -464,6 +482,7 @@ class RunRequest(_message.Message):
     WALL_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     WANT_INFO_FIELD_NUMBER: _ClassVar[int]
+    CPU_LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     script: bytes
     privileged: bool
@@ -482,7 +501,8 @@ class RunRequest(_message.Message):
     wall_limit_ms: int
     output_limit: int
     want_info: bool
-    def __init__(self, handle: _Optional[bytes] = ..., script: _Optional[bytes] = ..., privileged: _Optional[bool] = ..., rlimits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., discard_output: _Optional[bool] = ..., log_tag: _Optional[bytes] = ..., argv: _Optional[_Iterable[bytes]] = ..., env: _Optional[_Iterable[bytes]] = ..., cwd: _Optional[bytes] = ..., user: _Optional[bytes] = ..., stdin: _Optional[bytes] = ..., interactive: _Optional[bool] = ..., tty: _Optional[bool] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., wall_limit_ms: _Optional[int] = ..., output_limit: _Optional[int] = ..., want_info: _Optional[bool] = ...) -> None: ...
+    cpu_limit_ms: int
+    def __init__(self, handle: _Optional[bytes] = ..., script: _Optional[bytes] = ..., privileged: _Optional[bool] = ..., rlimits: _Optional[_Union[ResourceLimits, _Mapping]] = ..., discard_output: _Optional[bool] = ..., log_tag: _Optional[bytes] = ..., argv: _Optional[_Iterable[bytes]] = ..., env: _Optional[_Iterable[bytes]] = ..., cwd: _Optional[bytes] = ..., user: _Optional[bytes] = ..., stdin: _Optional[bytes] = ..., interactive: _Optional[bool] = ..., tty: _Optional[bool] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., wall_limit_ms: _Optional[int] = ..., output_limit: _Optional[int] = ..., want_info: _Optional[bool] = ..., cpu_limit_ms: _Optional[int] = ...) -> None: ...
 
 class RunResponse(_message.Message):
     __slots__ = ("exit_status", "stdout", "stderr", "info", "verdict", "signal", "truncated", "usage", "detail")
@@ -1054,3 +1074,33 @@ class StatsStreamResponse(_message.Message):
     stats: _containers.RepeatedCompositeFieldContainer[ContainerStats]
     end: bool
     def __init__(self, stats: _Optional[_Iterable[_Union[ContainerStats, _Mapping]]] = ..., end: _Optional[bool] = ...) -> None: ...
+
+class PauseRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class PauseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ResumeRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class ResumeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class KillRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class KillResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -150,6 +150,27 @@ async def signal(
     return pb.SignalResponse()
 
 
+async def pause(
+    _context: Context, _connection: Connection, container: Container, _request: pb.PauseRequest
+) -> pb.PauseResponse:
+    await container.pause()
+    return pb.PauseResponse()
+
+
+async def resume(
+    _context: Context, _connection: Connection, container: Container, _request: pb.ResumeRequest
+) -> pb.ResumeResponse:
+    await container.resume()
+    return pb.ResumeResponse()
+
+
+async def kill(
+    _context: Context, _connection: Connection, container: Container, _request: pb.KillRequest
+) -> pb.KillResponse:
+    await container.kill()
+    return pb.KillResponse()
+
+
 async def ping(_context: Context, _connection: Connection, _request: pb.PingRequest) -> pb.PingResponse:
     return pb.PingResponse()
 
@@ -209,6 +230,9 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "NetOut": net_out,
     "CopyIn": copy_in,
     "CopyOut": copy_out,
+    "Pause": pause,
+    "Resume": resume,
+    "Kill": kill,
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

@@ -74,6 +74,18 @@ class Container(Protocol):
         """Twice is fine. Jobs still running end with Verdict.STOPPED."""
         ...
 
+    async def pause(self) -> None:
+        """Its processes stand still until `resume`; twice is fine. Then jobs cannot be spawned (WrongState)."""
+        ...
+
+    async def resume(self) -> None:
+        """Fine for one that is not paused."""
+        ...
+
+    async def kill(self) -> None:
+        """Ends every job by SIGKILL; the container stays active. Jobs end with Verdict.STOPPED."""
+        ...
+
     async def copy_in(self, src: str, dst: str) -> None:
         """From the host into the container. Cancelling it ends the copy."""
         ...

@@ -155,6 +155,7 @@ class FakeContainer:
         self.shares = 1024
         self.bandwidth = BandwidthStat()
         self.disk: DiskLimits | None = DiskLimits()
+        self.paused = False
         self.stops: list[bool] = []
         self.looks = 0
         self.events: list[str] = []
@@ -165,12 +166,17 @@ class FakeContainer:
         self._jobs: dict[int, FakeJob] = {}
 
     async def spawn(self, spec: JobSpec) -> FakeJob:
-        if self.state is not State.ACTIVE:
-            raise WrongState(f"Container state must be one of 'active', current state is '{self.state.value}'")
+        self._require_active()
+        if self.paused:
+            raise WrongState(f"container {self.handle}: it is paused", hint="resume it first")
         job = FakeJob(next(self._engine.job_ids), spec)
         self._jobs[job.id] = job
         self._engine.jobs.append(job)
         return job
+
+    def _require_active(self) -> None:
+        if self.state is not State.ACTIVE:
+            raise WrongState(f"Container state must be one of 'active', current state is '{self.state.value}'")
 
     def job(self, job_id: int) -> FakeJob:
         job = self._jobs.get(job_id)
@@ -204,6 +210,7 @@ class FakeContainer:
             bandwidth=self.bandwidth,
             memory=MemoryUse(current=1, limit=self.memory_limit, stat={"rss": 4096}),
             jobs=jobs,
+            paused=self.paused,
         )
 
     async def stats(self, *, brief: bool = False) -> Stats:
@@ -235,10 +242,22 @@ class FakeContainer:
             self._engine.events.emit(ContainerDestroyed(self.facts()))
         await self._end_jobs()
 
-    async def _end_jobs(self) -> None:
+    async def _end_jobs(self, number: int = 0) -> None:
         for job in self._jobs.values():
             if job.result is None:
-                await job.kill(JobResult(255, Verdict.STOPPED))
+                await job.kill(JobResult(255, Verdict.STOPPED, signal=number))
+
+    async def pause(self) -> None:
+        self._require_active()
+        self.paused = True
+
+    async def resume(self) -> None:
+        self._require_active()
+        self.paused = False
+
+    async def kill(self) -> None:
+        self._require_active()
+        await self._end_jobs(signal.SIGKILL)
 
     async def copy_in(self, src: str, dst: str) -> None:
         self.copies.append(("in", src, dst))

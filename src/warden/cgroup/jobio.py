@@ -1,0 +1,87 @@
+"""What jobs read and write, on v1: a group of its own for each job in blkio's hierarchy, beside the containers' groups.
+
+Beside, because v1's block I/O limits hold for one group only and not for those below it (blk-throttle is flat there): the
+jobs of a container that has such limits are in its group PARENT/instance-ID, and what each of them does is not known.
+PARENT/io-ID/job-N counts the others'. v2's io needs none of this. Without blkio, or where it is mounted together with
+another controller, nothing is known, and nothing fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from warden.cgroup import extras, files, tables
+from warden.cgroup.layout import Hierarchy, Layout
+from warden.errors import KernelRefused
+
+PREFIX = "io-"
+
+
+def blkio_root(layout: Layout) -> str | None:
+    """The mount of v1's blkio, if that is alone there."""
+    root = layout.hierarchies.get("blkio")
+    return None if root is None or list(layout.hierarchies.values()).count(root) > 1 else root
+
+
+class JobIo:
+    """Of one container. *root*: of the hierarchy, None without one; then every call does nothing. *on_made* is told of
+    every group above the container's own that had to be made."""
+
+    def __init__(
+        self, root: str | None, parent: str, container_id: str, on_made: Callable[[str], None] = lambda _path: None
+    ) -> None:
+        self._root = root
+        self._parent = parent
+        self._on_made = on_made
+        self._directory = f"{root}/{parent}/{PREFIX}{container_id}"
+        self._limited = f"{root}/{parent}/instance-{container_id}"
+
+    def create(self) -> None:
+        """Raises KernelRefused."""
+        if self._root is None:
+            return
+        try:
+            files.make_group(self._directory, exist_ok=True)
+        except KernelRefused as error:
+            if error.errno != errno.ENOENT:
+                raise
+            for made in extras.make_parents(Hierarchy(self._root, frozenset({"blkio"})), self._parent):
+                self._on_made(made)
+            files.make_group(self._directory, exist_ok=True)
+
+    def remove(self) -> None:
+        """With all jobs'; what is gone is fine. Raises KernelRefused."""
+        if self._root is not None:
+            files.remove_group(self._directory)
+
+    def add_job(self, job_id: int) -> None:
+        """Not under a limit. Raises KernelRefused."""
+        if self._root is None or os.path.isdir(self._limited):
+            return
+        if not os.path.isdir(self._directory):  # an earlier warden's container
+            self.create()
+        files.make_group(self._job(job_id), exist_ok=True)
+
+    def remove_job(self, job_id: int) -> None:
+        """Raises KernelRefused."""
+        if self._root is not None:
+            files.remove_group(self._job(job_id))
+
+    def joins(self, job_id: int) -> list[str]:
+        """The file by which a job joins its group, if it has one."""
+        counted = self._root is not None and not os.path.isdir(self._limited) and os.path.isdir(self._job(job_id))
+        return [f"{self._job(job_id)}/tasks"] if counted else []
+
+    def use(self, job_id: int) -> tables.BlockIo | None:
+        """None where it is not counted: also once a limit was set. Raises KernelRefused."""
+        if self._root is None or os.path.isdir(self._limited):
+            return None
+        # Not there without CONFIG_BLK_DEV_THROTTLING.
+        moved = files.read_optional(f"{self._job(job_id)}/blkio.throttle.io_service_bytes")
+        counted = files.read_optional(f"{self._job(job_id)}/blkio.throttle.io_serviced")
+        return None if moved is None or counted is None else tables.block_io_v1(moved, counted)
+
+    def _job(self, job_id: int) -> str:
+        return f"{self._directory}/job-{job_id}"
