@@ -16,7 +16,7 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, recovery
+from warden.engine import build, limits, networking, recovery, starthooks
 from warden.engine.container import Container
 from warden.engine.describe import facts_of
 from warden.engine.events import ContainerCreated, Emitter, Event
@@ -99,6 +99,7 @@ class Engine:
                 pools=pools,
                 disk=disk,
                 workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
+                builders=starthooks.builders(self.settings),
                 lang=system_lang(),
                 seccomp=job_filter(),
                 syslog=Syslog(self.settings.syslog_socket),
@@ -161,6 +162,8 @@ class Engine:
             await self._site.blocking(self._site.disk.close)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
+        if self._site.builders is not None:
+            self._site.builders.shutdown(wait=True)
         self._site.binary.close()
         self._site.syslog.close()
         self._site.depot.unlock()
@@ -231,7 +234,7 @@ class Engine:
             site.cgroups.container(container_id),
             networking.attachment(snapshot, site.settings.mtu),
         )
-        built = await site.blocking(build.build, site, order, binds)
+        built = await site.building(build.build, site, order, binds)
         pidfd = built.launched.pidfd
         try:
             return Container(

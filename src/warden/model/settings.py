@@ -12,9 +12,14 @@ DEFAULT_IMAGES = "/var/lib/warden/images"
 DEFAULT_HOOK_TIMEOUT_S = 10.0
 
 
-#: Where an operator's program may run, and whether its failure may refuse what is going on.
+#: Where an operator's program may run, and whether its failure may refuse what is going on. The first four are steps of
+#: a container's plan.
 HOOK_POINTS: Mapping[str, bool] = MappingProxyType(
     {
+        "parent_before_clone": True,
+        "parent_after_clone": True,
+        "child_before_pivot": True,
+        "child_after_pivot": True,
         "after_create": True,
         "before_stop": True,
         "after_destroy": False,
@@ -26,8 +31,8 @@ HOOK_POINTS: Mapping[str, bool] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A program of the operator's: an absolute *path* on the host, run without a shell. *must_succeed*: its failure
-    makes the request fail."""
+    """A program of the operator's: an absolute *path* on the host (of `child_after_pivot`: in the container), run without
+    a shell. *must_succeed*: its failure makes the request fail."""
 
     path: str
     args: tuple[str, ...] = ()

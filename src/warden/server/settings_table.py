@@ -182,6 +182,10 @@ def _hook_to_data(hook: Hook) -> dict[str, Any]:
 
 
 _HOOK_HELP = {
+    "parent_before_clone": "run while a container is made, before its first process; on_failure: fail ends the create",
+    "parent_after_clone": "the same, when its files and link are ready and its first process waits",
+    "child_before_pivot": "the same, in its namespaces with the host's files in sight, as its root",
+    "child_after_pivot": "the same, a program of the container's own, with a job's rights",
     "after_create": "run before a create is answered; on_failure: fail undoes it",
     "before_stop": "run before a stop request is carried out; on_failure: fail refuses it",
     "after_destroy": "run before a destroy is answered",
