@@ -121,7 +121,7 @@ class Engine:
                 container = recovery.resume(site, found, self._gone)
             except OSError as error:
                 log.error("container %s: %s; it is removed", found.snapshot.handle, error)
-                await site.blocking(recovery.remove, site, found.directory, found.pidfd)
+                await site.blocking(recovery.remove, site, found.directory, found.pidfd, found.snapshot)
                 continue
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)

@@ -197,7 +197,7 @@ async def disk_use(container: Container) -> DiskStat | None:
 def _project(container: Container) -> int:
     """The number that its files have in the backend in use, 0 when they are not there."""
     snapshot, disk = container.snapshot, container.site.disk
-    own = container.directory.path
+    own = container.site.depot.directory(snapshot.container_id).path  # its own may have been renamed
     return snapshot.project if disk.limits and disk.place(own) == (snapshot.layer or own) else 0
 
 
