@@ -152,6 +152,8 @@ class Engine:
             return
         await self._idle.wait()
         await self._site.transfers.end()
+        for container in self._containers.values():
+            self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
         await self._site.janitor.clean()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)

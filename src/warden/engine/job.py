@@ -57,6 +57,7 @@ class Job:
         self.about = about
         self.group = group
         self.started_at = time.time()
+        self.inner_pid = 0  # of its first process, as the container numbers it
         self._owner = owner
         self._log = JobLog(directory, limit=about.output_limit, discard=about.discard_output)
         self._tag = self._open_tag(directory)
@@ -202,10 +203,10 @@ class Job:
         for fd, stream in self._readers.items():
             self._loop.add_reader(fd, self._move, fd, stream)
 
-    def arm(self, started_ns: int | None = None) -> None:
-        """Starts the wall clock limit, from *started_ns* of CLOCK_BOOTTIME for a job found running."""
-        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        elapsed = 0.0 if started_ns is None else (now - started_ns) / 1e9
+    def arm(self, record: Record) -> None:
+        """It runs. Starts the wall clock limit, which counts from its start also for a job found running."""
+        elapsed = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - record.started_ns) / 1e9
+        self.inner_pid = record.pid
         self.started_at = time.time() - elapsed
         if self.about.wall_limit_s is not None:
             left = max(self.about.wall_limit_s - elapsed, 0)

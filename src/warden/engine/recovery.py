@@ -211,7 +211,7 @@ async def _attach(container: Container, job: Job) -> None:
     if job.result is not None:
         job.release_if_read()
         return
-    job.arm(record.started_ns)
+    job.arm(record)
     if record.state == channel.STATE_ENDED:
         job.end(record)
 
