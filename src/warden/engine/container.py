@@ -46,7 +46,6 @@ from warden.process.channel import Channel, Record
 log = logging.getLogger("warden.container")
 
 TOO_MUCH_OUTPUT = "command exceeded maximum output"
-STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
 MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
 #: A killed job is reaped within moments; PID 1 keeps its record until then.
@@ -359,7 +358,7 @@ class Container:
     # ---- the end
 
     async def stop(self, *, kill: bool = False) -> None:
-        """Ends every process but PID 1: TERM, after ten seconds KILL, or KILL at once. A second stop does nothing.
+        """Ends every process but PID 1: TERM, after `stop_timeout` KILL, or KILL at once. A second stop does nothing.
         Raises HookFailed when a hook refuses it."""
         self.require(State.ACTIVE, State.STOPPED)
         async with self._deciding:
@@ -379,7 +378,7 @@ class Container:
         async with self._changing:
             if not kill:
                 await self._signal_everything(signal.SIGTERM)
-                kill = not await self._empty_within(STOP_TERM_S)
+                kill = not await self._empty_within(self._site.settings.stop_timeout)
             if kill:
                 await self._signal_everything(signal.SIGKILL)
                 await self._site.blocking(self._group.kill)

@@ -65,6 +65,7 @@ class EngineSettings:
     id_range_start: int = 0x3000_0000
     id_range_count: int = 8192
     grace_time: float | None = None
+    stop_timeout: float = 10.0  # between a stop's TERM and its KILL
     rlimits: Mapping[str, int] = field(default_factory=dict)
     job_output_limit: int = 10 * 1024 * 1024
     user_namespace: bool = True

@@ -245,6 +245,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.wshd_path", _OPTIONAL_PATH, None, "the container's PID 1; null: the one in the package", "wshd"),
     Setting("server.container_grace_time", _optional(NUMBER), None,
             "seconds without a connection until a container is destroyed; null: never", "grace_time"),
+    Setting("server.stop_timeout", NUMBER, _ENGINE.stop_timeout, "seconds from a stop's TERM to its KILL", "stop_timeout"),
     Setting("server.container_rlimits", RLIMITS, {}, "limits of every job, as in getrlimit(2)", "rlimits"),
     Setting("server.job_output_limit", _integer(0, 2**62), _ENGINE.job_output_limit,
             "bytes of output after which a job is killed", "job_output_limit"),
