@@ -35,7 +35,9 @@ def serving(**hooks: Any) -> Iterator[tuple[PrivateDaemon, Client]]:
 
 def said(private: PrivateDaemon, point: str) -> list[str]:
     text = Path(private.log).read_text()
-    return [line.split(f"hook {point} /bin/sh: ", 1)[1] for line in text.splitlines() if f"hook {point} /bin/sh" in line]
+    return [
+        line.split(f"hook {point} /bin/sh: ", 1)[1] for line in text.splitlines() if f"hook {point} /bin/sh" in line
+    ]
 
 
 def test_each_point_is_told_of_the_container_in_the_order_of_the_start() -> None:

@@ -156,7 +156,9 @@ def test_what_it_leaves_in_its_group_is_killed(ran: Ran) -> None:
 
 
 def test_in_a_pid_namespace_all_that_it_leaves_is_killed(ran: Ran) -> None:
-    script = "setsid setsid sh -c 'sleep 1000 & exec sleep 1000' & until ps -eo args | grep -q '[s]leep 1000'; do :; done"
+    script = (
+        "setsid setsid sh -c 'sleep 1000 & exec sleep 1000' & until ps -eo args | grep -q '[s]leep 1000'; do :; done"
+    )
     count = "ls -d /proc/[0-9]* | wc -l"  # PID 1, sh, ls, wc
     found = ran.all(
         step(Op.UNSHARE, NEWNS),
