@@ -528,6 +528,21 @@ def test_limits_answer_what_is_in_force(client: OldClient, box: bytes) -> None:
     assert (stat[2], stat[4]) == (1 << 16, 1 << 16)
 
 
+def test_a_limit_that_the_kernel_refuses_has_the_original_s_text(
+    shared_daemon: PrivateDaemon, client: OldClient, box: bytes
+) -> None:
+    if not os.path.exists("/sys/fs/cgroup/memory"):
+        pytest.skip("v2 takes a limit below what is in use")
+    script = b"exec python3 -c 'import time; x = bytearray(64 << 20); print(1, flush=True); time.sleep(1000)'"
+    job = client.ask(SPAWN, (1, box), (2, script))[1]
+    with OldClient(shared_daemon.socket) as reader:
+        reader.socket.sendall(frame(STREAM, (1, box), (2, job)))
+        reader.read()
+    text = client.text(LIMIT_MEMORY, (1, box), (2, 8 << 20))
+    assert text.startswith(b"Failed setting memory limit: Device or resource busy")
+    assert client.ask(LIMIT_MEMORY, (1, box)) == {1: 9223372036854771712}
+
+
 def test_out_of_memory_stops_the_container_and_says_so(client: OldClient, box: bytes) -> None:
     client.ask(LIMIT_MEMORY, (1, box), (2, 32 << 20))
     job = client.ask(SPAWN, (1, box), (2, b"exec python3 -c 'bytearray(1 << 28)'"))[1]
