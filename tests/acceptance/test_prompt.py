@@ -37,10 +37,11 @@ class Terminal:
         return self.until(until)
 
     def until(self, wanted: bytes) -> bytes:
+        """Everything up to it; what follows is the next one's."""
         while wanted not in self._plain():
             self._seen += os.read(self._master, 4096)
-        found, self._seen = self._plain(), b""
-        return found
+        before, found, self._seen = self._plain().partition(wanted)
+        return before + found
 
     def _plain(self) -> bytes:
         return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", self._seen)
