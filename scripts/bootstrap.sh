@@ -53,6 +53,8 @@ missing_packages() {
     command -v mount >/dev/null || echo mount
     command -v rsync >/dev/null || echo rsync # tests compare copies with its
     command -v mkfs.xfs >/dev/null || [ -x /usr/sbin/mkfs.xfs ] || echo xfsprogs
+    command -v mkfs.btrfs >/dev/null || [ -x /usr/sbin/mkfs.btrfs ] || echo btrfs-progs # tests make one in a file
+    command -v mkfs.ext4 >/dev/null || [ -x /usr/sbin/mkfs.ext4 ] || echo e2fsprogs # of disk limits by loop
     have_library libseccomp.so.2 || echo libseccomp2
     # The image `busybox` is made from the static program: an ELF file without an interpreter.
     if [ ! -x /bin/busybox ] || grep -aq 'ld-linux\|ld-musl' <(head -c 4096 /bin/busybox); then

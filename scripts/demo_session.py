@@ -12,6 +12,7 @@ from warden.testing.daemon import PrivateDaemon
 from warden.testing.leaks import leaks, look
 
 MEMORY = "64M"
+DISK = "16M"
 
 SCRIPT = """
 echo "I am $(id -un) on $(hostname), process $$"
@@ -82,6 +83,17 @@ def usage_and_info(container: warden.Container) -> None:
     expect("the kill was counted", memory.oom_kills >= 1)
 
 
+def disk_filler(container: warden.Container) -> None:
+    title(f"a program that writes more than {DISK}, as root")
+    container.limit_disk(byte_limit=DISK)
+    result = container.run("head -c 64M /dev/zero > /big", privileged=True)
+    disk = container.info().disk
+    print(f"  it said: {result.stderr.decode().strip()}")
+    print(f"  disk: {format_size(disk.bytes_used) if disk else 'unknown'} of {DISK}")
+    expect("the program was refused", not result.ok)
+    expect("the limit held", disk is not None and disk.bytes_used <= parse_size(DISK))
+
+
 def session(socket: str) -> None:
     client = warden.Client(socket)
     try:
@@ -90,6 +102,7 @@ def session(socket: str) -> None:
             print(f"  handle: {container.handle}")
             streamed_script(container)
             memory_hog(container)
+            disk_filler(container)
             usage_and_info(container)
             title("destroyed")
         expect("no container is left", client.list() == [])
@@ -98,7 +111,7 @@ def session(socket: str) -> None:
 
 
 def main() -> int:
-    private = PrivateDaemon()
+    private = PrivateDaemon(disk="auto")
     before = look(private.cgroup_parent, private.root)
     try:
         with private:

@@ -53,12 +53,16 @@ def roomy_daemon() -> Iterator[PrivateDaemon]:
 
 
 def processes_of(private: PrivateDaemon) -> set[int]:
-    """Host pids of everything that runs in one of its containers, or makes one: their mounts name its directory."""
+    """Host pids of everything that runs in one of its containers, or makes one: their overlay's layer lies in its depot.
+
+    Nothing less will do, since callers kill what they get: with a pool or loop every process of the host has mounts there.
+    """
+    layer = f"upperdir={private.depot}/"
     found = set()
     for name in filter(str.isdecimal, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/mountinfo") as file:
-                if private.root in file.read():
+                if layer in file.read():
                     found.add(int(name))
         except OSError:
             continue  # it ended while we looked

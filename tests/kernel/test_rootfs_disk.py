@@ -13,7 +13,7 @@ import pytest
 
 from warden.kernel import quota
 from warden.kernel.quota import Quota
-from warden.rootfs.disk import has_project_quota
+from warden.rootfs.quotadisk import has_quota
 
 pytestmark = pytest.mark.root
 
@@ -64,9 +64,9 @@ def written_through_overlay(point: Path) -> int:
 def test_the_limit_holds_for_what_overlay_writes(kind: str, tmp_path: Path) -> None:
     """The overlay's mounter has CAP_SYS_RESOURCE, with which one passes ext4's limits otherwise."""
     with mounted(kind, tmp_path) as point:
-        assert has_project_quota(str(point))
+        assert has_quota(str(point))
         assert 3 * MIB <= written_through_overlay(point) <= 4 * MIB
 
 
 def test_a_file_system_without_quotas(tmp_path: Path) -> None:
-    assert not has_project_quota(str(tmp_path))
+    assert not has_quota(str(tmp_path))

@@ -11,6 +11,7 @@ from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
+from warden.model.stats import Stats
 
 
 @dataclass
@@ -29,6 +30,7 @@ class World:
     kills: int = 0
     calls: list[Any] = field(default_factory=list)
     replies: list[Any] = field(default_factory=list)
+    rounds: list[list[Stats]] = field(default_factory=list)  # of measurements
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
 
@@ -136,6 +138,14 @@ class FakeClient:
 
     def containers(self) -> list[Info]:
         return [self._world.info] if self._world.info else []
+
+    def stats(self, *handles: str, brief: bool = False) -> list[Stats]:
+        self._world.calls.append(("stats", handles, brief))
+        return self._world.rounds.pop(0) if self._world.rounds else []
+
+    def follow_stats(self, *handles: str, interval: float | str, brief: bool = False) -> Iterator[list[Stats]]:
+        self._world.calls.append(("follow_stats", handles, interval, brief))
+        yield from self._world.rounds
 
     def ping(self) -> None:
         self._world.calls.append("ping")

@@ -201,6 +201,25 @@ def test_info_and_memory(client: Client, container: Container) -> None:
     assert [found.handle for found in client.containers()] == ["c"]
 
 
+def test_limits(client: Client, engine: FakeEngine, container: Container) -> None:
+    report = container.limit(memory="64M", cpus=1.5, io_max=["8:0 rbps=1M"], limits={"pids.max": 9}, raw=True)
+    assert report.asked == {
+        "memory.max": "67108864", "cpu.max": "150000 100000", "pids.max": "9", "io.max": "8:0 rbps=1048576"
+    }  # fmt: skip
+    assert len(report.raw) == 4
+    assert container.limit(memory="max").asked.keys() == {"cpu.max", "pids.max", "io.max"}
+    assert container.limit(best_effort=True).warnings == ("left out: nothing",)
+    with pytest.raises(errors.BadInput, match="pids"):
+        container.limit(pids="many")
+    with pytest.raises(errors.BadInput, match="out of range"):
+        client.create("d", cpu_weight=0)
+    assert "d" not in engine.containers
+    client.create("d", cpu_weight=7, devices=["c 1:3 r", "c 1:5 r"], best_effort=True)
+    limits = engine.containers["d"].spec.limits
+    assert (limits.cpu_weight, len(limits.devices or ())) == (7, 2)
+    assert engine.containers["d"].spec.best_effort
+
+
 def test_bandwidth(container: Container) -> None:
     assert container.limit_bandwidth("1M", "64K") == Bandwidth(1 << 20, 64 << 10)
     assert container.info().bandwidth.out_rate == 1 << 20

@@ -12,7 +12,7 @@ from test_depot_snapshot import PLAIN
 from warden.depot.depot import SUBDIRECTORIES, ContainerDirectory, Depot, JobRecord
 from warden.errors import EngineFault, KernelRefused
 from warden.model.info import State
-from warden.rootfs.disk import make_layer
+from warden.rootfs.disk import Layer, make_layer
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_container_s_directory_has_its_parts(box: ContainerDirectory) -> None:
 
 
 def test_the_overlay_s_directories_belong_to_the_mapped_root(box: ContainerDirectory) -> None:
-    make_layer(box.path, os.getuid())
+    make_layer(Layer(box.path, owner=os.getuid()))
     assert os.stat(box / "upper").st_uid == os.stat(box / "work").st_gid == os.getuid()
 
 

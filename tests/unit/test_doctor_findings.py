@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from warden.kernel import features
-from warden.kernel.features import Finding
+from warden.kernel import disklimits, features
+from warden.kernel.finding import Finding
 from warden.kernel.proc import CapabilitySets, parse_mountinfo
 from warden.kernel.trials import Outcome, run_trials
+from warden.model.settings import DISK_BACKENDS
+from warden.rootfs import disks
 
 CGROUPS = b"#x\ncpu\t1\t1\t1\nmemory\t4\t1\t1\npids\t8\t1\t1\nfreezer\t6\t1\t1\ndevices\t5\t1\t1\n"
 V1 = "".join(
@@ -120,7 +122,7 @@ LOOP, STAT, QUOTA = "/dev/loop-control", "/proc/fs/xfs/stat", "/proc/fs/xfs/xqm"
 @pytest.mark.parametrize(
     ("files", "program", "filesystems", "ok", "word"),
     [
-        ({LOOP, STAT, QUOTA}, "/m", b"\txfs\n", True, "disk.backend"),
+        ({LOOP, STAT, QUOTA}, "/m", b"\txfs\n", True, "an XFS in a file"),
         ({LOOP}, "/m", b"", None, "module"),
         ({LOOP, STAT}, "/m", b"\txfs\n", False, "no quotas"),
         ({LOOP, STAT, QUOTA}, None, b"\txfs\n", False, "mkfs.xfs"),
@@ -133,6 +135,37 @@ def test_what_the_pool_needs(
     found = by_name(features.disk_limit_findings(None, filesystems, {"mkfs.xfs": program}.get, files.__contains__))
     assert found["disk limit: pool"].ok is ok
     assert word in found["disk limit: pool"].detail
+
+
+@pytest.mark.parametrize(
+    ("mount", "groups", "programs", "filesystems", "ok", "word"),
+    [
+        (b"1 0 8:1 / / rw - ext4 /dev/a rw,prjquota\n", False, "", b"", True, "takes project"),
+        (b"1 0 0:1 / / rw - btrfs /dev/a rw\n", True, "", b"", True, "takes btrfs"),
+        (b"1 0 0:1 / / rw - btrfs /dev/a rw\n", False, "mkfs.ext4", b"\text4\n", True, "takes loop"),
+        (b"1 0 8:1 / / rw - ext4 /dev/a rw\n", False, "mkfs.xfs mkfs.ext4", b"\txfs\n\text4\n", True, "takes pool"),
+        (b"1 0 8:1 / / rw - ext4 /dev/a rw\n", False, "mkfs.xfs", b"", None, "may take pool"),
+        (b"1 0 8:1 / / rw - ext4 /dev/a rw\n", False, "", b"\text4\n", False, "nothing"),
+    ],
+)
+def test_what_auto_takes(
+    mount: bytes, groups: bool, programs: str, filesystems: bytes, ok: bool | None, word: str
+) -> None:
+    (record,) = parse_mountinfo(mount)
+    found = by_name(
+        features.disk_limit_findings(
+            record, filesystems, lambda program: program if program in programs.split() else None, {LOOP}.__contains__,
+            groups,
+        )
+    )  # fmt: skip
+    assert found["disk limit: auto"].ok is ok
+    assert word in found["disk limit: auto"].detail
+    assert bool(found["disk limit: auto"].remedy) is (ok is not True)
+    assert {name.removeprefix("disk limit: ") for name in found} == set(DISK_BACKENDS) - {"none"}
+
+
+def test_auto_is_what_the_engine_does() -> None:
+    assert disklimits.AUTO == disks.AUTO
 
 
 def test_what_failed_for_want_of_root_is_not_known() -> None:

@@ -94,7 +94,7 @@ def site() -> Site:
         firewall=nothing,
         binary=nothing,
         pools=make_pools(SMALL),
-        disk=nothing,
+        disks=nothing,
         workers=nothing,
         lang="C",
         seccomp=b"",

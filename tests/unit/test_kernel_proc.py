@@ -12,13 +12,18 @@ from warden.kernel.proc import (
     CapabilitySets,
     CgroupController,
     CgroupMembership,
+    IdRange,
     MountRecord,
+    ResourceLimit,
     capability_names,
     mount_of,
     parse_capabilities,
     parse_cgroup,
     parse_cgroups,
+    parse_id_map,
+    parse_limits,
     parse_mountinfo,
+    parse_status,
 )
 
 MOUNTINFO = rb"""27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -102,3 +107,17 @@ def test_this_processes_own_files_are_understood(name: str) -> None:
     parse = {"cgroup": parse_cgroup, "status": parse_capabilities, "mountinfo": parse_mountinfo}[name]
     text = Path("/proc/self", name).read_bytes()
     assert parse(text) not in ([], None)
+
+
+def test_status_limits_and_id_maps() -> None:
+    status = parse_status(b"Name:\ta: b\nState:\tS (sleeping)\nUid:\t0\t1\t0\t0\nno colon\n")
+    assert status == {"Name": "a: b", "State": "S (sleeping)", "Uid": "0\t1\t0\t0"}
+    limits = b"Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 unlimited            files     \n"
+    assert parse_limits(limits) == [ResourceLimit("Max open files", 1024, None)]
+    assert parse_id_map(b"         0     100000      65536\n\n") == [IdRange(0, 100000, 65536)]
+    assert parse_id_map(b"") == []
+
+
+def test_this_process_has_sixteen_limits_and_a_map() -> None:
+    assert len(parse_limits(Path("/proc/self/limits").read_bytes())) == 16
+    assert parse_id_map(Path("/proc/self/uid_map").read_bytes())

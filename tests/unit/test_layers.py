@@ -14,7 +14,7 @@ ROOT = Path(warden.__file__).parent
 ROWS: tuple[tuple[str, ...], ...] = (
     ("model", "errors", "undo", "settings"),
     ("kernel",),
-    ("plan", "cgroup", "network", "rootfs", "process", "depot"),
+    ("plan", "cgroup", "network", "rootfs", "process", "depot", "explain"),
     ("engine",),
     ("protocol",),
     ("client", "server"),

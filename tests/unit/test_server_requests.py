@@ -126,6 +126,21 @@ async def test_unlimited_memory_is_the_originals_number(peer: Peer) -> None:
     assert (await peer.call(pb.LimitMemoryRequest(handle=b"c"))).limit_in_bytes == 9223372036854771712
 
 
+async def test_limits_by_name(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create("c", limits=[pb.Setting(name=b"pids.max", value=b"7")])
+    assert engine.containers["c"].spec.limits.pids_max == 7
+    settings = [pb.Setting(name=b"memory.limit_in_bytes", value=b"64M"), pb.Setting(name=b"cpus", value=b"0.5")]
+    reply = await peer.call(pb.LimitRequest(handle=b"c", settings=settings, raw=True))
+    assert {item.name: item.value for item in reply.asked} == {
+        b"memory.max": b"67108864", b"pids.max": b"7", b"cpu.max": b"50000 100000", b"oom.policy": b"stop"
+    }  # fmt: skip
+    assert len(reply.raw) == 4
+    wrong = pb.LimitRequest(handle=b"c", settings=[*settings, pb.Setting(name=b"memroy.max", value=b"1")])
+    assert is_error(await peer.call(wrong), "limit: 'memroy.max' is not a resource (did you mean memory.max?)", "bad_input")
+    bad = pb.CreateRequest(limits=[pb.Setting(name=b"pids.max", value=b"many")])
+    assert is_error(await peer.call(bad), "pids.max: 'many' is not a whole number", "bad_input")
+
+
 async def test_shares_are_asked_and_changed(peer: Peer) -> None:
     await peer.create()
     assert (await peer.call(pb.LimitCpuRequest(handle=b"c"))).limit_in_shares == 1024

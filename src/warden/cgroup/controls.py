@@ -131,16 +131,18 @@ def _rt_v1(_before: Limits, after: Limits, _now: Now) -> Iterator[Write]:
         yield "cpu.rt_runtime_us", str(runtime)
 
 
-def _cpuset_v2(_before: Limits, after: Limits, _now: Now) -> Iterator[Write]:
-    yield "cpuset.cpus", after.cpuset_cpus or "\n"  # nothing: what the group above has
-    yield "cpuset.mems", after.cpuset_mems or "\n"
+def _cpuset(effective: str) -> Translate:
+    """Without a wish it is what the group above has in force: v1 has no "as above", and v2 takes none (ENOSPC) while a
+    process is in the group (validate_change(), kernel/cgroup/cpuset.c)."""
 
+    def writes(_before: Limits, after: Limits, now: Now) -> Iterator[Write]:
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            wanted = getattr(after, name.replace(".", "_"))
+            above = (now(f"../{effective.format(name.removeprefix('cpuset.'))}") or "").strip()
+            if wanted or (now(name) or "").strip():
+                yield name, wanted or above
 
-def _cpuset_v1(_before: Limits, after: Limits, now: Now) -> Iterator[Write]:
-    """v1 has no "as above": what is in force there is written, see groups.py."""
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        wanted = getattr(after, name.replace(".", "_"))
-        yield name, wanted or (now(f"../{name}") or "").strip()
+    return writes
 
 
 def _pids(_before: Limits, after: Limits, _now: Now) -> Iterator[Write]:
@@ -257,7 +259,8 @@ CONTROLS: tuple[Control, ...] = (
             ("cpu.shares", "cpu.idle"), ("cpu.weight", "cpu.idle")),
     Control("cpu.max", "cpu", ("cpu_quota", "cpu_burst_us"), _quota_v1, _quota_v2, _CFS, ("cpu.max", "cpu.max.burst")),
     Control("cpu.rt_runtime_us", "cpu", ("cpu_rt_us",), _rt_v1, None, ("cpu.rt_runtime_us", "cpu.rt_period_us"), ()),
-    Control("cpuset.cpus", "cpuset", ("cpuset_cpus", "cpuset_mems"), _cpuset_v1, _cpuset_v2,
+    Control("cpuset.cpus", "cpuset", ("cpuset_cpus", "cpuset_mems"),
+            _cpuset("cpuset.effective_{}"), _cpuset("cpuset.{}.effective"),
             ("cpuset.cpus", "cpuset.mems"), ("cpuset.cpus", "cpuset.mems")),
     Control("pids.max", "pids", ("pids_max",), _pids, _pids, ("pids.max",), ("pids.max",)),
     Control("io.weight", "blkio", ("io_weight",), _io_weight_v1, _io_weight_v2, ("blkio.bfq.weight", "blkio.weight"),

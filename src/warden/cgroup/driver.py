@@ -14,6 +14,7 @@ from warden.cgroup import files, kill
 from warden.cgroup.extras import lazy_hierarchies
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.layout import Hierarchy, Layout, detect
+from warden.cgroup.stats import count_devices
 from warden.cgroup.watch import OomWatch
 from warden.errors import BadInput, KernelRefused
 
@@ -55,6 +56,8 @@ class Manager:
             if self._make(level) and "memory" in hierarchy.controllers:
                 _use_hierarchy(level)
         self._make(f"{hierarchy.root}/{self._parent}/{SUPERVISORS}")
+        if "blkio" in hierarchy.controllers:
+            count_devices(f"{hierarchy.root}/{self._parent}")
 
     def _prepare_v2(self, hierarchy: Hierarchy) -> None:
         levels = self._levels(hierarchy)

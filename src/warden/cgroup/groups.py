@@ -274,7 +274,8 @@ class ContainerGroup(_Group):
         directory, is_v2 = memory
         if is_v2:
             return oom_kills_in(directory, is_v2=True)
-        of_jobs = sum(job.oom_kills() for job in map(self.job, self.existing_jobs()))
+        listed, _ = self._at("freezer") or memory  # it has the jobs too, and few files to pass over
+        of_jobs = sum(job.oom_kills() for job in map(self.job, _jobs_in([listed])))
         return oom_kills_in(directory, is_v2=False) + of_jobs + self._removed_jobs_oom_kills
 
     def watch_oom(self) -> OomWatch:
@@ -284,6 +285,14 @@ class ContainerGroup(_Group):
             raise self._lacking("watch memory", "memory")
         directory, is_v2 = memory
         return (watch_v2 if is_v2 else watch_v1)(directory, self.oom_kills)
+
+    def where(self, controller: str) -> tuple[str, bool] | None:
+        """Directory of the container's group that has *controller*, and whether it is v2's; None where it is not used."""
+        return self._at(controller)
+
+    def shared_procs(self) -> str | None:
+        """The file that lists the processes of all jobs, where these have no groups of their own; None if nowhere."""
+        return next((f"{self._path(h)}/cgroup.procs" for h in self._hierarchies if not h.per_job), None)
 
     def job(self, job_id: int) -> JobGroup:
         """The groups of job *job_id*; makes nothing."""
@@ -307,9 +316,7 @@ class ContainerGroup(_Group):
 
     def existing_jobs(self) -> list[int]:
         """Numbers of the jobs that have groups, in order."""
-        names = {name for path in self._paths() for name in files.subgroups(path)}
-        numbers = (name.removeprefix("job-") for name in names if name.startswith("job-"))
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        return _jobs_in(self._paths())
 
     def _lacking(self, operation: str, controller: str) -> KernelRefused:
         hint = f"this machine has no {controller} controller"
@@ -328,7 +335,7 @@ class JobGroup(_Group):
         container: str,
         job_id: int,
         on_removed: Callable[[int], None],
-        extra_joins: Callable[[], list[str]],
+        extra_joins: Callable[[], list[str]] = list,
     ) -> None:
         super().__init__([hierarchy for hierarchy in hierarchies if hierarchy.per_job], f"{container}/job-{job_id}")
         self._shared = [f"{h.root}/{container}/{h.procs}" for h in hierarchies if not h.per_job]
@@ -391,6 +398,12 @@ class JobGroup(_Group):
         memory = self._at("memory")
         if memory is not None and memory[1]:
             files.write(f"{memory[0]}/memory.oom.group", "1")
+
+
+def _jobs_in(directories: Sequence[str]) -> list[int]:
+    names = {name for directory in directories for name in files.subgroups(directory)}
+    numbers = (name.removeprefix("job-") for name in names if name.startswith("job-"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def enable_controllers(path: str, wanted: frozenset[str]) -> None:

@@ -80,7 +80,8 @@ def _try(
         step.run()
         if not best_effort:
             raise
-        return [Skipped(control.fields, f"{control.name}: {error}")]
+        text = str(error)
+        return [Skipped(control.fields, text if control.name in text else f"{control.name}: {text}")]
     undo.add(control.name, step.run)
     return []
 
@@ -270,7 +271,7 @@ def in_force(groups: Groups, asked: Limits) -> dict[str, str]:
             continue
         text = (of_v2 if place.is_v2 else of_v1)(_now_or_above(place))
         if text is None and not place.made and _possible(name, is_v2=place.is_v2):
-            text = resources.BY_NAME[name].show(Limits())
+            text = "100" if name == "io.weight" else resources.BY_NAME[name].show(Limits())
         if text is not None:
             found[name] = text
     _refine(found, groups, asked)

@@ -11,7 +11,7 @@ from warden.cli.options import Command
 from warden.model.settings import DEFAULT_DEPOT
 
 if TYPE_CHECKING:
-    from warden.kernel.features import Finding
+    from warden.kernel.finding import Finding
 
 #: Finding.ok as a sign, its colour, and the word that a reader without colours or UTF-8 looks for in --json.
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
 from warden.cli.options import LIMITS, Command, given_limits
@@ -37,20 +37,29 @@ def limit(options: Namespace) -> int:
     if options.raw:
         print(output.table(("FILE", "VALUE"), ((path, _one_line(text)) for path, text in report.raw)), end="")
     else:
-        print(output.table(("RESOURCE", "IN FORCE", "ASKED", "MEANING"), _rows(report)), end="")
+        print(output.table(("RESOURCE", "IN FORCE", "MEANING"), _rows(report, _touched(wanted))), end="")
     return 0
+
+
+def _touched(wanted: dict[str, Any]) -> set[str]:
+    """The resources that were changed; all when none was."""
+    from warden.model import resources
+
+    names = {resources.find(name)[0] for name, _ in resources.settings_of(wanted)}
+    return names or set(resources.BY_NAME)
 
 
 def _one_line(text: str) -> str:
     return ", ".join(text.splitlines()) or "-"
 
 
-def _rows(report: LimitReport) -> Iterable[tuple[str, ...]]:
+def _rows(report: LimitReport, names: set[str]) -> Iterable[tuple[str, ...]]:
     from warden.model.resources import BY_NAME
 
     for name, text in report.in_force.items():
-        asked = report.asked.get(name, "")
-        yield name, readable(name, text), readable(name, asked) if asked else "-", BY_NAME[name].note
+        if name in names:
+            shown, asked = readable(name, text), readable(name, report.asked.get(name, text))
+            yield name, shown if shown == asked else f"{shown} (asked {asked})", BY_NAME[name].note
 
 
 def readable(name: str, text: str) -> str:
@@ -59,7 +68,7 @@ def readable(name: str, text: str) -> str:
         return format_size(int(text))
     if name == "cpu.max" and text.split()[0].isdecimal():
         quota, period = map(int, text.split())
-        return f"{quota / period:g} processors ({text})"
+        return f"{quota / period:g} processors"
     return text
 
 
@@ -67,7 +76,7 @@ COMMANDS = {
     "limit": Command(
         "[OPTION...] HANDLE",
         "Changes limits of a container at once, also for what runs in it: all that are given, or none when one is "
-        "refused.\nWithout options it shows what is in force. --limit takes the names of cgroup v2's files, and v1's.",
+        "refused.\nWithout options it shows all that is in force. --limit takes the names of cgroup v2's files, and v1's.",
         (*LIMITS, "raw", "json", "handle"),
         """
 warden limit box

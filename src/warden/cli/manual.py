@@ -46,7 +46,8 @@ def bash_completion() -> str:
     """A bash script (zsh reads it through bashcompinit): subcommands, their options, handles where one is wanted."""
     table = commands()
     cases = "\n".join(f'    {name}) flags="{" ".join(_flags(name, command))}" ;;' for name, command in table.items())
-    wanting = "|".join(name for name, command in table.items() if {"handle", "handles"} & set(command.arguments))
+    rows = {"handle", "handles", "any_handles", "maybe_handle"}
+    wanting = "|".join(name for name, command in table.items() if rows & set(command.arguments))
     return f"""# bash completion of warden; zsh: autoload bashcompinit && bashcompinit, then the same
 _warden() {{
   local word="${{COMP_WORDS[COMP_CWORD]}}" flags=""

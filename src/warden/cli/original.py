@@ -37,6 +37,7 @@ REQUESTS = {
     "run": "Run a script and show its output.",
     "signal": "Send a signal to a job.",
     "spawn": "Start a script and print its job's number.",
+    "stats": "Show what containers use.",
     "stop": "End all processes of a container.",
     "stream": "Show the output of a job as it comes.",
     "version": "Show the daemon's version.",

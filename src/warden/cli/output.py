@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-_COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 
 
 def colour(text: str, name: str) -> str:
@@ -22,6 +22,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
     return "".join(line.rstrip() + "\n" for line in padded)
+
+
+def printable(text: str) -> str:
+    """*text* with a ? for everything that a terminal might obey or not show: a handle is anybody's text."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def print_json(value: object) -> None:

@@ -33,6 +33,7 @@ from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.resources import LimitReport
+from warden.model.stats import Stats
 
 SIGKILL = 9
 
@@ -69,6 +70,23 @@ class AsyncClient:
                 if not messages.is_gone(error):
                     raise
         return found
+
+    async def stats(self, *handles: str, brief: bool = False) -> builtins.list[Stats]:
+        """What these containers use now, or all of them; one that vanishes meanwhile is left out. *brief*: only usage and
+        limits, which is a third of the work. Raises UnknownHandle."""
+        return messages.measured(await self._pool.call(messages.stats(handles, brief=brief)))
+
+    async def follow_stats(
+        self, *handles: str, interval: float | str = 1.0, brief: bool = False
+    ) -> AsyncIterator[builtins.list[Stats]]:
+        """The same again and again, every *interval* (seconds or "500ms"). Ends when none of the containers named is left,
+        without names never."""
+        kind, request = messages.follow_stats(handles, interval, brief=brief)
+        async with self._pool.connection() as connection:
+            await connection.send((kind, request))
+            while not (response := await connection.receive(kind, patient=True)).end:
+                yield messages.measured(response)
+            connection.busy = False
 
     async def ping(self) -> None:
         """Returns when the daemon answers."""
@@ -165,6 +183,20 @@ class AsyncContainer:
     async def info(self) -> Info:
         """State, statistics and jobs."""
         return messages.info(await self._pool.call(messages.request("Info", handle=self.handle)), self.handle)
+
+    async def stats(self, *, brief: bool = False) -> Stats:
+        """What it uses now; *brief*: only usage and limits."""
+        return messages.measured_one(await self._pool.call(messages.stats([self.handle], brief=brief)))
+
+    async def follow_stats(self, *, interval: float | str = 1.0, brief: bool = False) -> AsyncIterator[Stats]:
+        """The same again and again, every *interval* (seconds or "500ms"), until it is destroyed."""
+        kind, request = messages.follow_stats([self.handle], interval, brief=brief)
+        async with self._pool.connection() as connection:
+            await connection.send((kind, request))
+            while not (response := await connection.receive(kind, patient=True)).end:
+                for stats in messages.measured(response):
+                    yield stats
+            connection.busy = False
 
     async def stop(self, *, kill: bool = False) -> None:
         """Ends all jobs, politely first unless *kill*; the container can then only be looked at and destroyed."""

@@ -32,6 +32,7 @@ from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.resources import LimitReport
+from warden.model.stats import Stats
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
@@ -70,6 +71,23 @@ class Client:
                 if not messages.is_gone(error):
                     raise
         return found
+
+    def stats(self, *handles: str, brief: bool = False) -> builtins.list[Stats]:
+        """What these containers use now, or all of them; one that vanishes meanwhile is left out. *brief*: only usage and
+        limits, which is a third of the work. Raises UnknownHandle."""
+        return messages.measured(self._pool.call(messages.stats(handles, brief=brief)))
+
+    def follow_stats(
+        self, *handles: str, interval: float | str = 1.0, brief: bool = False
+    ) -> Iterator[builtins.list[Stats]]:
+        """The same again and again, every *interval* (seconds or "500ms"). Ends when none of the containers named is left,
+        without names never."""
+        kind, request = messages.follow_stats(handles, interval, brief=brief)
+        with self._pool.connection() as connection:
+            connection.send((kind, request))
+            while not (response := connection.receive(kind, patient=True)).end:
+                yield messages.measured(response)
+            connection.busy = False
 
     def ping(self) -> None:
         """Returns when the daemon answers."""
@@ -145,6 +163,19 @@ class Container:
     def info(self) -> Info:
         """State, statistics and jobs."""
         return messages.info(self._pool.call(messages.request("Info", handle=self.handle)), self.handle)
+
+    def stats(self, *, brief: bool = False) -> Stats:
+        """What it uses now; *brief*: only usage and limits."""
+        return messages.measured_one(self._pool.call(messages.stats([self.handle], brief=brief)))
+
+    def follow_stats(self, *, interval: float | str = 1.0, brief: bool = False) -> Iterator[Stats]:
+        """The same again and again, every *interval* (seconds or "500ms"), until it is destroyed."""
+        kind, request = messages.follow_stats([self.handle], interval, brief=brief)
+        with self._pool.connection() as connection:
+            connection.send((kind, request))
+            while not (response := connection.receive(kind, patient=True)).end:
+                yield from messages.measured(response)
+            connection.busy = False
 
     def stop(self, *, kill: bool = False) -> None:
         """Ends all jobs, politely first unless *kill*; the container can then only be looked at and destroyed."""

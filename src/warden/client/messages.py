@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from warden.client.result import Result
-from warden.errors import BadInput, EngineFault, WardenError
+from warden.errors import BadInput, EngineFault, UnknownHandle, WardenError
 from warden.model import resources
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
@@ -20,10 +20,12 @@ from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
+from warden.protocol.convert_stats import message_to_stats
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
 
@@ -305,6 +307,19 @@ def limit_disk(handle: str, fields: DiskFields) -> Request:
     return request("LimitDisk", handle=handle, **sizes)
 
 
+def stats(handles: Sequence[str], *, brief: bool) -> Request:
+    return request("Stats", handles=list(map(convert.raw, handles)), brief=brief or None)
+
+
+def follow_stats(handles: Sequence[str], interval: float | str, *, brief: bool) -> Request:
+    seconds = parse_duration(interval, field="interval")
+    if not MIN_INTERVAL_S <= seconds <= MAX_INTERVAL_S:
+        hint = f"{MIN_INTERVAL_S * 1000:.0f}ms to {MAX_INTERVAL_S / 3600:.0f}h"
+        raise BadInput(f"interval: {interval!r} is out of range", hint=hint)
+    names = list(map(convert.raw, handles))
+    return request("StatsStream", handles=names, interval_ms=round(seconds * 1000), brief=brief or None)
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -370,6 +385,17 @@ def disk_limits(message: pb.LimitDiskResponse) -> DiskLimits | None:
 
 def info(message: pb.InfoResponse, handle: str) -> Info:
     return response_to_info(message, handle)
+
+
+def measured(message: pb.StatsResponse | pb.StatsStreamResponse) -> list[Stats]:
+    return [message_to_stats(item) for item in message.stats]
+
+
+def measured_one(message: pb.StatsResponse | pb.StatsStreamResponse) -> Stats:
+    """Raises UnknownHandle when it vanished between the request and the measurement."""
+    if not message.stats:
+        raise UnknownHandle()
+    return message_to_stats(message.stats[0])
 
 
 def is_gone(error: WardenError) -> bool:

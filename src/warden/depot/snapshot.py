@@ -21,8 +21,8 @@ VERSION = 1
 class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
-    *net_out*: oldest first. *layer*: where its writable files lie, "" in its own directory; *project*: the number that
-    their quota has, 0 none."""
+    *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
+    its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none."""
 
     container_id: str
     handle: str
@@ -42,6 +42,7 @@ class Snapshot:
     net_out: tuple[NetRule, ...] = ()
     layer: str = ""
     project: int = 0
+    disk: str = "none"
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -69,6 +70,7 @@ class Snapshot:
             "shell": self.shell,
             "layer": self.layer,
             "project": self.project,
+            "disk": self.disk,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -111,9 +113,17 @@ class Snapshot:
                 net_out=tuple(map(_rule_from_row, resources["net_out"])),
                 layer=ours.get("layer", ""),
                 project=ours.get("project", 0),
+                disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
+
+
+def _disk_before(layer: str, project: int) -> str:
+    """What a version that knew fewer ways had."""
+    if not project:
+        return "none"
+    return "pool" if layer else "project"
 
 
 def _rule_to_row(rule: NetRule) -> list[object]:

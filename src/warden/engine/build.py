@@ -6,6 +6,7 @@ Every acquisition registers its undo; a failure leaves nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -17,13 +18,13 @@ from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import networking, starthooks
-from warden.engine.describe import facts_from
-from warden.engine.limits import check_link, with_device_numbers
+from warden.engine.facts import facts_from
+from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
 from warden.model.info import State
-from warden.model.limits import Limits
+from warden.model.limits import DiskLimits, Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links, shaping
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
@@ -31,6 +32,7 @@ from warden.plan.job import JobPlace
 from warden.plan.program import Programs
 from warden.process.launch import Launched, StepFailed, launch, listen_at
 from warden.rootfs import etc
+from warden.rootfs.disk import Layer
 from warden.rootfs.images import Image
 from warden.undo import Undo
 
@@ -48,8 +50,14 @@ class Order:
     attachment: links.Attachment | None
 
     @property
-    def layer(self) -> str:
-        return self.snapshot.layer or self.directory.path
+    def layer(self) -> Layer:
+        return layer_of(self.snapshot, self.directory)
+
+
+def layer_of(snapshot: Snapshot, directory: ContainerDirectory) -> Layer:
+    """Where a container's writable files are, as its disk's limits need it."""
+    base = snapshot.id_base
+    return Layer(snapshot.layer or directory.path, snapshot.project, base, (base or 0) + snapshot.uid)
 
 
 def find_image(site: Site, spec: ContainerSpec) -> Image:
@@ -89,7 +97,7 @@ def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...], programs:
     return Placement(
         directory=order.directory.path,
         lower=order.image.lower,
-        layer=order.layer,
+        layer=order.layer.path,
         hostname=snapshot.hostname,
         id_base=snapshot.id_base,
         binds=image_binds + binds,
@@ -118,12 +126,15 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
-                undo.add("layer", site.disk.remove, order.layer)
-            site.disk.make(order.layer, order.snapshot.project, base)
+                undo.add("layer", disk.remove, order.layer.path)
+            disk.make(order.layer, order.snapshot.spec.limits.disk or DiskLimits())
             _write_etc(site, order, base or 0)
         except OSError as error:
-            raise KernelRefused("create: write", error.filename or order.directory.path, error.errno or 0) from error
+            path = error.filename or order.directory.path
+            hint = f"make room where {site.settings.depot} lies" if error.errno == errno.ENOSPC else ""
+            raise KernelRefused("create: write", path, error.errno or 0, hint=hint) from error
         order.group.create()
         undo.add("cgroups", order.group.remove)
         snapshot, warnings = _limit(order)
@@ -134,6 +145,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
         _shape(order, undo)
+        etc.settle(f"/proc/{launched.pid}/root", HOME)
         order.directory.write_snapshot(snapshot)
         undo.release()
     return Built(launched, snapshot, warnings)
@@ -172,7 +184,7 @@ def _write_etc(site: Site, order: Order, base: int) -> None:
         vcap_uid=snapshot.uid,
         shell=order.image.shell,
     )
-    etc.write_upper(f"{order.layer}/upper", files, HOME, base, snapshot.uid)
+    etc.write_upper(f"{order.layer.path}/upper", files, HOME, base, snapshot.uid)
 
 
 def _launch(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:

@@ -16,8 +16,8 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, limits, networking, oom, spawn
-from warden.engine.describe import facts_of, info_of
+from warden.engine import copying, limits, networking, oom, spawn, stats
+from warden.engine.describe import info_of
 from warden.engine.events import (
     ContainerDestroyed,
     ContainerFacts,
@@ -27,6 +27,7 @@ from warden.engine.events import (
     JobStarted,
     OutOfMemory,
 )
+from warden.engine.facts import facts_of
 from warden.engine.job import Job
 from warden.engine.pidfd import pid_of, readable
 from warden.engine.record import ContainerRecord, rows_of
@@ -38,6 +39,7 @@ from warden.model.job import JobResult, JobSpec, Verdict
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
 from warden.model.resources import LimitReport
+from warden.model.stats import Stats
 from warden.network import shaping
 from warden.network.links import ifb_name
 from warden.process import channel
@@ -314,6 +316,11 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         return await info_of(self)
 
+    async def stats(self, *, brief: bool = False) -> Stats:
+        """What it uses now; *brief*: what costs little. Raises WrongState, KernelRefused."""
+        self.require(State.ACTIVE, State.STOPPED)
+        return await stats.measure_one(self, brief=brief)
+
     # ---- out of memory
 
     def watch_memory(self) -> None:
@@ -380,6 +387,8 @@ class Container:
                 await self._signal_everything(signal.SIGTERM)
                 kill = not await self._empty_within(self._site.settings.stop_timeout)
             if kill:
+                for job in self._jobs.values():
+                    job.blame(Verdict.STOPPED)
                 await self._signal_everything(signal.SIGKILL)
                 await self._site.blocking(self._group.kill)
             await asyncio.gather(*(job.wait() for job in list(self._jobs.values())))
@@ -465,7 +474,7 @@ class Container:
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
-            await self._site.blocking(self._site.disk.remove, self.snapshot.layer)
+            await self._site.blocking(self._site.disks.of(self.snapshot.disk).remove, self.snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 

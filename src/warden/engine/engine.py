@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -16,29 +17,34 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, recovery, starthooks
+from warden.engine import build, limits, networking, recovery, starthooks, stats
 from warden.engine.container import Container
-from warden.engine.describe import facts_of
 from warden.engine.events import ContainerCreated, Emitter, Event
+from warden.engine.facts import facts_of
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.logtag import Syslog
-from warden.engine.site import WORKERS, Site, make_pools, open_disk, system_lang
+from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
+from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
+from warden.model.stats import Stats
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
 from warden.plan.container import ID_COUNT
 from warden.plan.seccomp import job_filter
 from warden.process.launch import Binary
+from warden.rootfs.disk import Disk
+from warden.rootfs.disks import Disks
 from warden.rootfs.images import ImageStore
 from warden.undo import AsyncUndo, Undo
 
 log = logging.getLogger("warden.engine")
 
+HOST_LOOK_S = 1.0
 BACKGROUND_S = 5.0  # how long `close` waits for what was begun, such as a stop; recovery finishes the rest
 
 
@@ -54,6 +60,7 @@ class Engine:
         self._reserved: set[str] = set()
         self._ids = IdSource()
         self._site: Site | None = None
+        self._keeper: asyncio.Task[None] | None = None
         self._creating = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -77,16 +84,29 @@ class Engine:
         try:
             self._site = self._make_site(depot)
             await self._recover()
+            self._keeper = asyncio.ensure_future(self._keep_disks())
         except BaseException:
             await self.close()
             depot.unlock()
             raise
 
+    async def _keep_disks(self) -> None:
+        """Beside what else goes on, so that neither the start nor the first container waits for a file system."""
+        site = self.site
+        await site.blocking(site.disks.chosen)
+        while True:
+            await asyncio.sleep(HOST_LOOK_S)
+            try:
+                await site.blocking(site.disks.look_after_host)
+            except (OSError, WardenError) as error:
+                log.error("disks: the host's room: %s", error)
+
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
         with Undo() as undo:
-            disk = open_disk(self.settings)
-            undo.add("disk", disk.close)
+            disks = Disks(self.settings)
+            undo.add("disks", disks.close)
+            disks.start()
             cgroups = Manager(self.settings.cgroup_parent)
             cgroups.prepare()
             site = Site(
@@ -97,7 +117,7 @@ class Engine:
                 firewall=open_firewall(networking.policy(self.settings)),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
-                disk=disk,
+                disks=disks,
                 workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
                 builders=starthooks.builders(self.settings),
                 lang=system_lang(),
@@ -151,6 +171,9 @@ class Engine:
         if self._site is None:
             return
         await self._idle.wait()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
         await self._site.transfers.end()
         for container in self._containers.values():
             self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
@@ -161,7 +184,7 @@ class Engine:
             container.close()
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
-            await self._site.blocking(self._site.disk.close)
+            await self._site.blocking(self._site.disks.close)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
@@ -181,6 +204,12 @@ class Engine:
 
     def handles(self) -> list[str]:
         return list(self._containers)
+
+    async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
+        """What these containers use now, or all; *brief*: what costs little. One that vanishes meanwhile is left out.
+        Raises UnknownHandle."""
+        names = self.handles() if handles is None else list(dict.fromkeys(handles))
+        return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
 
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
@@ -227,7 +256,12 @@ class Engine:
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
         spec, image, binds = await site.blocking(build.look_up, site, spec)
-        snapshot = self._acquire(spec, handle, container_id, image.shell)
+        disk = site.disks.decided
+        if disk is None:
+            disk = await site.blocking(site.disks.chosen)
+        if spec.limits.disk not in (None, DiskLimits()):
+            disk.check(spec.limits.disk)
+        snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
         undo.add("resources", self._release, snapshot)
         order = build.Order(
             snapshot,
@@ -248,7 +282,7 @@ class Engine:
                 raise EngineFault(f"create: connect to PID 1: {error.strerror}") from error
             raise
 
-    def _acquire(self, spec: ContainerSpec, handle: str, container_id: str, shell: str) -> Snapshot:
+    def _acquire(self, spec: ContainerSpec, handle: str, container_id: str, shell: str, disk: Disk) -> Snapshot:
         """Takes what the container needs from the pools; all or nothing."""
         pools, now = self.site.pools, time.monotonic()
         network = ""
@@ -270,7 +304,7 @@ class Engine:
             memory_limit=spec.limits.memory_bytes,
             grace_time=spec.grace_time,
         )
-        return self._with_disk(self._with_ids(draft))
+        return self._with_disk(self._with_ids(draft), disk)
 
     def _with_ids(self, draft: Snapshot) -> Snapshot:
         pools = self.site.pools
@@ -283,14 +317,11 @@ class Engine:
             raise
         return draft
 
-    def _with_disk(self, draft: Snapshot) -> Snapshot:
-        site = self.site
-        if not site.disk.limits:
-            return draft
-        own = site.depot.directory(draft.container_id).path
-        layer = site.disk.place(own)
-        project = self.settings.disk_project_start + draft.uid - site.pools.first_uid
-        return replace(draft, project=project, layer="" if layer == own else layer)
+    def _with_disk(self, draft: Snapshot, disk: Disk) -> Snapshot:
+        own = self.site.depot.directory(draft.container_id).path
+        layer = disk.place(own)
+        project = self.settings.disk_project_start + draft.uid - self.site.pools.first_uid if disk.limits else 0
+        return replace(draft, project=project, layer="" if layer == own else layer, disk=disk.name)
 
     def _release(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()

@@ -168,11 +168,16 @@ class Job:
         else:
             await self._owner.site.blocking(self.group.signal, number)
 
+    def blame(self, cause: Verdict) -> None:
+        """What is about to be done to it; becomes the verdict unless something was before. Nothing for an ended job."""
+        if self._result is None:
+            self._cause = self._cause or cause
+
     async def kill(self, cause: Verdict) -> None:
         """Kills the whole tree; *cause* becomes the verdict. Does nothing to an ended job."""
         if self._result is not None:
             return
-        self._cause = self._cause or cause
+        self.blame(cause)
         try:
             await self._owner.site.blocking(self.group.kill)
         except WardenError as error:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from warden.engine.build import layer_of
+from warden.engine.limitinput import check_link, with_numbers
 from warden.engine.networking import attachment
 from warden.errors import BadInput, WardenError
-from warden.kernel.blockdev import whole_disk
 from warden.model import resources
 from warden.model.info import BandwidthStat, DiskStat, State
-from warden.model.limits import Bandwidth, DiskChange, DiskLimits, IoLimit, Limits
+from warden.model.limits import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.model.resources import LimitReport
 from warden.network import shaping
 from warden.network.links import Attachment
+from warden.rootfs.disk import Disk, Layer
 from warden.undo import Undo
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ async def limit(
     if settings:
         also = frozenset(resources.find(name)[0] for name, _ in settings)
         async with container.changing():
-            wanted = resources.apply(limits_of(container), settings)
+            numbered = await container.site.blocking(with_numbers, settings)
+            wanted = resources.apply(limits_of(container), numbered)
             warnings = await _change(container, wanted, also, best_effort=best_effort)
     return await _report(container, warnings, raw=raw)
 
@@ -68,18 +71,10 @@ def _refuse_without_a_way(container: Container, wanted: Limits, touched: Collect
         raise BadInput("limit_disk: quota.disk_quota_enabled is false in the daemon's configuration")
 
 
-def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:
-    """Raises BadInput for a bandwidth without a link that it could hold for."""
-    if wanted.bandwidth is not None and not has_link:
-        hint = 'only the network mode "warden" has a link to limit'
-        raise BadInput(f"limit_bandwidth: container {handle} has no link of its own", hint=hint)
-
-
 def _put(
     container: Container, before: Limits, wanted: Limits, also: Collection[str], best_effort: bool
 ) -> tuple[Limits, tuple[str, ...]]:
     """Blocking. The limits that are in force afterwards, and what was left out."""
-    wanted = with_device_numbers(wanted)
     with Undo() as undo:
         skipped = container.group.set_limits(wanted, before, also=also, best_effort=best_effort)
         undo.add("limits", container.group.set_limits, before, wanted)
@@ -99,24 +94,6 @@ def _put_bandwidth(link: Attachment, wanted: Bandwidth | None, before: Bandwidth
         shaping.limit(link, wanted, before)
     elif before is not None:
         shaping.lift(link)
-
-
-def with_device_numbers(limits: Limits) -> Limits:
-    """Blocking: devices by number, as the kernel wants them. Raises BadInput for one that is unknown."""
-    merged: dict[str, IoLimit] = {}
-    for item in limits.io_max:
-        device = _device(item.device)
-        given = {name: value for name, value in asdict(item).items() if value is not None}
-        merged[device] = replace(merged.get(device, item), **{**given, "device": device})
-    return replace(limits, io_max=tuple(item for item in merged.values() if not item.nothing))
-
-
-def _device(target: str) -> str:
-    try:
-        return whole_disk(target)
-    except OSError as error:
-        hint = "a device such as /dev/sda, MAJOR:MINOR, or a directory that lies on one disk; lsblk lists them"
-        raise BadInput(f"io.max: {target}: {error.strerror or error}", hint=hint) from None
 
 
 async def _report(container: Container, warnings: tuple[str, ...], *, raw: bool) -> LimitReport:
@@ -173,7 +150,7 @@ async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | N
         return None
     async with container.changing():
         before = limits_of(container).disk or DiskLimits()
-        if change == DiskChange() and _project(container):
+        if change == DiskChange() and _disk(container).limits:
             return before
         wanted = change.applied_to(before)
         await _change(container, replace(limits_of(container), disk=wanted), ("disk.max",))
@@ -181,24 +158,31 @@ async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | N
 
 
 def _limit_disk(container: Container, wanted: DiskLimits) -> None:
-    project = _project(container)
-    if not project and container.site.disk.limits:
+    disk, chosen = _disk(container), container.site.disks.chosen()
+    if not disk.limits and chosen.limits:
         hint = "create it anew: where a container's files lie is decided when it is made"
         raise BadInput(f"limit_disk: container {container.handle} was made when disks were not limited", hint=hint)
-    container.site.disk.limit(project, wanted)
+    (disk if disk.limits else chosen).limit(_layer(container), wanted)
 
 
 async def disk_use(container: Container) -> DiskStat | None:
     """What its files use, None where it is not measured. Raises KernelRefused."""
-    project = _project(container)
-    return await container.site.blocking(container.site.disk.usage, project) if project else None
+    return await container.site.blocking(disk_now, container) if _disk(container).limits else None
 
 
-def _project(container: Container) -> int:
-    """The number that its files have in the backend in use, 0 when they are not there."""
-    snapshot, disk = container.snapshot, container.site.disk
-    own = container.site.depot.directory(snapshot.container_id).path  # its own may have been renamed
-    return snapshot.project if disk.limits and disk.place(own) == (snapshot.layer or own) else 0
+def disk_now(container: Container) -> DiskStat | None:
+    """Blocking: the same."""
+    disk = _disk(container)
+    return disk.usage(_layer(container)) if disk.limits else None
+
+
+def _disk(container: Container) -> Disk:
+    """The way that it was made with, whatever new ones get."""
+    return container.site.disks.of(container.snapshot.disk)
+
+
+def _layer(container: Container) -> Layer:
+    return layer_of(container.snapshot, container.directory)
 
 
 def _link(container: Container) -> Attachment | None:

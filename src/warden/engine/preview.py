@@ -8,7 +8,7 @@ from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import build, networking, starthooks
-from warden.engine.describe import facts_from
+from warden.engine.facts import facts_from
 from warden.engine.ids import IdSource
 from warden.engine.site import make_pools, system_lang
 from warden.model.info import State

@@ -75,7 +75,7 @@ def survey(site: Site) -> list[Found]:
     for container_id in site.cgroups.leftovers():
         if container_id not in found:
             _remove_groups(site, container_id)
-    site.disk.sweep({item.snapshot.layer for item in found.values()})
+    site.disks.sweep({item.snapshot.layer for item in found.values()})
     return list(found.values())
 
 
@@ -127,7 +127,6 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
     """Blocking: ends what runs in it and takes everything of it away; errors are logged, the rest goes on. Without its
     *snapshot* the directory's name is its id."""
     container_id = directory.name if snapshot is None else snapshot.container_id
-    layer = site.disk.place(directory.path) if snapshot is None else snapshot.layer or directory.path
     with contextlib.suppress(OSError):
         directory.drop_snapshot()
     if pidfd is not None:
@@ -138,13 +137,12 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
         poll.poll(int(ANSWER_S * 1000))
         os.close(pidfd)
     _remove_groups(site, container_id)
-    steps = [
+    steps: list[Callable[[], object]] = [
         partial(shaping.remove_ifb, container_id),
         partial(site.firewall.drop, container_id),
         partial(site.depot.discard, directory),
     ]
-    if layer != directory.path:
-        steps.append(partial(site.disk.remove, layer))
+    steps.extend(site.disks.discard(site.depot.directory(container_id).path))
     for step in steps:
         try:
             step()

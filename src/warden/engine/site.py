@@ -26,9 +26,8 @@ from warden.network.pool import NetworkPool, PortPool
 from warden.network.slots import Slots
 from warden.plan.container import ID_COUNT
 from warden.process.launch import Binary
-from warden.rootfs.disk import Disk, NoDisk, ProjectDisk, has_project_quota, open_project_disk
+from warden.rootfs.disks import Disks
 from warden.rootfs.images import ImageStore
-from warden.rootfs.pool import open_pool
 
 T = TypeVar("T")
 WORKERS = 8
@@ -76,7 +75,7 @@ class Site:
     firewall: Firewall
     binary: Binary
     pools: Pools
-    disk: Disk
+    disks: Disks
     workers: ThreadPoolExecutor
     lang: str
     seccomp: bytes
@@ -122,18 +121,6 @@ def make_pools(settings: EngineSettings) -> Pools:
         first_uid=settings.pool_start_uid,
         first_id=settings.id_range_start,
     )
-
-
-def open_disk(settings: EngineSettings) -> Disk:
-    """The way to limit disks that the settings ask for. Raises EngineFault, KernelRefused when it cannot be had."""
-    wanted = settings.disk_backend if settings.disk_quota_enabled else "none"
-    if wanted == "pool":
-        return open_pool(settings.depot, settings.disk_pool_size)
-    if wanted == "project":
-        return open_project_disk(settings.depot)
-    if wanted == "auto" and has_project_quota(settings.depot):
-        return ProjectDisk(settings.depot)
-    return NoDisk()
 
 
 def system_lang() -> str:

@@ -14,9 +14,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-from warden.kernel import trials
+from warden.kernel import btrfs, trials
+from warden.kernel.disklimits import disk_limit_findings
+from warden.kernel.finding import Finding
 from warden.kernel.paths import openat2, remove_tree
 from warden.kernel.proc import (
     CAPABILITIES,
@@ -64,16 +65,6 @@ _ROOM_BYTES = 1 << 30
 _ROOM_INODES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor's report. *ok* None: could not be told. *remedy* is empty where nothing is to be done."""
-
-    name: str
-    ok: bool | None
-    detail: str = ""
-    remedy: str = ""
-
-
 def probe(depot: str = DEFAULT_DEPOT) -> list[Finding]:
     """Everything that can be known of this machine in less than a second. Never raises, needs no root."""
     place = nearest_directory(depot)
@@ -89,7 +80,7 @@ def probe(depot: str = DEFAULT_DEPOT) -> list[Finding]:
         *cgroup_findings(records, _read("/proc/cgroups"), _read),
         *capability_findings(parse_capabilities(_read("/proc/self/status"))),
         *library_findings(),
-        *disk_limit_findings(record, _read("/proc/filesystems"), _which, os.path.exists),
+        *disk_limit_findings(record, _read("/proc/filesystems"), _which, os.path.exists, _have_groups(place)),
         disk_space_finding(place),
     ]
 
@@ -123,6 +114,18 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def _have_groups(place: str) -> bool:
+    """Whether quota groups are on where *place* lies; only btrfs has them."""
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return os.path.isdir(btrfs.groups_directory(fd))
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
 
 
 def _which(program: str) -> str | None:
@@ -293,38 +296,6 @@ def library_findings() -> Iterator[Finding]:
     yield Finding(
         "seccomp", there, "" if there else "not in this kernel", "" if there else "use one with CONFIG_SECCOMP"
     )
-
-
-def disk_limit_findings(
-    record: MountRecord | None, filesystems: bytes, which: Callable[[str], str | None], exists: Callable[[str], bool]
-) -> Iterator[Finding]:
-    """Which values of the setting disk.backend work for a depot on the mount *record*."""
-    place = f"{record.fstype} at {record.target}" if record else "unknown file system"
-    options = set(record.super_options) if record else set()
-    projects = record is not None and record.fstype in ("xfs", "ext4") and bool(options & {"prjquota", "pquota"})
-    remedy = "mount the depot's xfs or ext4 with prjquota (ext4: tune2fs -O project,quota first), or use the pool"
-    yield Finding(
-        "disk limit: project",
-        projects,
-        place if projects else f"{place} enforces no project quota",
-        "" if projects else remedy,
-    )
-    for there, detail, remedy in (
-        (exists("/dev/loop-control"), "no /dev/loop-control", "load the kernel module: modprobe loop"),
-        (which("mkfs.xfs") is not None, "no mkfs.xfs", "install xfsprogs"),
-        # Its files in /proc are there once the module is loaded, the second only with CONFIG_XFS_QUOTA.
-        (
-            not exists("/proc/fs/xfs/stat") or exists("/proc/fs/xfs/xqm"),
-            "the kernel's XFS has no quotas",
-            "use a kernel with CONFIG_XFS_QUOTA",
-        ),
-    ):
-        if not there:
-            yield Finding("disk limit: pool", False, detail, remedy)
-            return
-    known = b"xfs" in filesystems.split()
-    detail = "set disk.backend to pool to use it" if known else "XFS is not loaded: could be a module"
-    yield Finding("disk limit: pool", True if known else None, detail, "" if known else "modprobe xfs")
 
 
 def disk_space_finding(place: str) -> Finding:

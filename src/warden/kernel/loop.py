@@ -10,7 +10,7 @@ import fcntl
 import os
 import struct
 
-LOOP_CTL_GET_FREE, LOOP_CONFIGURE = 0x4C82, 0x4C0A
+LOOP_CTL_GET_FREE, LOOP_CONFIGURE, LOOP_SET_CAPACITY = 0x4C82, 0x4C0A, 0x4C07
 LO_FLAGS_AUTOCLEAR = 4
 LO_NAME_SIZE = 64
 _TRIES = 20
@@ -24,6 +24,11 @@ def open_loop(path: str) -> tuple[int, str]:
     found = find_loop(path)
     if found is not None:
         return os.open(found, os.O_RDWR | os.O_CLOEXEC), found
+    return attach_loop(path)
+
+
+def attach_loop(path: str) -> tuple[int, str]:
+    """The same for a file that no device has: the others are not looked at, which takes time when there are many."""
     file_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         return _attach(file_fd, path)
@@ -55,6 +60,15 @@ def _free_number() -> int:
         return fcntl.ioctl(control, LOOP_CTL_GET_FREE)
     finally:
         os.close(control)
+
+
+def update_size(device: str) -> None:
+    """After the file behind it has grown."""
+    fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, LOOP_SET_CAPACITY)
+    finally:
+        os.close(fd)
 
 
 def find_loop(path: str) -> str | None:

@@ -6,10 +6,12 @@ Raises OSError with the kernel's errno; what that means is for the caller to say
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
 from warden.kernel.paths import AT_FDCWD
+from warden.kernel.proc import MountRecord, mount_of, parse_mountinfo
 from warden.kernel.syscalls import libc_call, system_call
 
 # mount(2)
@@ -27,12 +29,19 @@ MOUNT_ATTR_IDMAP = 0x00100000
 CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x80, 0x20000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x10000000, 0x20000000, 0x40000000
 
+# fsopen(2), fsconfig(2), fsmount(2), since 5.2
+FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC = 1, 1
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
+
 _path = ctypes.c_char_p
 _mount = libc_call("mount", _path, _path, _path, ctypes.c_ulong, _path)
 _umount2 = libc_call("umount2", _path, ctypes.c_int)
 _unshare = libc_call("unshare", ctypes.c_int)
 _open_tree = system_call(428, ctypes.c_int, _path, ctypes.c_uint)
 _move_mount = system_call(429, ctypes.c_int, _path, ctypes.c_int, _path, ctypes.c_uint)
+_fsopen = system_call(430, _path, ctypes.c_uint)
+_fsconfig = system_call(431, ctypes.c_int, ctypes.c_uint, _path, _path, ctypes.c_int)
+_fsmount = system_call(432, ctypes.c_int, ctypes.c_uint, ctypes.c_uint)
 _mount_setattr = system_call(442, ctypes.c_int, _path, ctypes.c_uint, ctypes.c_char_p, ctypes.c_size_t)
 _ATTR = struct.Struct("=QQQQ")
 
@@ -42,9 +51,46 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "")
     _mount(os.fsencode(source), os.fsencode(target), os.fsencode(fstype), flags, os.fsencode(data))
 
 
+def mount_detached(source: str, fstype: str, attributes: int, data: str) -> int:
+    """A descriptor of a new mount that hangs nowhere: fsmount(2). It goes with the descriptor unless it is moved to a
+    place before. *data* as for `mount`. Raises OSError."""
+    context = _fsopen(os.fsencode(fstype), FSOPEN_CLOEXEC)
+    try:
+        for option in [f"source={source}", *data.split(",")]:
+            key, equals, value = os.fsencode(option).partition(b"=")
+            _fsconfig(context, FSCONFIG_SET_STRING if equals else FSCONFIG_SET_FLAG, key, value if equals else None, 0)
+        _fsconfig(context, FSCONFIG_CMD_CREATE, None, None, 0)
+        return _fsmount(context, FSMOUNT_CLOEXEC, attributes)
+    finally:
+        os.close(context)
+
+
 def umount2(target: str, flags: int = 0) -> None:
     """umount2(2). Raises OSError."""
     _umount2(os.fsencode(target), flags)
+
+
+def mount_of_path(path: str) -> MountRecord | None:
+    """The mount that *path* lies on."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        return mount_of(os.path.realpath(path), parse_mountinfo(file.read()))
+
+
+def is_mounted(point: str) -> bool:
+    """Whether a file system is mounted at *point* itself, a real path."""
+    record = mount_of_path(point)
+    return record is not None and record.target == point
+
+
+def have_filesystem(fstype: str) -> bool:
+    """Whether the kernel knows *fstype*; loads its module if there is one, as mount(2) would."""
+    try:
+        os.close(_fsopen(os.fsencode(fstype), FSOPEN_CLOEXEC))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+    return True
 
 
 def unshare(flags: int) -> None:

@@ -1,4 +1,4 @@
-"""Parsers of /proc: mountinfo, status, cgroup and cgroups, as proc(5) describes them.
+"""Parsers of /proc: mountinfo, status, limits, id maps, cgroup and cgroups, as proc(5) describes them.
 
 Pure functions over the file's text, and nothing else; lines that a newer kernel adds are passed over.
 """
@@ -20,6 +20,7 @@ CAPABILITIES = tuple(
     CAP_CHECKPOINT_RESTORE
     """.split()
 )
+_LIMIT = re.compile(rb"(Max [a-z ]*[a-z]) +(unlimited|[0-9]+) +(unlimited|[0-9]+)")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -48,6 +49,24 @@ class CapabilitySets:
     effective: int = 0
     bounding: int = 0
     ambient: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """A line of uid_map or gid_map: *outside* is counted in the reader's user namespace, user_namespaces(7)."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceLimit:
+    """A line of /proc/PID/limits; None is unlimited, *name* as the kernel writes it."""
+
+    name: str
+    soft: int | None
+    hard: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +177,25 @@ def parse_cgroups(text: bytes) -> list[CgroupController]:
     return [
         CgroupController(row[0].decode(), int(row[1]), int(row[2]), row[3] == b"1") for row in rows if len(row) == 4
     ]
+
+
+def parse_status(text: bytes) -> dict[str, str]:
+    """The lines of /proc/PID/status by their names; the value of Name is as the kernel escapes it."""
+    pairs = (os.fsdecode(line).partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, colon, value in pairs if colon}
+
+
+def parse_id_map(text: bytes) -> list[IdRange]:
+    """The ranges in the text of /proc/PID/uid_map or gid_map; none before one was written."""
+    rows = (line.split() for line in text.splitlines())
+    return [IdRange(*map(int, row)) for row in rows if len(row) == 3]
+
+
+def parse_limits(text: bytes) -> list[ResourceLimit]:
+    """The resource limits in the text of /proc/PID/limits."""
+    rows = (_LIMIT.match(line) for line in text.splitlines())
+    return [ResourceLimit(row[1].decode(), _limit(row[2]), _limit(row[3])) for row in rows if row]
+
+
+def _limit(field: bytes) -> int | None:
+    return None if field == b"unlimited" else int(field)

@@ -1,4 +1,4 @@
-"""Project quotas by system call: quotactl_fd(2) and the ioctls FS_IOC_FSGETXATTR and FS_IOC_FSSETXATTR.
+"""Project and user quotas by system call: quotactl_fd(2) and the ioctls FS_IOC_FSGETXATTR and FS_IOC_FSSETXATTR.
 
 The same calls serve XFS and ext4: both answer the VFS's Q_GETQUOTA. Raises OSError with the kernel's errno; what that
 means is for the caller to say.
@@ -16,7 +16,8 @@ from typing import NamedTuple
 from warden.kernel.syscalls import system_call
 
 # quotactl(2), linux/quota.h
-Q_GETQUOTA, Q_SETQUOTA, PRJQUOTA = 0x800007, 0x800008, 2
+Q_GETQUOTA, Q_SETQUOTA = 0x800007, 0x800008
+USRQUOTA, PRJQUOTA = 0, 2
 QIF_BLIMITS, QIF_ILIMITS = 1, 4
 QIF_DQBLKSIZE = 1024  # limits are in blocks of this size on every file system
 
@@ -30,7 +31,7 @@ _FSXATTR = struct.Struct("=IIIII8s")  # struct fsxattr
 
 
 class Quota(NamedTuple):
-    """Limits of one project, in blocks of 1 KiB and in inodes, 0 for none; *space* used in bytes, *inodes* used."""
+    """Limits of one project or user, in blocks of 1 KiB and in inodes, 0 for none; *space* used in bytes, *inodes* used."""
 
     block_soft: int = 0
     block_hard: int = 0
@@ -40,16 +41,16 @@ class Quota(NamedTuple):
     inodes: int = 0
 
 
-def _command(command: int) -> int:
-    return command << 8 | PRJQUOTA  # QCMD() of quotactl(2)
+def _command(command: int, kind: int) -> int:
+    return command << 8 | kind  # QCMD() of quotactl(2)
 
 
-def get_quota(fd: int, project: int) -> Quota:
-    """Q_GETQUOTA of *project* on the file system of *fd*; zeros for one that was never used. Raises OSError: ESRCH or
-    ENOSYS when the file system keeps no project quota."""
+def get_quota(fd: int, number: int, kind: int = PRJQUOTA) -> Quota:
+    """Q_GETQUOTA of the project or user *number* on the file system of *fd*; zeros for one that was never used. Raises
+    OSError: ESRCH or ENOSYS when the file system keeps no quota of that kind."""
     buffer = ctypes.create_string_buffer(_DQBLK.size)
     try:
-        _quotactl_fd(fd, _command(Q_GETQUOTA), project, buffer)
+        _quotactl_fd(fd, _command(Q_GETQUOTA, kind), number, buffer)
     except OSError as error:
         if error.errno == errno.ENOENT:  # XFS makes the record with the first file
             return Quota()
@@ -58,12 +59,12 @@ def get_quota(fd: int, project: int) -> Quota:
     return Quota(block_soft, block_hard, inode_soft, inode_hard, space, inodes)
 
 
-def set_quota(fd: int, project: int, quota: Quota) -> None:
+def set_quota(fd: int, number: int, quota: Quota, kind: int = PRJQUOTA) -> None:
     """Q_SETQUOTA of the four limits; what is used is not touched. Raises OSError."""
     raw = _DQBLK.pack(
         quota.block_hard, quota.block_soft, 0, quota.inode_hard, quota.inode_soft, 0, 0, 0, QIF_BLIMITS | QIF_ILIMITS
     )
-    _quotactl_fd(fd, _command(Q_SETQUOTA), project, raw)
+    _quotactl_fd(fd, _command(Q_SETQUOTA, kind), number, raw)
 
 
 def set_project(path: str, project: int) -> None:

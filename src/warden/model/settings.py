@@ -12,6 +12,9 @@ DEFAULT_IMAGES = "/var/lib/warden/images"
 DEFAULT_HOOK_TIMEOUT_S = 10.0
 
 
+#: Ways to limit disks; auto takes the first of project, btrfs, pool and loop that works.
+DISK_BACKENDS = ("auto", "project", "btrfs", "pool", "btrfs-pool", "loop", "tmpfs", "user", "none")
+
 #: Where an operator's program may run, and whether its failure may refuse what is going on. The first four are steps of
 #: a container's plan.
 HOOK_POINTS: Mapping[str, bool] = MappingProxyType(
@@ -71,8 +74,9 @@ class EngineSettings:
     user_namespace: bool = True
     hooks: Mapping[str, tuple[Hook, ...]] = field(default_factory=dict)  # by HOOK_POINTS
     syslog_socket: str | None = None  # where jobs' lines with a log_tag go; None: /dev/log
-    disk_backend: str = "auto"  # auto, project, pool, none
+    disk_backend: str = "auto"  # of DISK_BACKENDS
     disk_pool_size: int | None = None  # bytes; None: four fifths of what is free
+    disk_loop_size: int | None = None  # bytes; None: four fifths of what is free, 16 GiB at most
     disk_project_start: int = 0x5744_0000  # the first project number that is ours on its file system
     disk_quota_enabled: bool = True
     wshd: str | None = None  # None: the one in the package

@@ -15,6 +15,17 @@ def host_link(container_id: str) -> str:
     return f"w-{container_id}-0"
 
 
+def container_link(container_id: str) -> str:
+    """The name of the other end, inside."""
+    return f"w-{container_id}-1"
+
+
+def host_index(container_id: str) -> int:
+    """The index of the host's end."""
+    # The kernel numbers links from 1 up; ours lie where it never comes, and follow the id, which is unique.
+    return 0x1000_0000 | (int(container_id, 32) & 0x0FFF_FFFF)
+
+
 def ifb_name(container_id: str) -> str:
     """The device that shapes what a container sends; it exists only under a bandwidth limit."""
     return f"w-{container_id}-2"
@@ -42,7 +53,7 @@ class Attachment:
 
     @property
     def container_name(self) -> str:
-        return f"w-{self.container_id}-1"
+        return container_link(self.container_id)
 
     @property
     def host_ip(self) -> IPv4Address:
@@ -54,8 +65,7 @@ class Attachment:
 
     @property
     def host_index(self) -> int:
-        # The kernel numbers links from 1 up; ours lie where it never comes, and follow the id, which is unique.
-        return 0x1000_0000 | (int(self.container_id, 32) & 0x0FFF_FFFF)
+        return host_index(self.container_id)
 
     @property
     def ifb_name(self) -> str:

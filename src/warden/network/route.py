@@ -15,7 +15,7 @@ from warden.network.netlink import Message, batch
 
 SOL_NETLINK = 270
 NETLINK_CAP_ACK, NETLINK_EXT_ACK = 10, 11  # since 4.3 and 4.12: refusals without our message, and with a reason
-NLMSG_ERROR, NLMSG_HEADER = 2, struct.Struct("=IHHII")
+NLMSG_ERROR, NLMSG_DONE, NLMSG_HEADER = 2, 3, struct.Struct("=IHHII")
 NLMSGERR_ATTR_MSG = 1
 ANSWER_S = 10.0
 _RECEIVE = 65536
@@ -32,8 +32,9 @@ class Route:
             self._socket.setsockopt(SOL_NETLINK, option, 1)
 
     def ask(self, message: Message, what: str) -> list[bytes]:
-        """Sends *message*, waits for its acknowledgement; the bodies of what came before it. *what* says as a shell
-        command what was asked. Raises KernelRefused, with the kernel's own words where it has some."""
+        """Sends *message*, waits for its acknowledgement, or for the end of a dump; the bodies of what came before it.
+        *what* says as a shell command what was asked. Raises KernelRefused, with the kernel's own words where there are.
+        """
         replies: list[bytes] = []
         try:
             self._socket.send(batch([message]))
@@ -46,11 +47,11 @@ class Route:
         return replies
 
     def _take(self, packet: bytes, what: str, replies: list[bytes]) -> bool:
-        """Whether the acknowledgement was in *packet*."""
+        """Whether the acknowledgement, or the end of a dump, was in *packet*."""
         while len(packet) >= NLMSG_HEADER.size:
             length, kind = NLMSG_HEADER.unpack_from(packet)[:2]
             body = packet[NLMSG_HEADER.size : length]
-            if kind == NLMSG_ERROR:
+            if kind in (NLMSG_ERROR, NLMSG_DONE):  # a dump ends with its errno, and is not acknowledged (netlink_dump)
                 _raise_refusal(body, what)
                 return True
             replies.append(body)

@@ -20,7 +20,8 @@ from warden.network.netlink import (
 RTM_NEWQDISC, RTM_DELQDISC, RTM_GETQDISC, RTM_NEWTFILTER = 36, 37, 38, 44
 TC_H_ROOT, TC_H_INGRESS = 0xFFFFFFFF, 0xFFFFFFF1
 INGRESS_HANDLE, TBF_HANDLE = 0xFFFF0000, 0x10000
-TCA_KIND, TCA_OPTIONS = 1, 2
+TCA_KIND, TCA_OPTIONS, TCA_STATS2 = 1, 2, 7
+TCA_STATS_QUEUE = 3
 TCA_TBF_PARMS, TCA_TBF_RATE64, TCA_TBF_BURST = 1, 4, 6
 TCA_U32_SEL, TCA_U32_ACT, TC_U32_TERMINAL = 5, 7, 1
 TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS = 1, 2, 2
@@ -39,6 +40,7 @@ _TBF = struct.Struct(f"={_RATE.size}s{_RATE.size}sIII")  # struct tc_tbf_qopt: r
 _SELECTOR = struct.Struct("=BBBxHHhhI")  # struct tc_u32_sel
 _KEY = struct.Struct("=IIii")  # struct tc_u32_key
 _MIRRED = struct.Struct("=IIiiiiI")  # struct tc_mirred
+_QUEUE = struct.Struct("=IIIII")  # struct gnet_stats_queue: qlen, backlog, drops, requeues, overlimits
 _U32 = 2**32 - 1
 _TICK_SHIFT = 6  # PSCHED_SHIFT: the kernel tells a burst as the time it takes, in 64 ns
 
@@ -103,10 +105,10 @@ def parse_tbf(reply: bytes, known: Bandwidth | None) -> Bandwidth | None:
     The kernel tells the burst as a time in 32 bits, so that a large one cannot be told from a small one: *known* is the
     answer where it comes to the same time at the same rate.
     """
-    attributes = _attributes(reply[_TCMSG.size :])
-    if attributes.get(TCA_KIND, b"").rstrip(b"\0") != b"tbf":
+    found = attributes(reply[_TCMSG.size :])
+    if found.get(TCA_KIND, b"").rstrip(b"\0") != b"tbf":
         return None
-    options = _attributes(attributes[TCA_OPTIONS])
+    options = attributes(found[TCA_OPTIONS])
     spec, _, _, ticks, _ = _TBF.unpack_from(options[TCA_TBF_PARMS])
     rate = _RATE.unpack(spec)[5]
     if TCA_TBF_RATE64 in options:
@@ -123,7 +125,17 @@ def _same_time(known: Bandwidth, ticks: int) -> bool:
     return (expected - ticks + slack) & _U32 <= 2 * slack
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
+def parse_drops(reply: bytes) -> int | None:
+    """Packets that the bucket in the body of an RTM_NEWQDISC dropped so far, None for another discipline."""
+    found = attributes(reply[_TCMSG.size :])
+    queue = attributes(found.get(TCA_STATS2, b"")).get(TCA_STATS_QUEUE, b"")
+    if found.get(TCA_KIND, b"").rstrip(b"\0") != b"tbf" or len(queue) < _QUEUE.size:
+        return None
+    return int(_QUEUE.unpack_from(queue)[2])
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in *data* by type; what is cut off is left out."""
     found = {}
     while len(data) >= 4:
         length, kind = struct.unpack_from("=HH", data)

@@ -37,6 +37,8 @@ class Message(_message.Message):
         Logs: _ClassVar[Message.Type]
         Version: _ClassVar[Message.Type]
         Limit: _ClassVar[Message.Type]
+        Stats: _ClassVar[Message.Type]
+        StatsStream: _ClassVar[Message.Type]
     Error: Message.Type
     Create: Message.Type
     Stop: Message.Type
@@ -63,6 +65,8 @@ class Message(_message.Message):
     Logs: Message.Type
     Version: Message.Type
     Limit: Message.Type
+    Stats: Message.Type
+    StatsStream: Message.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     type: Message.Type
@@ -867,3 +871,186 @@ class LimitResponse(_message.Message):
     raw: _containers.RepeatedCompositeFieldContainer[Setting]
     warnings: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, in_force: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., asked: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., raw: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., warnings: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ContainerStats(_message.Message):
+    __slots__ = ("handle", "id", "state", "time", "uptime_s", "memory", "cpu", "pids", "io", "network", "shaping", "disk", "pressure", "processes", "jobs")
+    class Memory(_message.Message):
+        __slots__ = ("current", "peak", "limit", "swap", "swap_limit", "stat_names", "stat_values", "event_names", "event_values")
+        CURRENT_FIELD_NUMBER: _ClassVar[int]
+        PEAK_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        SWAP_FIELD_NUMBER: _ClassVar[int]
+        SWAP_LIMIT_FIELD_NUMBER: _ClassVar[int]
+        STAT_NAMES_FIELD_NUMBER: _ClassVar[int]
+        STAT_VALUES_FIELD_NUMBER: _ClassVar[int]
+        EVENT_NAMES_FIELD_NUMBER: _ClassVar[int]
+        EVENT_VALUES_FIELD_NUMBER: _ClassVar[int]
+        current: int
+        peak: int
+        limit: int
+        swap: int
+        swap_limit: int
+        stat_names: _containers.RepeatedScalarFieldContainer[bytes]
+        stat_values: _containers.RepeatedScalarFieldContainer[int]
+        event_names: _containers.RepeatedScalarFieldContainer[bytes]
+        event_values: _containers.RepeatedScalarFieldContainer[int]
+        def __init__(self, current: _Optional[int] = ..., peak: _Optional[int] = ..., limit: _Optional[int] = ..., swap: _Optional[int] = ..., swap_limit: _Optional[int] = ..., stat_names: _Optional[_Iterable[bytes]] = ..., stat_values: _Optional[_Iterable[int]] = ..., event_names: _Optional[_Iterable[bytes]] = ..., event_values: _Optional[_Iterable[int]] = ...) -> None: ...
+    class Cpu(_message.Message):
+        __slots__ = ("usage_s", "user_s", "system_s", "periods", "throttled_periods", "throttled_s")
+        USAGE_S_FIELD_NUMBER: _ClassVar[int]
+        USER_S_FIELD_NUMBER: _ClassVar[int]
+        SYSTEM_S_FIELD_NUMBER: _ClassVar[int]
+        PERIODS_FIELD_NUMBER: _ClassVar[int]
+        THROTTLED_PERIODS_FIELD_NUMBER: _ClassVar[int]
+        THROTTLED_S_FIELD_NUMBER: _ClassVar[int]
+        usage_s: float
+        user_s: float
+        system_s: float
+        periods: int
+        throttled_periods: int
+        throttled_s: float
+        def __init__(self, usage_s: _Optional[float] = ..., user_s: _Optional[float] = ..., system_s: _Optional[float] = ..., periods: _Optional[int] = ..., throttled_periods: _Optional[int] = ..., throttled_s: _Optional[float] = ...) -> None: ...
+    class Pids(_message.Message):
+        __slots__ = ("current", "peak", "limit")
+        CURRENT_FIELD_NUMBER: _ClassVar[int]
+        PEAK_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        current: int
+        peak: int
+        limit: int
+        def __init__(self, current: _Optional[int] = ..., peak: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    class Device(_message.Message):
+        __slots__ = ("major", "minor", "name", "read_bytes", "written_bytes", "reads", "writes")
+        MAJOR_FIELD_NUMBER: _ClassVar[int]
+        MINOR_FIELD_NUMBER: _ClassVar[int]
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+        WRITTEN_BYTES_FIELD_NUMBER: _ClassVar[int]
+        READS_FIELD_NUMBER: _ClassVar[int]
+        WRITES_FIELD_NUMBER: _ClassVar[int]
+        major: int
+        minor: int
+        name: bytes
+        read_bytes: int
+        written_bytes: int
+        reads: int
+        writes: int
+        def __init__(self, major: _Optional[int] = ..., minor: _Optional[int] = ..., name: _Optional[bytes] = ..., read_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ..., reads: _Optional[int] = ..., writes: _Optional[int] = ...) -> None: ...
+    class Interface(_message.Message):
+        __slots__ = ("name", "rx_bytes", "rx_packets", "rx_errors", "rx_drops", "tx_bytes", "tx_packets", "tx_errors", "tx_drops")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        RX_BYTES_FIELD_NUMBER: _ClassVar[int]
+        RX_PACKETS_FIELD_NUMBER: _ClassVar[int]
+        RX_ERRORS_FIELD_NUMBER: _ClassVar[int]
+        RX_DROPS_FIELD_NUMBER: _ClassVar[int]
+        TX_BYTES_FIELD_NUMBER: _ClassVar[int]
+        TX_PACKETS_FIELD_NUMBER: _ClassVar[int]
+        TX_ERRORS_FIELD_NUMBER: _ClassVar[int]
+        TX_DROPS_FIELD_NUMBER: _ClassVar[int]
+        name: bytes
+        rx_bytes: int
+        rx_packets: int
+        rx_errors: int
+        rx_drops: int
+        tx_bytes: int
+        tx_packets: int
+        tx_errors: int
+        tx_drops: int
+        def __init__(self, name: _Optional[bytes] = ..., rx_bytes: _Optional[int] = ..., rx_packets: _Optional[int] = ..., rx_errors: _Optional[int] = ..., rx_drops: _Optional[int] = ..., tx_bytes: _Optional[int] = ..., tx_packets: _Optional[int] = ..., tx_errors: _Optional[int] = ..., tx_drops: _Optional[int] = ...) -> None: ...
+    class Shaping(_message.Message):
+        __slots__ = ("rx", "tx")
+        RX_FIELD_NUMBER: _ClassVar[int]
+        TX_FIELD_NUMBER: _ClassVar[int]
+        rx: int
+        tx: int
+        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ...) -> None: ...
+    class Disk(_message.Message):
+        __slots__ = ("bytes_used", "inodes_used")
+        BYTES_USED_FIELD_NUMBER: _ClassVar[int]
+        INODES_USED_FIELD_NUMBER: _ClassVar[int]
+        bytes_used: int
+        inodes_used: int
+        def __init__(self, bytes_used: _Optional[int] = ..., inodes_used: _Optional[int] = ...) -> None: ...
+    class Stall(_message.Message):
+        __slots__ = ("avg10", "avg60", "avg300", "total_s")
+        AVG10_FIELD_NUMBER: _ClassVar[int]
+        AVG60_FIELD_NUMBER: _ClassVar[int]
+        AVG300_FIELD_NUMBER: _ClassVar[int]
+        TOTAL_S_FIELD_NUMBER: _ClassVar[int]
+        avg10: float
+        avg60: float
+        avg300: float
+        total_s: float
+        def __init__(self, avg10: _Optional[float] = ..., avg60: _Optional[float] = ..., avg300: _Optional[float] = ..., total_s: _Optional[float] = ...) -> None: ...
+    class Pressure(_message.Message):
+        __slots__ = ("resource", "some", "full")
+        RESOURCE_FIELD_NUMBER: _ClassVar[int]
+        SOME_FIELD_NUMBER: _ClassVar[int]
+        FULL_FIELD_NUMBER: _ClassVar[int]
+        resource: bytes
+        some: ContainerStats.Stall
+        full: ContainerStats.Stall
+        def __init__(self, resource: _Optional[bytes] = ..., some: _Optional[_Union[ContainerStats.Stall, _Mapping]] = ..., full: _Optional[_Union[ContainerStats.Stall, _Mapping]] = ...) -> None: ...
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_S_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    PIDS_FIELD_NUMBER: _ClassVar[int]
+    IO_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    SHAPING_FIELD_NUMBER: _ClassVar[int]
+    DISK_FIELD_NUMBER: _ClassVar[int]
+    PRESSURE_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    id: bytes
+    state: bytes
+    time: float
+    uptime_s: float
+    memory: ContainerStats.Memory
+    cpu: ContainerStats.Cpu
+    pids: ContainerStats.Pids
+    io: _containers.RepeatedCompositeFieldContainer[ContainerStats.Device]
+    network: _containers.RepeatedCompositeFieldContainer[ContainerStats.Interface]
+    shaping: ContainerStats.Shaping
+    disk: ContainerStats.Disk
+    pressure: _containers.RepeatedCompositeFieldContainer[ContainerStats.Pressure]
+    processes: int
+    jobs: int
+    def __init__(self, handle: _Optional[bytes] = ..., id: _Optional[bytes] = ..., state: _Optional[bytes] = ..., time: _Optional[float] = ..., uptime_s: _Optional[float] = ..., memory: _Optional[_Union[ContainerStats.Memory, _Mapping]] = ..., cpu: _Optional[_Union[ContainerStats.Cpu, _Mapping]] = ..., pids: _Optional[_Union[ContainerStats.Pids, _Mapping]] = ..., io: _Optional[_Iterable[_Union[ContainerStats.Device, _Mapping]]] = ..., network: _Optional[_Iterable[_Union[ContainerStats.Interface, _Mapping]]] = ..., shaping: _Optional[_Union[ContainerStats.Shaping, _Mapping]] = ..., disk: _Optional[_Union[ContainerStats.Disk, _Mapping]] = ..., pressure: _Optional[_Iterable[_Union[ContainerStats.Pressure, _Mapping]]] = ..., processes: _Optional[int] = ..., jobs: _Optional[int] = ...) -> None: ...
+
+class StatsRequest(_message.Message):
+    __slots__ = ("handles", "brief")
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    BRIEF_FIELD_NUMBER: _ClassVar[int]
+    handles: _containers.RepeatedScalarFieldContainer[bytes]
+    brief: bool
+    def __init__(self, handles: _Optional[_Iterable[bytes]] = ..., brief: _Optional[bool] = ...) -> None: ...
+
+class StatsResponse(_message.Message):
+    __slots__ = ("stats",)
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    stats: _containers.RepeatedCompositeFieldContainer[ContainerStats]
+    def __init__(self, stats: _Optional[_Iterable[_Union[ContainerStats, _Mapping]]] = ...) -> None: ...
+
+class StatsStreamRequest(_message.Message):
+    __slots__ = ("handles", "brief", "interval_ms")
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    BRIEF_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    handles: _containers.RepeatedScalarFieldContainer[bytes]
+    brief: bool
+    interval_ms: int
+    def __init__(self, handles: _Optional[_Iterable[bytes]] = ..., brief: _Optional[bool] = ..., interval_ms: _Optional[int] = ...) -> None: ...
+
+class StatsStreamResponse(_message.Message):
+    __slots__ = ("stats", "end")
+    STATS_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    stats: _containers.RepeatedCompositeFieldContainer[ContainerStats]
+    end: bool
+    def __init__(self, stats: _Optional[_Iterable[_Union[ContainerStats, _Mapping]]] = ..., end: _Optional[bool] = ...) -> None: ...

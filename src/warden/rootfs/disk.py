@@ -1,62 +1,89 @@
-"""Where the writable layers of containers lie, and how their size is limited and measured: one interface, three ways.
+"""The interface of every way to limit the disks of containers, and the way that limits nothing.
 
-*project*: the depot's own file system keeps project quotas. *pool*: so does one in a file of ours (pool.py). *none*:
-layers lie in the depot and nothing is limited. Owns projects and layers; knows no container. Blocking.
+The ways: project and user quotas (quotadisk.py), an XFS in a file (pool.py), btrfs (btrfsdisk.py), a file with an ext4
+for each container (loopdisk.py), tmpfs (tmpfsdisk.py). Which one new containers get, and which one an existing one has,
+is decided in disks.py. Knows no container. Blocking.
 """
 
 # ruff: noqa: ARG002 (a way that limits nothing has the interface's arguments all the same)
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 
-from warden.errors import BadInput, EngineFault, KernelRefused
-from warden.kernel import quota
+from warden.errors import BadInput
 from warden.kernel.paths import remove_tree
-from warden.kernel.proc import MountRecord, mount_of, parse_mountinfo
-from warden.kernel.quota import Quota
 from warden.model.info import DiskStat
 from warden.model.limits import DiskLimits
 
-#: Mount options that say that project limits are enforced, not only counted (xfs(5), ext4(5)).
-ENFORCING = frozenset({"prjquota", "pquota"})
-KINDS = ("xfs", "ext4")
+#: Below the depot: what does not lie in a container's own directory.
+DIRECTORY = ".disk"
 LAYERS = ("upper", "work")
-REMEDY = 'set disk.backend to "pool", or put the depot on XFS or ext4 mounted with prjquota'
+REMEDY = "warden doctor tells which ways work here and what others need; see disk.backend"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Where a container's writable files lie, and by which numbers limits find them.
+
+    *project*: of its quota. *owner*: the host's id of its root, None for the host's own root; *user*: that of vcap.
+    """
+
+    path: str
+    project: int = 0
+    owner: int | None = None
+    user: int = 0
 
 
 class Disk(Protocol):
-    """Layers of containers. A layer is a directory with overlay's upper and work in it; a project is a number."""
+    """Layers of containers. A layer is a directory with overlay's upper and work in it."""
+
+    @property
+    def name(self) -> str:
+        """The value of disk.backend."""
+        ...
 
     @property
     def limits(self) -> bool:
-        """Whether it can limit at all; if not, `limit` and `usage` raise."""
+        """Whether it can limit at all; if not, `check`, `limit` and `usage` raise."""
         ...
 
     def place(self, container_directory: str) -> str:
-        """The layer of a new container, made by `make`."""
+        """The path of a new container's layer, to be made by `make`."""
         ...
 
-    def make(self, layer: str, project: int, owner: int | None) -> None:
-        """Makes upper and work, unlimited. Raises OSError, KernelRefused."""
+    def check(self, wanted: DiskLimits) -> None:
+        """Raises BadInput for what it can never limit. Looks at nothing."""
         ...
 
-    def limit(self, project: int, wanted: DiskLimits) -> None:
-        """In force at once, also for what is there already. Raises KernelRefused, BadInput without a backend."""
+    def make(self, layer: Layer, wanted: DiskLimits) -> None:
+        """Makes upper and work, limited from the start. Raises OSError, WardenError; then it may be there in part."""
         ...
 
-    def usage(self, project: int) -> DiskStat:
-        """Exact. Raises KernelRefused."""
+    def limit(self, layer: Layer, wanted: DiskLimits) -> None:
+        """In force at once, also for what is there already. Raises KernelRefused, BadInput; then nothing is changed."""
         ...
 
-    def remove(self, layer: str) -> None:
-        """Removes a layer; absent is fine. Its project's limits are reset by the next `make`. Raises KernelRefused."""
+    def usage(self, layer: Layer) -> DiskStat:
+        """What it holds now. Raises KernelRefused."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Removes a layer; one that is absent or made in part is fine. Raises KernelRefused."""
         ...
 
     def sweep(self, known: Collection[str]) -> None:
-        """Removes every layer that is not one of *known* and lies outside the containers' own directories."""
+        """Removes every layer whose path is not *known* and that lies outside the containers' own directories."""
+        ...
+
+    def promised(self) -> int:
+        """Bytes that were written into its sparse files and that the host has not given them yet."""
+        ...
+
+    def confine(self, room: int | None) -> None:
+        """A layer in a sparse file may take about *room* bytes more at most, whatever its limit; None lifts that."""
         ...
 
     def close(self) -> None:
@@ -64,125 +91,72 @@ class Disk(Protocol):
         ...
 
 
-def make_layer(layer: str, owner: int | None) -> None:
-    """upper and work below *layer*, which may be there already, as overlay wants them: owned by the mapped root."""
-    os.makedirs(layer, mode=0o711, exist_ok=True)
+def make_layer(layer: Layer) -> None:
+    """upper and work below its path, which may be there already, as overlay wants them: owned by the mapped root."""
+    os.makedirs(layer.path, mode=0o711, exist_ok=True)
     for name in LAYERS:
-        os.mkdir(f"{layer}/{name}", 0o755)
-        if owner is not None:
-            os.chown(f"{layer}/{name}", owner, owner)
+        os.mkdir(f"{layer.path}/{name}", 0o755)
+    own_layer(layer)
 
 
-class NoDisk:
-    """No limits: costs nothing and asks for nothing."""
+def own_layer(layer: Layer) -> None:
+    if layer.owner is not None:
+        for name in LAYERS:
+            os.chown(f"{layer.path}/{name}", layer.owner, layer.owner)
 
+
+def refuse_soft(name: str, wanted: DiskLimits) -> None:
+    """A limit that one may exceed for a week is a matter of quotas. Raises BadInput, naming the field."""
+    for kind in ("block", "inode"):
+        soft, hard = getattr(wanted, f"{kind}_soft"), getattr(wanted, f"{kind}_hard")
+        if soft and not 0 < hard <= soft:
+            hint = f"set {kind}_hard; project, pool and user have soft limits"
+            raise BadInput(f"limit_disk: {kind}_soft: the disk backend {name} has hard limits alone", hint=hint)
+
+
+class NotSparse:
+    """What a way without sparse files does about the host's room: it meets the host's own ENOSPC."""
+
+    def promised(self) -> int:
+        return 0
+
+    def confine(self, room: int | None) -> None:
+        return
+
+
+class NoDisk(NotSparse):
+    """No limits: costs nothing and asks for nothing. *reasons*: why no other way is in use."""
+
+    name = "none"
     limits = False
 
+    def __init__(self, reasons: Collection[str] = ()) -> None:
+        self._reasons = tuple(reasons)
+
     def place(self, container_directory: str) -> str:
         return container_directory
 
-    def make(self, layer: str, project: int, owner: int | None) -> None:
-        make_layer(layer, owner)
+    def _refusal(self, what: str) -> BadInput:
+        why = f" ({'; '.join(self._reasons)})" if self._reasons else ""
+        return BadInput(f"{what}: no way to limit disks is in use{why}", hint=REMEDY)
 
-    def limit(self, project: int, wanted: DiskLimits) -> None:
-        raise BadInput("limit_disk: no way to limit disks is in use", hint=REMEDY)
+    def check(self, wanted: DiskLimits) -> None:
+        raise self._refusal("limit_disk")
 
-    def usage(self, project: int) -> DiskStat:
-        raise BadInput("disk usage: no way to measure it is in use", hint=REMEDY)
+    def make(self, layer: Layer, wanted: DiskLimits) -> None:
+        make_layer(layer)
 
-    def remove(self, layer: str) -> None:
-        remove_tree(layer)
+    def limit(self, layer: Layer, wanted: DiskLimits) -> None:
+        raise self._refusal("limit_disk")
+
+    def usage(self, layer: Layer) -> DiskStat:
+        raise self._refusal("disk usage")
+
+    def remove(self, path: str) -> None:
+        remove_tree(path)
 
     def sweep(self, known: Collection[str]) -> None:
         return
 
     def close(self) -> None:
         return
-
-
-class ProjectDisk:
-    """Project quotas of the file system that *root* lies on."""
-
-    limits = True
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-
-    def place(self, container_directory: str) -> str:
-        return container_directory
-
-    def make(self, layer: str, project: int, owner: int | None) -> None:
-        make_layer(layer, owner)
-        self.limit(project, DiskLimits())  # a number may have been another container's
-        for name in LAYERS:
-            # Both: XFS refuses to rename a file from one project into another (EXDEV), and overlay makes its in work.
-            quota.set_project(f"{layer}/{name}", project)
-
-    def limit(self, project: int, wanted: DiskLimits) -> None:
-        limits = Quota(wanted.block_soft, wanted.block_hard, wanted.inode_soft, wanted.inode_hard)
-        fd = self._open()
-        try:
-            quota.set_quota(fd, project, limits)
-        except OSError as error:
-            raise KernelRefused(f"quotactl Q_SETQUOTA project {project}", self._root, error.errno or 0) from error
-        finally:
-            os.close(fd)
-
-    def usage(self, project: int) -> DiskStat:
-        fd = self._open()
-        try:
-            found = quota.get_quota(fd, project)
-        except OSError as error:
-            raise KernelRefused(f"quotactl Q_GETQUOTA project {project}", self._root, error.errno or 0) from error
-        finally:
-            os.close(fd)
-        return DiskStat(found.space, found.inodes)
-
-    def _open(self) -> int:
-        try:
-            return os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise KernelRefused("open", self._root, error.errno or 0) from error
-
-    def remove(self, layer: str) -> None:
-        remove_tree(layer)
-
-    def sweep(self, known: Collection[str]) -> None:
-        return
-
-    def close(self) -> None:
-        return
-
-
-def mount_at(path: str) -> MountRecord | None:
-    """The mount that *path* lies on."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        return mount_of(os.path.realpath(path), parse_mountinfo(file.read()))
-
-
-def has_project_quota(path: str) -> bool:
-    """Whether layers on the file system of *path* can be limited.
-
-    Root too: overlay writes with its mounter's rights but without CAP_SYS_RESOURCE, which passes ext4's limits.
-    """
-    record = mount_at(path)
-    if record is None or record.fstype not in KINDS or not ENFORCING & set(record.super_options):
-        return False
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        quota.get_quota(fd, 1)
-    except OSError as error:
-        if error.errno in (errno.ESRCH, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
-            return False
-        raise
-    finally:
-        os.close(fd)
-    return True
-
-
-def open_project_disk(depot: str) -> ProjectDisk:
-    """Raises EngineFault when the depot's file system cannot."""
-    if not has_project_quota(depot):
-        hint = "mount XFS or ext4 with prjquota there, or set disk.backend to pool or none"
-        raise EngineFault(f"disk: the file system of {depot} enforces no project quota", hint=hint)
-    return ProjectDisk(depot)

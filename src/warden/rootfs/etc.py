@@ -6,6 +6,7 @@ upper directory, and a parser that believes nothing the container wrote. Mounts 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from warden.errors import ImageError, JobFailed
-from warden.kernel.paths import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
+from warden.kernel.paths import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
 
 VCAP = b"vcap"
 HOME = "/home/vcap"
@@ -162,6 +163,22 @@ def _write(root_fd: int, file: FileToWrite, owner: int) -> None:
         os.fchmod(fd, file.mode)
     finally:
         os.close(fd)
+
+
+def settle(root: str, home: str) -> None:
+    """Looks at the directories that `write_upper` made, through the overlay mounted at *root*.
+
+    At the first look overlay notes in the upper directory where the lower one is (ovl_fix_origin, fs/overlayfs/namei.c).
+    That takes space on btrfs: once a container is full no job could enter its home directory any more.
+    """
+    with contextlib.suppress(OSError):
+        root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path in ("/etc", home):
+                with contextlib.suppress(OSError):
+                    os.close(open_in_root(root_fd, path, os.O_PATH))
+        finally:
+            os.close(root_fd)
 
 
 def read_in_container(root_fd: int, path: str, *, limit: int = MAX_TEXT, follow_mounts: bool = False) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from warden.model.info import Info
 from warden.protocol.convert import CreateDefaults
 from warden.server.collect import Collectors
+from warden.server.counters import Counters
 from warden.server.grace import GraceTimers
 from warden.server.ports import Container, Engine
 
@@ -27,6 +28,7 @@ class Context:
     engine: Engine
     defaults: CreateDefaults = field(default_factory=CreateDefaults)
     collectors: Collectors = field(default_factory=Collectors)
+    counters: Counters | None = None  # only where metrics are asked for
     grace: GraceTimers = field(init=False)
     background: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -21,9 +21,10 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
-from warden.server import streams
+from warden.server import statistics, streams
 from warden.server.connection import Connection
 from warden.server.context import Context
+from warden.server.counters import CUT_OFF, OK
 from warden.server.ports import Container
 
 log = logging.getLogger("warden.server.requests")
@@ -198,6 +199,8 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "List": list_handles,
     "Echo": echo,
     "Version": version,
+    "Stats": statistics.once,
+    "StatsStream": statistics.stream,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stop": stop,
@@ -228,15 +231,21 @@ HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in 
 async def dispatch(context: Context, connection: Connection, kind: int, payload: bytes) -> None:
     """Answers one request; every failure becomes an Error reply, and the connection stays usable."""
     began = time.monotonic()
+    name, code = codec.NAMES.get(kind, "unknown"), OK
     try:
         request = codec.decode_request(kind, payload)
         response = await HANDLERS[kind](context, connection, request)
     except asyncio.CancelledError:
+        code = CUT_OFF
         raise
     except Exception as error:
         if not isinstance(error, WardenError):
-            log.exception("%s failed", codec.NAMES[kind])
+            log.exception("%s failed", name)
         kind, response = codec.ERROR, convert.error_to_response(error)
+        code = convert.text(response.code)
+    finally:
+        if context.counters is not None:
+            context.counters.request(name, code, time.monotonic() - began)
     if log.isEnabledFor(logging.DEBUG):
         log.debug("%s (took %.6f)", codec.NAMES[kind], time.monotonic() - began)
     if response is not None:

@@ -6,9 +6,8 @@ Owns that one port. The answer has no blank line after it, as the original's (sp
 from __future__ import annotations
 
 import asyncio
-import socket
 
-from warden.errors import KernelRefused
+from warden.server.listen import open_tcp
 
 ADDRESS = "127.0.0.1"
 ANSWER = b"HTTP/1.1 200 OK\r\n"
@@ -34,13 +33,6 @@ class _Answer(asyncio.Protocol):
 
 async def open_health(port: int) -> asyncio.Server:
     """Listens on 127.0.0.1:*port*; raises KernelRefused when the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        # Connections of an earlier daemon in TIME_WAIT do not keep this one from the port (socket(7)).
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((ADDRESS, port))
-    except OSError as error:
-        listener.close()
-        hint = "change health_check_server.port, or leave the section out"
-        raise KernelRefused("health check: bind", f"{ADDRESS}:{port}", error.errno or 0, hint=hint) from None
+    hint = "change health_check_server.port, or leave the section out"
+    listener = open_tcp(ADDRESS, port, "health check: bind", hint)
     return await asyncio.get_running_loop().create_server(_Answer, sock=listener)

@@ -1,10 +1,11 @@
-"""The listening socket, the pid file and the word that the daemon is ready.
+"""Listening sockets, the pid file and the word that the daemon is ready.
 
 Owns what lies in the file system for clients to find it. It accepts nothing itself.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import stat
@@ -31,6 +32,42 @@ def open_listener(path: str, permissions: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise KernelRefused("bind", path, error.errno or 0) from None
+    return listener
+
+
+def parse_address(text: str) -> str | tuple[str, int]:
+    """A path, or host and port of "127.0.0.1:9323" or "[::1]:9323"; raises BadInput."""
+    if text.startswith("/") and "\0" not in text:
+        return text
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+        if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535 or bracketed != (address.version == 6):
+            raise ValueError
+    except ValueError:
+        raise BadInput(f"expected ADDRESS:PORT such as 127.0.0.1:9323, or an absolute path, got {text!r}") from None
+    return str(address), int(port)
+
+
+def open_address(text: str, permissions: int, what: str, hint: str) -> socket.socket:
+    """Bound to what `parse_address` reads; *permissions* are a Unix socket's. Raises BadInput, WrongState, KernelRefused,
+    whose operation is *what*."""
+    address = parse_address(text)
+    return open_listener(address, permissions) if isinstance(address, str) else open_tcp(*address, what, hint)
+
+
+def open_tcp(host: str, port: int, what: str, hint: str) -> socket.socket:
+    """A bound TCP socket; raises KernelRefused, whose operation is *what*."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        # Connections of an earlier daemon in TIME_WAIT do not keep this one from the port (socket(7)).
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise KernelRefused(what, f"{host}:{port}", error.errno or 0, hint=hint) from None
     return listener
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from warden.engine.events import Emitter
 from warden.model.info import Info
 from warden.model.job import Chunk, JobResult, JobSpec
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
+from warden.model.stats import Stats
 
 
 class Job(Protocol):
@@ -130,3 +132,12 @@ class Engine(Protocol):
         ...
 
     def handles(self) -> Sequence[str]: ...
+
+    async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> Sequence[Stats]:
+        """What these containers use, or all; one that vanishes meanwhile is left out. Raises UnknownHandle."""
+        ...
+
+    @property
+    def events(self) -> Emitter:
+        """What happens to containers and jobs."""
+        ...

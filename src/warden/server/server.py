@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections import Counter
 from typing import Any
 
 from warden.errors import NotPermitted
@@ -15,8 +16,11 @@ from warden.server import listen
 from warden.server.config import Config
 from warden.server.connection import Connection
 from warden.server.context import Context
+from warden.server.counters import Counters
 from warden.server.handlers import dispatch
 from warden.server.health import open_health
+from warden.server.metrics import MetricsServer
+from warden.server.metrics_table import container_blocks
 from warden.server.ports import Engine
 
 log = logging.getLogger("warden.server")
@@ -34,6 +38,7 @@ class Server:
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._health: asyncio.Server | None = None
+        self._metrics: MetricsServer | None = None
         self._stopping = asyncio.Event()
         self._draining = False
 
@@ -55,7 +60,7 @@ class Server:
             await self._listen()
         except BaseException:
             self._stop_listening()
-            self._close_health()
+            self._close_others()
             await self._engine.close()
             raise
         self._context.grace.start()
@@ -65,12 +70,33 @@ class Server:
     async def _listen(self) -> None:
         if self._config["health_check_server.port"] is not None:
             self._health = await open_health(self._config["health_check_server.port"])
+        if self._config["metrics.listen"] is not None:
+            await self._open_metrics()
         sock = listen.open_listener(self._config.socket, self._config["server.unix_domain_permissions"])
         self._listener = await asyncio.get_running_loop().create_unix_server(
             self._connection, sock=sock, backlog=listen.BACKLOG
         )
         if self._config["server.pidfile"]:
             listen.write_pidfile(self._config["server.pidfile"])
+
+    async def _open_metrics(self) -> None:
+        counters = self._context.counters = Counters()
+        self._engine.events.subscribe(counters.on_event)
+        self._metrics = MetricsServer(self.scrape)
+        permissions: int = self._config["server.unix_domain_permissions"]
+        await self._metrics.start(self._config["metrics.listen"], permissions)
+
+    async def scrape(self) -> bytes:
+        """All metrics at this moment, in Prometheus' text format."""
+        found = await self._engine.stats()
+        blocks: list[str] = []
+        if self._context.counters is not None:
+            states = Counter(stats.state for stats in found)
+            blocks += self._context.counters.blocks(len(self._connections), states)
+        for block in container_blocks(found):
+            blocks.append(block)
+            await asyncio.sleep(0)  # a family of a thousand containers takes 1 ms
+        return "".join(blocks).encode()
 
     def stop(self) -> None:
         """Ends at once; requests in work are cut off."""
@@ -107,7 +133,7 @@ class Server:
     async def close(self) -> None:
         """Closes everything and leaves containers and jobs running; the socket's file stays, as the original's did."""
         self._stop_listening()
-        self._close_health()
+        self._close_others()
         self._context.grace.close()
         for connection in list(self._connections):
             connection.close()
@@ -123,10 +149,14 @@ class Server:
             self._listener.close()
             self._listener = None
 
-    def _close_health(self) -> None:
+    def _close_others(self) -> None:
+        """Of health check and metrics."""
         if self._health is not None:
             self._health.close()
             self._health = None
+        if self._metrics is not None:
+            self._metrics.close()
+            self._metrics = None
 
     def _connection(self) -> Connection:
         return Connection(self._dispatch, self._opened, self._closed, self._config["server.frame_limit"])

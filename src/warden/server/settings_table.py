@@ -20,11 +20,13 @@ from warden.model.settings import (
     DEFAULT_HOOK_TIMEOUT_S,
     DEFAULT_IMAGES,
     DEFAULT_SOCKET,
+    DISK_BACKENDS,
     HOOK_POINTS,
     EngineSettings,
     Hook,
 )
 from warden.protocol.framing import DEFAULT_FRAME_LIMIT
+from warden.server.listen import parse_address
 
 LEVELS = ("off", "fatal", "error", "warn", "info", "debug", "debug1", "debug2", "all")
 _ENGINE = EngineSettings()
@@ -139,6 +141,13 @@ def _rlimits(value: Any) -> Mapping[str, int]:
             raise BadInput(f"{name!r} is not a limit; one of " + ", ".join(DEFAULT_RLIMITS))
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= RLIMIT_INFINITY:
             raise _refuse(f"a number of at least 0 for {name}", limit)
+    return value
+
+
+def _listen(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _refuse("ADDRESS:PORT such as 127.0.0.1:9323, or an absolute path", value)
+    parse_address(value)
     return value
 
 
@@ -257,6 +266,8 @@ SETTINGS: tuple[Setting, ...] = (
             "disk_quota_enabled"),
     Setting("health_check_server.port", _optional(PORT), None,
             "port on 127.0.0.1 that answers anything with HTTP 200; null: none (the original's default was 2345)"),
+    Setting("metrics.listen", _optional(Kind("address:port or path", _listen)), None,
+            "where GET /metrics answers Prometheus, such as 127.0.0.1:9323 or /run/warden/metrics.sock; null: nowhere"),
     Setting("logging.level", _choice(*LEVELS), "info", "what is logged"),
     Setting("logging.file", _OPTIONAL_PATH, None, "log file; null: standard error"),
     Setting("logging.syslog", _optional(STRING), None, _LATER),
@@ -283,11 +294,16 @@ SETTINGS: tuple[Setting, ...] = (
             "first port that net_in chooses; null: the one after ip_local_port_range", "pool_start_port"),
     Setting("port.pool_size", _optional(COUNT), None, "number of those ports, at least 1000; null: up to 65000",
             "pool_port_count"),
-    Setting("disk.backend", _choice("auto", "project", "pool", "none"), _ENGINE.disk_backend,
-            "how disks are limited. project: quotas of the depot's own XFS or ext4; pool: an XFS in a file, mounted; "
-            "auto: project where the depot has it, else none", "disk_backend"),
+    Setting("disk.backend", _choice(*DISK_BACKENDS), _ENGINE.disk_backend,
+            "how disks are limited. project: quotas of the depot's own XFS or ext4; btrfs: of its own btrfs, bytes "
+            "only; pool, btrfs-pool: an XFS or btrfs in a file, mounted; loop: an ext4 in a file for each container; "
+            "tmpfs: in memory; user: quotas of vcap and root, each by itself; auto: the first that works of project, "
+            "btrfs (with quotas on), pool, loop and none", "disk_backend"),
     Setting("disk.pool_size", _optional(_integer(300 << 20, 2**50)), None,
             "bytes of a new pool; null: four fifths of what is free, 1 TiB at most", "disk_pool_size"),
+    Setting("disk.loop_size", _optional(_integer(64 << 20, 2**44)), None,
+            "bytes of a container's file system with loop, sparse; null: four fifths of what is free, 16 GiB at most",
+            "disk_loop_size"),
     Setting("disk.project_start", _integer(1, 2**32 - 2**25), _ENGINE.disk_project_start,
             "first project number that containers get; change it where others use project quotas too",
             "disk_project_start"),

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 
+from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
 from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
 from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
@@ -20,6 +21,7 @@ from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
+from warden.model.stats import CpuStats, MemoryStats, Stats
 
 
 class FakeJob:
@@ -154,6 +156,7 @@ class FakeContainer:
         self.bandwidth = BandwidthStat()
         self.disk: DiskLimits | None = DiskLimits()
         self.stops: list[bool] = []
+        self.looks = 0
         self.events: list[str] = []
         self.copies: list[tuple[str, ...]] = []
         self.net_in_pairs: list[tuple[int, int]] = []
@@ -203,6 +206,24 @@ class FakeContainer:
             jobs=jobs,
         )
 
+    async def stats(self, *, brief: bool = False) -> Stats:
+        """Memory as in `info`; every look has cost it 0.5 s of processor time."""
+        self.looks += 1
+        stat = {} if brief else {"rss": 4096}
+        return Stats(
+            handle=self.handle,
+            id=self.id,
+            state=self.state,
+            time=time.time(),
+            uptime_s=1.0,
+            memory=MemoryStats(current=1, limit=self.memory_limit, stat=stat),
+            cpu=CpuStats(usage_s=self.looks / 2),
+            jobs=sum(job.result is None for job in self.jobs()),
+        )
+
+    def facts(self) -> ContainerFacts:
+        return ContainerFacts(self.handle, self.id, self.state.value, "/nowhere/" + self.id, 1, "", "", "host", 1.0)
+
     async def stop(self, *, kill: bool = False) -> None:
         self.stops.append(kill)
         self.state = State.STOPPED
@@ -210,7 +231,8 @@ class FakeContainer:
 
     async def destroy(self) -> None:
         self.state = State.DESTROYED
-        self._engine.containers.pop(self.handle, None)
+        if self._engine.containers.pop(self.handle, None) is not None:
+            self._engine.events.emit(ContainerDestroyed(self.facts()))
         await self._end_jobs()
 
     async def _end_jobs(self) -> None:
@@ -268,6 +290,7 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.jobs: list[FakeJob] = []
         self.job_ids = itertools.count(1)
+        self.events = Emitter()
         self.started = self.closed = False
         self._numbers = itertools.count(1)
 
@@ -284,6 +307,7 @@ class FakeEngine:
             raise HandleTaken(f"container with handle: {spec.handle} already exists.")
         container = FakeContainer(self, next(self._numbers), spec)
         self.containers[container.handle] = container
+        self.events.emit(ContainerCreated(container.facts()))
         return container
 
     def get(self, handle: str) -> FakeContainer:
@@ -293,3 +317,7 @@ class FakeEngine:
 
     def handles(self) -> list[str]:
         return list(self.containers)
+
+    async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
+        names = self.handles() if handles is None else handles
+        return [await container.stats(brief=brief) for container in [self.get(name) for name in names]]

@@ -1,0 +1,44 @@
+"""What people ask for as limits, checked against this machine before anything is changed: links, block devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from warden.errors import BadInput
+from warden.kernel.blockdev import whole_disk
+from warden.model.limits import IoLimit, Limits
+
+
+def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:
+    """Raises BadInput for a bandwidth without a link that it could hold for."""
+    if wanted.bandwidth is not None and not has_link:
+        hint = 'only the network mode "warden" has a link to limit'
+        raise BadInput(f"limit_bandwidth: container {handle} has no link of its own", hint=hint)
+
+
+def with_numbers(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Blocking: *settings* with devices by number, so that one device has one name. Raises BadInput."""
+    found = []
+    for name, text in settings:
+        device, blank, rest = text.strip().partition(" ")
+        found.append((name, f"{_device(device)}{blank}{rest}" if name == "io.max" and blank else text))
+    return found
+
+
+def with_device_numbers(limits: Limits) -> Limits:
+    """Blocking: devices by number, as the kernel wants them. Raises BadInput for one that is unknown."""
+    merged: dict[str, IoLimit] = {}
+    for item in limits.io_max:
+        device = _device(item.device)
+        given = {name: value for name, value in asdict(item).items() if value is not None}
+        merged[device] = replace(merged.get(device, item), **{**given, "device": device})
+    return replace(limits, io_max=tuple(item for item in merged.values() if not item.nothing))
+
+
+def _device(target: str) -> str:
+    try:
+        return whole_disk(target)
+    except OSError as error:
+        hint = "a device such as /dev/sda, MAJOR:MINOR, or a directory that lies on one disk; lsblk lists them"
+        raise BadInput(f"io.max: {target}: {error.strerror or error}", hint=hint) from None

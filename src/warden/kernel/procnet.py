@@ -1,0 +1,90 @@
+"""Parsers of /proc/PID/net: interfaces, addresses and routes of a process's network namespace, proc_pid_net(5).
+
+Pure functions over the files' texts. Reading these files needs neither setns(2) nor a helper program.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+_LEAF = re.compile(rb"^\s*\|-- ([0-9.]+)$")
+_RTF_UP, _RTF_GATEWAY = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCounters:
+    """A line of net/dev: bytes and packets received and sent since the link was made."""
+
+    name: str
+    rx_bytes: int
+    rx_packets: int
+    tx_bytes: int
+    tx_packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A line of net/route: *gateway* None for what is reached directly."""
+
+    link: str
+    network: IPv4Network
+    gateway: IPv4Address | None
+
+
+def parse_dev(text: bytes) -> list[LinkCounters]:
+    """The interfaces in the text of net/dev, in the kernel's order."""
+    found = []
+    for line in text.splitlines()[2:]:
+        name, _colon, rest = line.rpartition(b":")
+        numbers = rest.split()
+        if name and len(numbers) >= 10:
+            picked = (int(numbers[column]) for column in (0, 1, 8, 9))
+            found.append(LinkCounters(os.fsdecode(name.strip()), *picked))
+    return found
+
+
+def parse_local_addresses(text: bytes) -> list[IPv4Address]:
+    """The namespace's own IPv4 addresses in the text of net/fib_trie: its leaves marked `host LOCAL`, each once."""
+    found: dict[IPv4Address, None] = {}
+    leaf = None
+    for line in text.splitlines():
+        if match := _LEAF.match(line):
+            leaf = IPv4Address(match[1].decode())
+        elif leaf is not None and line.strip() == b"/32 host LOCAL":
+            found[leaf] = None
+    return list(found)
+
+
+def parse_route(text: bytes) -> list[Route]:
+    """The routes in the text of net/route, which shows the main table's in hexadecimal and host byte order."""
+    found = []
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) >= 8 and int(fields[3], 16) & _RTF_UP:
+            network = IPv4Network((_ipv4(fields[1]), str(_ipv4(fields[7]))), strict=False)
+            gateway = _ipv4(fields[2]) if int(fields[3], 16) & _RTF_GATEWAY else None
+            found.append(Route(os.fsdecode(fields[0]), network, gateway))
+    return found
+
+
+def _ipv4(field: bytes) -> IPv4Address:
+    return IPv4Address(struct.pack("=I", int(field, 16)))
+
+
+def parse_if_inet6(text: bytes) -> list[tuple[str, IPv6Address, int]]:
+    """Interface, address and length of its prefix, from the text of net/if_inet6."""
+    rows = (line.split() for line in text.splitlines())
+    return [(os.fsdecode(row[5]), IPv6Address(int(row[0], 16)), int(row[2], 16)) for row in rows if len(row) == 6]
+
+
+def link_of(address: IPv4Address, routes: list[Route]) -> str | None:
+    """The interface that has *address*: the one with the narrowest direct route to it; lo for 127.0.0.0/8."""
+    if address.is_loopback:
+        return "lo"
+    near = [route for route in routes if route.gateway is None and address in route.network]
+    best = max(near, key=lambda route: route.network.prefixlen, default=None)
+    return None if best is None else best.link
