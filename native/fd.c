@@ -1,6 +1,8 @@
-/* fd.c: moving, closing, writing, sending descriptors. Must not know plans or jobs.
+/* fd.c: moving, closing, writing, sending descriptors; and the clock. Must not know plans or jobs.
  * Nothing here repeats a call after EINTR: no signal is ever caught (signal(7)). */
 #include "wshd.h"
+
+#include <time.h>
 
 /* Moves *fd* to *number*, in the place of what was there. Returns *number*; a negative *fd* is an error passed on. */
 int fd_place(int fd, int number) {
@@ -77,4 +79,10 @@ ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned 
 		memcpy(fds, CMSG_DATA(&space.header), sizeof(int) * *count);
 	}
 	return head.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? refuse(EMSGSIZE) : received;
+}
+
+uint64_t now_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

@@ -3,7 +3,6 @@
 #include "wshd.h"
 
 #include <sys/vfs.h>
-#include <time.h>
 
 struct job {
 	struct record record;
@@ -27,12 +26,6 @@ void jobs_start(void) {
 	getrlimit(RLIMIT_NOFILE, &first_files);
 	struct rlimit files = {.rlim_cur = first_files.rlim_max, .rlim_max = first_files.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &files);
-}
-
-static uint64_t now_ns(void) {
-	struct timespec now;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static bool is_alive(const struct job *job) {
@@ -111,6 +104,7 @@ static _Noreturn void become_job(const struct call *call, const int child[3], in
 	struct plan plan = {.bytes = call->body, .length = request->length};
 	int fds[2 + FDS_MAX] = {progress, -1}, stdio[3];
 	unsigned first = 0, count = 2;
+	run.argc = run.envc = 0; /* PID 1's are not the job's */
 	run.terminal = request->flags & JOB_TERMINAL;
 	for (unsigned i = 0; i < 3; i++)
 		stdio[i] = run.terminal ? child[0] : child[i];

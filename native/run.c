@@ -129,7 +129,6 @@ _Noreturn void run_plan(struct plan plan, enum stage stage) {
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	run.root = run.cgroup = run.child = -1;
-	run.argc = run.envc = 0;
 	run.plan = plan;
 	if (!plan_check(&run.plan, stage, &run.step))
 		fail(EINVAL);

@@ -15,6 +15,7 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 #define ANYWHERE 15u
 #define NOT_BEHALF (BEFORE_CLONE | IN_CHILD | IN_JOB) /* what the launcher did would be lost */
 #define NOT_IN_JOB (BEFORE_CLONE | IN_CHILD)
+#define OF_CONTAINER (BEFORE_CLONE | ON_BEHALF | IN_CHILD)
 
 /* X(NUMBER, NAME, function, kinds of arguments: t text, n number, b bytes; where). step_FUNCTION() does it. */
 #define OPERATIONS(X) \
@@ -61,7 +62,8 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(41, SECUREBITS, call, "n", ANYWHERE) \
 	X(42, NAME, call, "t", ANYWHERE) \
 	X(43, DOMAINNAME, call, "t", ANYWHERE) \
-	X(44, PDEATHSIG, call, "n", ANYWHERE)
+	X(44, PDEATHSIG, call, "n", ANYWHERE) \
+	X(45, RUN, run, "bbbtnn", OF_CONTAINER)
 
 #define X(number, name, function, kinds, where) OP_##name = number,
 enum op { OPERATIONS(X) OP_END /* one more than the last */ };
@@ -70,9 +72,10 @@ enum op { OPERATIONS(X) OP_END /* one more than the last */ };
 #define BIND_RECURSIVE 1u
 #define BIND_IDMAP 2u
 #define BIND_TRY_IDMAP 4u
+#define RUN_MUST_SUCCEED 1u
 
-/* On CONTROL, from launcher and child. */
-enum { CONTROL_CLONED = 1, CONTROL_FAILED = 2, CONTROL_READY = 3 };
+/* On CONTROL, from launcher and child. After RAN the end of what the program wrote follows in the packet. */
+enum { CONTROL_CLONED = 1, CONTROL_FAILED = 2, CONTROL_READY = 3, CONTROL_RAN = 4 };
 struct control {
 	uint32_t kind, step;
 	int32_t error, pid;

@@ -4,6 +4,7 @@
  *   run.c      command line, launcher, clone, exec  serve.c    PID 1: the loop and its connections
  *   steps.c    identity, limits, names              job.c      PID 1: jobs, and the requests about them
  *   mounts.c   everything on paths and mounts       net.c      rtnetlink
+ *   program.c  a program beside the plan
  *
  * A function that can fail returns -1 with errno set, unless said otherwise. Every descriptor is close-on-exec, and
  * what comes in from outside is moved to a fixed number or closed: so exec closes all but what `use_fd` placed. */
@@ -13,7 +14,7 @@
 #include "sys.h"
 #include "wire.h"
 
-#define ARGS_MAX 5
+#define ARGS_MAX 6
 #define PASSED_MAX 64
 #define EXIT_FAILED 125 /* a step failed, as env(1) and docker have it */
 #define PROC_PATH 64
@@ -63,7 +64,7 @@ _Noreturn void run_plan(struct plan plan, enum stage stage);
 struct plan plan_map(int fd);
 int report(uint32_t kind, int error, int fd);
 
-/* steps.c, mounts.c, net.c, run.c, serve.c */
+/* steps.c, mounts.c, net.c, program.c, run.c, serve.c */
 #define X(number, name, function, kinds, where) int step_##function(const struct step *step);
 OPERATIONS(X)
 #undef X
@@ -76,6 +77,7 @@ int fd_write(int fd, const void *bytes, size_t length);
 int fd_write_file(const char *path, const void *bytes, size_t length);
 int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count);
 ssize_t fd_receive(int socket, void *message, size_t length, int *fds, unsigned *count);
+uint64_t now_ns(void);
 
 /* A request on its way through PID 1: what came, and what goes back. */
 struct call {

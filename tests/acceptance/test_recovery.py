@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scene import client_of, collect, holdings, nothing_new, processes_of, read_until, roomy_daemon, wait_until
 
-from warden.client.blocking import Client
+from warden.client.blocking import Client, Container
 from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
 from warden.model.info import State
 from warden.model.job import Verdict
@@ -384,3 +385,44 @@ def test_stopped_stays_stopped(daemon: PrivateDaemon, client: Client) -> None:
         assert container.info().state is State.STOPPED
         with pytest.raises(WrongState):
             container.run("true")
+
+
+def _table(container: Container) -> dict[str, Any]:
+    with open(f"{container.info().path}/snapshot.json") as file:
+        found: dict[str, Any] = json.load(file)["jobs"]
+    return found
+
+
+def test_the_record_shows_jobs_as_the_original_s_did(daemon: PrivateDaemon, client: Client) -> None:
+    with client.create() as box:
+        runs = box.spawn("echo out; exec sleep 1000", log_tag="web")
+        ends = box.spawn("exit 3", discard_output=True)
+        ended = {"iomux_spawn_pid": None, "discard_output": True, "log_tag": None, "status": [3, "", ""]}
+
+        def both() -> bool:
+            table = _table(box)
+            entry = table.get(str(ends.id), {})
+            return set(table) == {str(runs.id), str(ends.id)} and entry | {"iomux_spawn_pid": None} == ended
+
+        wait_until(both)
+        entry = _table(box)[str(runs.id)]
+        pid = entry.pop("iomux_spawn_pid")
+        assert entry == {"discard_output": False, "log_tag": "web"}
+        assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+        for end in (PrivateDaemon.kill, PrivateDaemon.drain, PrivateDaemon.stop):
+            end(daemon)
+            daemon.start()
+            wait_until(lambda: both() and _table(box)[str(runs.id)]["iomux_spawn_pid"] == pid)
+        ends.wait()
+        wait_until(lambda: set(_table(box)) == {str(runs.id)})
+        box.limit_memory(1 << 30)  # the rest of the record is written without losing the table
+        assert _table(box)[str(runs.id)]["iomux_spawn_pid"] == pid
+
+
+def test_a_drain_writes_the_last_word(daemon: PrivateDaemon, client: Client) -> None:
+    with client.create() as box:
+        path = Path(box.info().path, "snapshot.json")
+        job = box.spawn("exec sleep 1000")
+        daemon.drain()
+        assert set(json.loads(path.read_text())["jobs"]) == {str(job.id)}
+        daemon.start()

@@ -5,93 +5,32 @@ The daemon's server runs in this process with the fake engine; what is proved is
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from oldclient import (
+    CREATE,
+    DESTROY,
+    ECHO,
+    ERROR,
+    INFO,
+    LIMIT_MEMORY,
+    LINK,
+    LIST,
+    PING,
+    RUN,
+    SPAWN,
+    STOP,
+    STREAM,
+    OldClient,
+    frame,
+    message,
+    original,
+)
 
 from warden.testing.fake_engine import FakeEngine
 from warden.testing.serving import serving_in_thread
-
-Fields = list[tuple[int, int | bytes]]
-ERROR, CREATE, STOP, DESTROY, INFO, SPAWN, LINK, RUN, STREAM, LIMIT_MEMORY, PING, LIST, ECHO = (
-    1, 11, 12, 13, 14, 21, 22, 23, 24, 51, 91, 92, 93,
-)  # fmt: skip
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value >= 128:
-        out += bytes([value % 128 + 128])
-        value //= 128
-    return out + bytes([value])
-
-
-def field(tag: int, value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        return varint(tag * 8) + varint(value)
-    return varint(tag * 8 + 2) + varint(len(value)) + value
-
-
-def message(*fields: tuple[int, int | bytes]) -> bytes:
-    return b"".join(field(tag, value) for tag, value in fields)
-
-
-def frame(kind: int, *fields: tuple[int, int | bytes]) -> bytes:
-    body = message((1, kind), (2, message(*fields)))
-    return b"%d\r\n%s\r\n" % (len(body), body)
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value, at, shift = value + (byte % 128 << shift), at + 1, shift + 7
-        if byte < 128:
-            return value, at
-
-
-def fields_of(data: bytes) -> Fields:
-    at = 0
-    found: Fields = []
-    while at < len(data):
-        key, at = read_varint(data, at)
-        value, at = read_varint(data, at)
-        if key % 8 == 2:
-            found.append((key // 8, data[at : at + value]))
-            at += value
-        else:
-            assert key % 8 == 0, "the original's messages have numbers and texts only"
-            found.append((key // 8, value))
-    return found
-
-
-class OldClient:
-    """Reads the length with a line reader, as the Ruby client does."""
-
-    def __init__(self, path: str) -> None:
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rb")
-
-    def read(self) -> tuple[int, Fields]:
-        length = self.file.readline()
-        assert length.endswith(b"\r\n") and length[:-2].isdigit()
-        body = self.file.read(int(length))
-        assert self.file.read(2) == b"\r\n"
-        (one, kind), (two, payload) = fields_of(body)
-        assert (one, two) == (1, 2) and isinstance(kind, int) and isinstance(payload, bytes)
-        return kind, fields_of(payload)
-
-    def call(self, kind: int, *fields: tuple[int, int | bytes]) -> tuple[int, Fields]:
-        self.socket.sendall(frame(kind, *fields))
-        return self.read()
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
 
 
 @pytest.fixture
@@ -105,11 +44,6 @@ def client(engine: FakeEngine, tmp_path: Path) -> Iterator[OldClient]:
     client = OldClient(str(tmp_path / "s"))
     yield client
     client.close()
-
-
-def original(fields: Fields) -> Fields:
-    """Without our extensions, which an old client skips."""
-    return [(tag, value) for tag, value in fields if tag < 101]
 
 
 def test_ping_is_answered_with_the_same_bytes(client: OldClient) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from test_cgroup_groups import IS_V2, MIB, PARENT, Child, Ready, directories, ho
 
 from warden.cgroup import files
 from warden.cgroup.driver import ContainerGroup, JobGroup, Manager
-from warden.cgroup.layout import Hierarchy, Layout
 from warden.cgroup.stats import count_devices, name_devices, read_group
 from warden.errors import KernelRefused
 from warden.kernel.loop import open_loop
@@ -25,23 +23,10 @@ from warden.model.stats import MemoryStats
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="cgroups need root")]
 
 
-class LayoutWithIo(Layout):
-    """Block devices are counted too, whatever warden itself needs them for."""
-
-    def used(self) -> tuple[Hierarchy, ...]:
-        trees = super().used()
-        if IS_V2:
-            return tuple(replace(tree, controllers=tree.controllers | {"io"}) if tree.is_v2 else tree for tree in trees)
-        if any("blkio" in tree.controllers for tree in trees):
-            return trees
-        return (*trees, Hierarchy(self.hierarchies["blkio"], frozenset({"blkio"})))
-
-
 @pytest.fixture
 def group() -> Iterator[ContainerGroup]:
     assert directories() == []
-    here = Manager(PARENT).layout
-    manager = Manager(PARENT, LayoutWithIo(here.hierarchies, here.v2, here.v2_controllers))
+    manager = Manager(PARENT)
     manager.prepare()
     group = manager.container("one")
     group.create()
@@ -167,9 +152,9 @@ def test_devices_are_counted(group: ContainerGroup, job: JobGroup, device: str) 
         ready()
         time.sleep(600)
 
-    place = group.where("blkio")
-    if place is not None:
-        count_devices(place[0])
+    blkio = Manager(PARENT).layout.hierarchies.get("blkio")
+    if blkio is not None:
+        count_devices(f"{blkio}/{PARENT}")
     Child(job, write_and_read).ready()
     [found] = [item for item in name_devices(read_group(group).io, {}) if f"/dev/{item.name}" == device]
     assert os.stat(device).st_rdev == os.makedev(found.major, found.minor)

@@ -11,6 +11,7 @@ from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network.links import Attachment, loopback_batch
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.job import JobPlace, Person, job_plan
+from warden.plan.program import Point, Program, guest_program, host_program
 from warden.plan.steps import Plan
 
 LINK = Attachment("18jn0aqmdbo", IPv4Network("10.254.0.4/30"), 1500)
@@ -35,6 +36,20 @@ LENT = (
 VCAP = Person("vcap", 10000, 10000, "/home/vcap")
 ROOT = Person("root", 0, 0, "/root")
 JOB_PLACE = JobPlace(VCAP, "/bin/bash", 2, {"nofile": 4096}, "C.UTF-8", b"\6\0\0\0\0\0\377\177")
+GIVEN = (b'{"pid": ', b"}")
+HOOKS = {
+    Point.PARENT_BEFORE_CLONE: (
+        Program("hook parent_before_clone /opt/check", host_program(("/opt/check", "-v"), {"PATH": "/bin"}), GIVEN),
+    ),
+    Point.PARENT_AFTER_CLONE: (
+        Program("hook parent_after_clone /opt/tell", host_program(("/opt/tell",), {}), GIVEN, "WARDEN_PID", 2.5, True),
+        Program("hook parent_after_clone /opt/more", host_program(("/opt/more",), {})),
+    ),
+    Point.CHILD_BEFORE_PIVOT: (Program("hook child_before_pivot /opt/mount", host_program(("/opt/mount",), {})),),
+    Point.CHILD_AFTER_PIVOT: (
+        Program("hook child_after_pivot /etc/start", guest_program(("/etc/start",), {"A": "b"}, JOB_PLACE)),
+    ),
+}
 
 
 def unconnected() -> Placement:
@@ -51,6 +66,7 @@ SAMPLES: dict[str, Callable[[], Plan]] = {
     "container-no-user-namespace": lambda: container_plan(
         ContainerSpec(user_namespace=False), replace(PLACE, id_base=None)
     ),
+    "container-hooks": lambda: container_plan(ContainerSpec(), replace(PLACE, programs=HOOKS)),
     "container-mounts": lambda: container_plan(ContainerSpec(), replace(PLACE, binds=(*PLACE.binds, *LENT))),
     "container-mounts-no-user-namespace": lambda: container_plan(
         ContainerSpec(user_namespace=False), replace(PLACE, id_base=None, binds=(*PLACE.binds, *LENT))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from warden.engine.preview import preview
 from warden.errors import BadInput, PoolExhausted
-from warden.model.settings import EngineSettings
+from warden.model.settings import EngineSettings, Hook
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 NOBODY = 65534
@@ -31,6 +32,26 @@ def test_shows_where_the_container_would_go(settings: EngineSettings) -> None:
     ):  # fmt: skip
         assert part in text
     assert text.split("\n")[-1].split()[1] == "serve"
+
+
+def test_hooks_of_the_start_stand_where_they_run(settings: EngineSettings) -> None:
+    points = ("parent_before_clone", "parent_after_clone", "child_before_pivot", "child_after_pivot")
+    hooks = {
+        point: (Hook(f"/opt/{point}", must_succeed=point.startswith("child")),) for point in (*points, "after_create")
+    }
+    lines = preview(ContainerSpec(), replace(settings, hooks=hooks)).split("\n")
+    words = ("hook parent_before_clone", "clone3(", "hook parent_after_clone", "release the child",
+             "hook child_before_pivot", "pivot_root(", "hook child_after_pivot", "serve")  # fmt: skip
+    places = [next(number for number, line in enumerate(lines) if word in line) for word in words]
+    assert places == sorted(places)
+    assert places[0] + 1 == places[1] and places[4] + 1 == places[5] == places[6] - 1
+    assert not any("after_create" in line for line in lines)  # no step: it runs when the container serves
+    assert [line.endswith("its failure ends the create") for line in lines if "  hook " in line] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_leaves_nothing(settings: EngineSettings, tmp_path: Path) -> None:

@@ -84,6 +84,19 @@ def test_the_bytes_of_a_container_say_what_was_asked() -> None:
     assert steps[-1] == (36, ())
 
 
+def test_a_program_beside_the_plan_has_a_plan_of_its_own() -> None:
+    runs = [args for op, args in decode(SAMPLES["container-hooks"]().encode()) if op == 45]
+    plain, told, _, _, guest = runs
+    assert plain[1:] == (b'{"pid": ', b"}", b"", u64(10000), u64(0))
+    assert told[1:] == (b'{"pid": ', b"}", b"WARDEN_PID", u64(2500), u64(1))
+    steps = list(decode(plain[0]))
+    assert steps[0] == (37, ())  # its own session, whose group is killed with it
+    assert [args[0] for op, args in steps if op in (33, 34)] == [b"PATH=/bin", b"/opt/check", b"-v"]
+    assert steps[-2:] == [(44, (u64(9),)), (35, (b"/opt/check",))]
+    rights = {op for op, _ in decode(guest[0])}
+    assert {24, 25, 27, 28, 38} <= rights  # rlimits, capabilities, seccomp, groups, a cgroup below the limits
+
+
 def test_the_bytes_of_a_job_say_what_was_asked() -> None:
     steps = list(decode(SAMPLES["job-argv-root"]().encode()))
     assert (24, (u64(resource.RLIMIT_NOFILE), u64(64), u64(64))) in steps

@@ -140,13 +140,13 @@ def test_a_container_whose_step_was_refused_is_killed(
     binary: Binary, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copies: list[int] = []
-    kill = launching._kill
+    end = launching._end
 
-    def keep_and_kill(pidfd: int) -> None:
+    def keep_and_end(pidfd: int) -> None:
         copies.append(os.dup(pidfd))
-        kill(pidfd)
+        end(pidfd)
 
-    monkeypatch.setattr(launching, "_kill", keep_and_kill)
+    monkeypatch.setattr(launching, "_end", keep_and_end)
     script = f"child(); say({FAILED}, 7, {errno.EPERM}); os.waitpid(-1, 0)"
     with pytest.raises(StepFailed):
         launch(binary, script.encode(), listener)

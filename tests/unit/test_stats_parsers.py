@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from warden.cgroup import stats
 from warden.cgroup.groups import ContainerGroup
+from warden.cgroup.jobio import JobIo
 from warden.cgroup.layout import Hierarchy
 from warden.errors import KernelRefused
 from warden.model.stats import CpuStats, DeviceStats, MemoryStats, PidStats, Pressure, Stall
@@ -161,9 +162,12 @@ def write(root: Path, files: dict[str, str]) -> str:
 def group_v1(tmp_path: Path, *controllers: str) -> ContainerGroup:
     per_job = {"memory", "cpuacct"}
     trees = [
-        Hierarchy(write(tmp_path / name, V1[name]), frozenset({name}), per_job=name in per_job) for name in controllers
+        Hierarchy(write(tmp_path / name, V1[name]), frozenset({name}), per_job=name in per_job)
+        for name in controllers
+        if name != "blkio"
     ]
-    return ContainerGroup(trees, "p", "one")
+    blkio = write(tmp_path / "blkio", V1["blkio"]) if "blkio" in controllers else None
+    return ContainerGroup(trees, "p", "one", io=JobIo(blkio, "p", "one"))
 
 
 def group_v2(tmp_path: Path, *controllers: str) -> ContainerGroup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, PLAN_MAGIC, Op
+from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, PLAN_MAGIC, RUN_MUST_SUCCEED, Op
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = (ROOT / "native/wire.h").read_text()
@@ -48,9 +48,16 @@ def test_constants_agree() -> None:
     assert f'#define PLAN_MAGIC "{PLAN_MAGIC.decode()}"' in WIRE
     assert f"#define BIND_RECURSIVE {BIND_RECURSIVE}u" in WIRE
     assert f"#define BIND_IDMAP {BIND_IDMAP}u" in WIRE
+    assert f"#define RUN_MUST_SUCCEED {RUN_MUST_SUCCEED}u" in WIRE
 
 
 def test_the_format_page_describes_every_operation() -> None:
     page = (ROOT / "docs/plan-format.md").read_text()
     first_cells = {name for cell in re.findall(r"^\| ([a-z_, ]+) \|", page, re.M) for name in cell.split(", ")}
     assert {op.name.lower() for op in Op} <= first_cells
+
+
+def test_wshd_stays_small_enough_to_be_read() -> None:
+    """docs/architecture.md, "Events and hooks"."""
+    lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "native").glob("*.[ch]"))
+    assert lines <= 1650

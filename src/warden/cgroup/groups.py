@@ -312,6 +312,10 @@ class ContainerGroup(_Group):
         """Directory of the container's group that has *controller*, and whether it is v2's; None where it is not used."""
         return self._at(controller)
 
+    def io_sums(self) -> tuple[str, str] | None:
+        """v1's block I/O of all jobs, see JobIo.sums."""
+        return self._io.sums()
+
     def shared_procs(self) -> str | None:
         """The file that lists the processes of all jobs, where these have no groups of their own; None if nowhere."""
         return next((f"{self._path(h)}/cgroup.procs" for h in self._hierarchies if not h.per_job), None)

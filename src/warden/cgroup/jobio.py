@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 
 from warden.cgroup import extras, files, tables
@@ -17,6 +18,7 @@ from warden.cgroup.layout import Hierarchy, Layout
 from warden.errors import KernelRefused
 
 PREFIX = "io-"
+SIZES, COUNTS = "blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced"
 
 
 def blkio_root(layout: Layout) -> str | None:
@@ -37,6 +39,8 @@ class JobIo:
         self._on_made = on_made
         self._directory = f"{root}/{parent}/{PREFIX}{container_id}"
         self._limited = f"{root}/{parent}/instance-{container_id}"
+        self._past: dict[str, dict[str, int]] = {SIZES: {}, COUNTS: {}}
+        self._adding = threading.Lock()  # a job is in its group or in the past, never in both or in neither
 
     def create(self) -> None:
         """Raises KernelRefused."""
@@ -65,9 +69,33 @@ class JobIo:
         files.make_group(self._job(job_id), exist_ok=True)
 
     def remove_job(self, job_id: int) -> None:
-        """Raises KernelRefused."""
+        """What it did is kept for the container's sum. Raises KernelRefused."""
         if self._root is not None:
-            files.remove_group(self._job(job_id))
+            with self._adding:
+                self._keep(self._job(job_id))
+                files.remove_group(self._job(job_id))
+
+    def _keep(self, job: str) -> None:
+        """v1 forgets what a group has done when it goes (blkg_rwstat, block/blk-cgroup-rwstat.c)."""
+        for name, past in self._past.items():
+            for line in (files.read_optional(f"{job}/{name}") or "").splitlines():
+                key, _, amount = line.rpartition(" ")
+                if key.endswith((" Read", " Write")) and amount.isdecimal():
+                    past[key] = past.get(key, 0) + int(amount)
+
+    def sums(self) -> tuple[str, str] | None:
+        """The lines of io_service_bytes and io_serviced of all jobs, past ones too; a device and operation may stand
+        there several times. None without blkio. Raises KernelRefused."""
+        if self._root is None:
+            return None
+        with self._adding:
+            sizes, counts = (self._sum(name) for name in (SIZES, COUNTS))
+        return sizes, counts
+
+    def _sum(self, name: str) -> str:
+        groups = (files.read_optional(f"{path}/{name}_recursive") or "" for path in (self._directory, self._limited))
+        past = (f"{key} {amount}" for key, amount in self._past[name].items())
+        return "\n".join((*groups, *past))
 
     def joins(self, job_id: int) -> list[str]:
         """The file by which a job joins its group, if it has one."""
@@ -79,8 +107,8 @@ class JobIo:
         if self._root is None or os.path.isdir(self._limited):
             return None
         # Not there without CONFIG_BLK_DEV_THROTTLING.
-        moved = files.read_optional(f"{self._job(job_id)}/blkio.throttle.io_service_bytes")
-        counted = files.read_optional(f"{self._job(job_id)}/blkio.throttle.io_serviced")
+        moved = files.read_optional(f"{self._job(job_id)}/{SIZES}")
+        counted = files.read_optional(f"{self._job(job_id)}/{COUNTS}")
         return None if moved is None or counted is None else tables.block_io_v1(moved, counted)
 
     def _job(self, job_id: int) -> str:

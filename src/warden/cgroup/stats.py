@@ -70,7 +70,8 @@ def parse_io_v2(text: str) -> tuple[DeviceStats, ...]:
 
 
 def parse_io_v1(sizes: str, counts: str) -> tuple[DeviceStats, ...]:
-    """blkio.throttle.io_service_bytes and io_serviced: "8:0 Read 4096", and the same for Write, Sync, Total …"""
+    """blkio.throttle.io_service_bytes and io_serviced: "8:0 Read 4096", and the same for Write, Sync, Total …; what
+    stands there several times is added up."""
     moved, done = _by_device(sizes), _by_device(counts)
     found = []
     for device in sorted(moved.keys() | done.keys()):
@@ -84,7 +85,8 @@ def _by_device(text: str) -> dict[tuple[int, int], list[int | None]]:
     for line in text.splitlines():
         words = line.split()
         if len(words) == 3 and words[1] in _V1_OPERATIONS and (device := _device(words[0])) is not None:
-            found.setdefault(device, [None, None])[_V1_OPERATIONS[words[1]]] = int(words[2])
+            sums, place = found.setdefault(device, [None, None]), _V1_OPERATIONS[words[1]]
+            sums[place] = (sums[place] or 0) + int(words[2])
     return found
 
 
@@ -257,16 +259,11 @@ def _pids(group: ContainerGroup, brief: bool) -> PidStats:
 
 
 def _io(group: ContainerGroup, brief: bool) -> tuple[DeviceStats, ...]:
-    place = group.where("io") or group.where("blkio")
-    if place is None:
-        return ()
-    directory, is_v2 = place
-    if is_v2:
-        return parse_io_v2(_text(f"{directory}/io.stat") or "")
-    # The throttling layer counts every request, whatever the device's scheduler is; _recursive with the jobs' groups.
-    sizes = _text(f"{directory}/blkio.throttle.io_service_bytes_recursive")
-    counts = None if brief else _text(f"{directory}/blkio.throttle.io_serviced_recursive")
-    return parse_io_v1(sizes or "", counts or "")
+    place = group.where("io")
+    if place is not None:
+        return parse_io_v2(_text(f"{place[0]}/io.stat") or "")
+    sums = group.io_sums()
+    return () if sums is None else parse_io_v1(sums[0], "" if brief else sums[1])
 
 
 def _pressure(group: ContainerGroup) -> dict[str, Pressure]:

@@ -144,6 +144,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "owner": (("--owner",), {"metavar": "USER[:GROUP]", "help": "whose the copies on the host are (default: root's)"}),
     "images": (("--images",), {"metavar": "DIR", "help": "the image store (default: /var/lib/warden/images)"}),
     "depot": (("--depot",), {"metavar": "DIR", "help": "the depot to look at (default: /var/lib/warden/containers)"}),
+    "config": (("--config",), {"metavar": "FILE", "help": "as a daemon with this configuration would make it"}),
     # explain
     "pid": (("--pid",), {"metavar": "N", "type": int, "help": "any process instead of a container"}),
     "section": (

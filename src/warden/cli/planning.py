@@ -9,20 +9,20 @@ from warden.cli.options import CONTAINER, Command
 from warden.cli.running import creation_arguments
 
 if TYPE_CHECKING:
+    from warden.model.settings import EngineSettings
     from warden.model.spec import ContainerSpec
 
 
-def container_spec(options: Namespace) -> ContainerSpec:
+def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpec:
     """The specification that these options ask for; raises BadInput."""
     from warden.model import resources
     from warden.model.limits import Limits
-    from warden.model.settings import EngineSettings
     from warden.model.spec import ContainerSpec, NetworkMode
 
     wanted = creation_arguments(options)
     return ContainerSpec(
         handle=wanted["handle"],
-        image=wanted["image"] or EngineSettings().default_image,
+        image=wanted["image"] or settings.default_image,
         rootfs=wanted["rootfs"],
         hostname=wanted["hostname"],
         mounts=wanted["mounts"],
@@ -35,9 +35,10 @@ def container_spec(options: Namespace) -> ContainerSpec:
 def plan(options: Namespace) -> int:
     """`warden plan`."""
     from warden.engine.preview import preview
-    from warden.model.settings import EngineSettings
+    from warden.server.config import load
 
-    print(preview(container_spec(options), EngineSettings()).rstrip("\n"))
+    settings = load(options.config).engine_settings()
+    print(preview(container_spec(options, settings), settings).rstrip("\n"))
     return 0
 
 
@@ -45,8 +46,9 @@ COMMANDS = {
     "plan": Command(
         "[OPTION...]",
         "Prints the steps that would make this container, in the words of the manual pages. Nothing is done.",
-        CONTAINER,
-        "warden plan\nwarden plan -m 64M --network none\nwarden plan -v /srv/data:/data:ro --no-user-namespace",
+        (*CONTAINER, "config"),
+        "warden plan\nwarden plan -m 64M --network none\nwarden plan -v /srv/data:/data:ro --no-user-namespace\n"
+        "warden plan --config /etc/warden.yml",
         plan,
     ),
 }

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from warden.depot.snapshot import Snapshot
@@ -59,10 +60,10 @@ class ContainerDirectory:
         for name in SUBDIRECTORIES:
             os.mkdir(self / name, 0o755 if name != "run" else 0o700)
 
-    def write_snapshot(self, snapshot: Snapshot) -> None:
+    def write_snapshot(self, snapshot: Snapshot, jobs: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Replaces snapshot.json as a whole; raises KernelRefused, and the old one stays."""
         try:
-            _replace_file(self / "snapshot.json", snapshot.to_json())
+            _replace_file(self / "snapshot.json", snapshot.to_json(jobs))
         except OSError as error:
             raise KernelRefused("write", self / "snapshot.json", error.errno or 0) from error
 

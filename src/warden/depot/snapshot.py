@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from warden.errors import BadInput, EngineFault, NotBuilt
@@ -47,8 +49,8 @@ class Snapshot:
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
 
-    def to_json(self) -> str:
-        """The text of snapshot.json."""
+    def to_json(self, jobs: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """The text of snapshot.json. *jobs*: the original's table, which is not read again."""
         resources: dict[str, object] = {
             "ports": list(self.ports),
             "container_id": self.container_id,
@@ -77,7 +79,7 @@ class Snapshot:
         return json.dumps(
             {
                 "events": list(self.events),
-                "jobs": {},
+                "jobs": dict(jobs),
                 "limits": {},
                 "grace_time": self.grace_time,
                 "resources": resources,

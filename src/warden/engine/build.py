@@ -11,21 +11,25 @@ import os
 import signal
 import stat
 from dataclasses import dataclass, replace
+from functools import partial
 
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import networking
+from warden.engine import networking, starthooks
+from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
+from warden.model.info import State
 from warden.model.limits import DiskLimits, Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links, shaping
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
-from warden.plan.steps import Plan
+from warden.plan.job import JobPlace
+from warden.plan.program import Programs
 from warden.process.launch import Launched, StepFailed, launch, listen_at
 from warden.rootfs import etc
 from warden.rootfs.disk import Layer
@@ -82,7 +86,7 @@ def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
     return tuple(binds)
 
 
-def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...]) -> Placement:
+def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...], programs: Programs) -> Placement:
     """Where the container goes, as its plan needs it."""
     snapshot, link = order.snapshot, order.attachment
     image_binds = tuple(Bind(m.source, m.target, m.read_only, id_map=IdMap.NONE) for m in order.image.binds)
@@ -101,6 +105,7 @@ def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...]) -> Placem
         into=cgroups.supervisor_into(),
         host_network=None if host is None else Batch(host.messages, host.text),
         container_network=Batch(inside.messages, inside.text),
+        programs=programs,
     )
 
 
@@ -116,7 +121,6 @@ class Built:
 def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
     """Makes the container's directory, cgroups and PID 1. Raises WardenError; then nothing is left."""
     base = order.snapshot.id_base
-    plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds))
     with Undo() as undo:
         try:
             order.directory.claim()
@@ -138,7 +142,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         if guest is not None:  # before the link exists: there is no moment in which it is not filtered
             site.firewall.put(guest)
             undo.add("firewall", site.firewall.drop, guest.container_id)
-        launched = _launch(site, order.directory, plan)
+        launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
         _shape(order, undo)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
@@ -183,10 +187,22 @@ def _write_etc(site: Site, order: Order, base: int) -> None:
     etc.write_upper(f"{order.layer.path}/upper", files, HOME, base, snapshot.uid)
 
 
-def _launch(site: Site, directory: ContainerDirectory, plan: Plan) -> Launched:
-    with listen_at(directory / "run") as listener:
+def _launch(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
+    settings, directory = site.settings, order.directory
+    with starthooks.guest_cgroup(settings, order.group) as joins, listen_at(directory / "run") as listener:
+        guest = JobPlace(starthooks.ROOT, "", len(joins), settings.rlimits, site.lang, site.seccomp)
+        facts = facts_from(order.snapshot.with_state(State.BORN), directory.path)
+        programs = starthooks.programs(settings, facts, guest)
+        plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds, programs))
         try:
-            return launch(site.binary, plan.encode(), listener)
+            return launch(
+                site.binary,
+                plan.encode(),
+                listener,
+                descriptors=joins,
+                on_ran=partial(starthooks.judge, plan),
+                patience_s=starthooks.patience(settings),
+            )
         except StepFailed as failed:
             raise refusal(plan, failed.step, failed.errno, doing="create") from failed
 

@@ -17,7 +17,7 @@ from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn, stats
-from warden.engine.describe import facts_of, info_of
+from warden.engine.describe import info_of
 from warden.engine.events import (
     ContainerDestroyed,
     ContainerFacts,
@@ -27,8 +27,10 @@ from warden.engine.events import (
     JobStarted,
     OutOfMemory,
 )
+from warden.engine.facts import facts_of
 from warden.engine.job import Job
 from warden.engine.pidfd import pid_of, readable
+from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
@@ -46,7 +48,6 @@ from warden.process.channel import Channel, Record
 log = logging.getLogger("warden.container")
 
 TOO_MUCH_OUTPUT = "command exceeded maximum output"
-STOP_TERM_S = 10.0  # how long TERM is tried before KILL (spec/warden.md §3)
 INIT_EXIT_S = 10.0
 MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
 #: A killed job is reaped within moments; PID 1 keeps its record until then.
@@ -68,7 +69,7 @@ class Container:
     ) -> None:
         self.warnings = tuple(warnings)
         self._site = site
-        self._snapshot = snapshot
+        self._record = ContainerRecord(directory, snapshot)
         self._directory = directory
         self._group = group
         self._pidfd = pidfd
@@ -92,23 +93,23 @@ class Container:
 
     @property
     def id(self) -> str:
-        return self._snapshot.container_id
+        return self.snapshot.container_id
 
     @property
     def handle(self) -> str:
-        return self._snapshot.handle
+        return self.snapshot.handle
 
     @property
     def grace_time(self) -> float | None:
-        return self._snapshot.grace_time
+        return self.snapshot.grace_time
 
     @property
     def state(self) -> State:
-        return self._snapshot.state
+        return self.snapshot.state
 
     @property
     def snapshot(self) -> Snapshot:
-        return self._snapshot
+        return self._record.snapshot
 
     @property
     def site(self) -> Site:
@@ -181,6 +182,7 @@ class Container:
 
     def adopt(self, job: Job) -> None:
         self._jobs[job.id] = job
+        self._site.janitor.add_record(self)
 
     def expect_start(self, job: Job) -> asyncio.Future[Record]:
         """The record that says whether a job just asked for has started; then it is one of the container's."""
@@ -193,7 +195,7 @@ class Container:
         if job is not None and record.state != channel.STATE_FAILED:
             # At once, not when the spawner runs again: the end may be the very next packet.
             self.adopt(job)
-            job.arm(record.started_ns)
+            job.arm(record)
             self._tell(partial(JobStarted, job_id=job.id, command=job.about.command))
         if future is not None and not future.done():
             future.set_result(record)
@@ -219,6 +221,7 @@ class Container:
 
     def job_ended(self, job: Job, result: JobResult) -> None:
         """A job was judged."""
+        self._site.janitor.add_record(self)
         if result.verdict is Verdict.OUTPUT_LIMIT:
             self.add_event(TOO_MUCH_OUTPUT)
         self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
@@ -230,6 +233,7 @@ class Container:
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
         self._jobs.pop(job.id, None)
+        self._site.janitor.add_record(self)
 
     # ---- control
 
@@ -326,17 +330,15 @@ class Container:
         self, *, net_in: tuple[tuple[int, int], ...], net_out: tuple[NetRule, ...], ports: tuple[int, ...]
     ) -> None:
         """Records what networking has done; raises KernelRefused, and then the old record holds."""
-        after = replace(self._snapshot, net_in=net_in, net_out=net_out, ports=ports)
-        self._directory.write_snapshot(after)
-        self._snapshot = after
+        self._record.write(replace(self.snapshot, net_in=net_in, net_out=net_out, ports=ports))
 
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
-        self._snapshot = snapshot
-        try:
-            self._directory.write_snapshot(snapshot)
-        except WardenError as error:  # a full disk must not keep a container from being stopped
-            log.error("container %s: a restart would forget this change: %s", self.handle, error)
+        self._record.save(snapshot)
+
+    def job_table(self) -> Callable[[], None]:
+        """Puts the table of its jobs on disk as it is now, when it is called: blocking."""
+        return partial(self._record.write_jobs, rows_of(self._jobs.values()))
 
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""
@@ -377,7 +379,7 @@ class Container:
 
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
-        if oom.OUT_OF_MEMORY in self._snapshot.events:
+        if oom.OUT_OF_MEMORY in self.snapshot.events:
             self._ooms = self._group.oom_kills()
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(self._end_jobs(kill=False)))
@@ -386,13 +388,13 @@ class Container:
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
-        if text not in self._snapshot.events and not self._gone:
-            self.save(replace(self._snapshot, events=(*self._snapshot.events, text)))
+        if text not in self.snapshot.events and not self._gone:
+            self.save(replace(self.snapshot, events=(*self.snapshot.events, text)))
 
     # ---- the end
 
     async def stop(self, *, kill: bool = False) -> None:
-        """Ends every process but PID 1: TERM, after ten seconds KILL, or KILL at once. A second stop does nothing.
+        """Ends every process but PID 1: TERM, after `stop_timeout` KILL, or KILL at once. A second stop does nothing.
         Raises HookFailed when a hook refuses it."""
         self.require(State.ACTIVE, State.STOPPED)
         async with self._deciding:
@@ -400,7 +402,7 @@ class Container:
                 await self._site.hooks.run("before_stop", facts_of(self))
             if self.state is not State.ACTIVE or self._destroying:
                 return
-            self.save(self._snapshot.with_state(State.STOPPED))
+            self.save(self.snapshot.with_state(State.STOPPED))
         await self.end_stopped(kill=kill)
 
     async def end_stopped(self, *, kill: bool) -> None:
@@ -415,7 +417,7 @@ class Container:
             if not kill:
                 await self._signal_everything(signal.SIGTERM)
                 await pausing.lift(self)  # the signal is the first thing that they see
-                kill = not await self._empty_within(STOP_TERM_S)
+                kill = not await self._empty_within(self._site.settings.stop_timeout)
             if kill:
                 for job in self._jobs.values():
                     job.blame(Verdict.STOPPED, lasting=False)
@@ -456,7 +458,7 @@ class Container:
                     failures.append(error)
             if failures:
                 raise failures[0]
-            self._snapshot = self._snapshot.with_state(State.DESTROYED)
+            self._record.snapshot = self.snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
             self._tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
@@ -468,10 +470,10 @@ class Container:
 
     async def _end_processes(self) -> None:
         self._unwatch_memory()
-        self._directory.drop_snapshot()  # from here on a crash means: destroy at the next start
+        self._record.drop()
         if self._pidfd >= 0:
             self._kill_init()
-            if self._snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
+            if self.snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
                 await self._site.blocking(self._group.kill)
             await readable(self._pidfd, INIT_EXIT_S, f"container {self.handle}: PID 1 does not end")
             os.close(self._pidfd)
@@ -499,7 +501,7 @@ class Container:
             job.close()
         hidden = self._site.depot.hide(self._directory)
         # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
-        if hidden is not None and self._snapshot.layer:
+        if hidden is not None and self.snapshot.layer:
             self._site.in_background(asyncio.ensure_future(self._clear(hidden)))
         elif hidden is not None:
             self._site.janitor.add_tree(hidden)
@@ -507,7 +509,7 @@ class Container:
     async def _clear(self, hidden: str) -> None:
         try:
             await self._site.blocking(remove_tree, hidden)
-            await self._site.blocking(self._site.disks.of(self._snapshot.disk).remove, self._snapshot.layer)
+            await self._site.blocking(self._site.disks.of(self.snapshot.disk).remove, self.snapshot.layer)
         except WardenError as error:
             log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
 
@@ -543,7 +545,7 @@ class Container:
         """The container is over, its jobs with it."""
         log.error("container %s: its PID 1 is gone", self.handle)
         self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
-        self.save(self._snapshot.with_state(State.STOPPED))
+        self.save(self.snapshot.with_state(State.STOPPED))
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True

@@ -78,9 +78,9 @@ class Deadlines:
                 timer.cancel()
 
 
-def elapsed_since(started_ns: int | None) -> float:
-    """Seconds since *started_ns* of CLOCK_BOOTTIME; 0 when it is just starting."""
-    return 0.0 if started_ns is None else (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started_ns) / 1e9
+def elapsed_since(started_ns: int) -> float:
+    """Seconds since *started_ns* of CLOCK_BOOTTIME."""
+    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - started_ns) / 1e9
 
 
 def overrun(wall_s: float, cpu_s: float, wall_limit_s: float | None, cpu_limit_s: float | None) -> Verdict | None:

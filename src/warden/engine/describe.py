@@ -1,28 +1,21 @@
-"""A container described: all that is known of it (Info) and the little that events and hooks carry (ContainerFacts)."""
+"""A container described: all that is known of it at one moment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from warden.engine import limits
-from warden.engine.events import ContainerFacts
-from warden.engine.networking import attachment
+from warden.engine.facts import addresses
 from warden.model.info import Info
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
 
 
-def _addresses(container: Container) -> tuple[str, str]:
-    """Of the host's end and of the container's; empty without a network of its own."""
-    link = attachment(container.snapshot, container.site.settings.mtu)
-    return ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
-
-
 async def info_of(container: Container) -> Info:
     """State, addresses, statistics and jobs at this moment; raises KernelRefused when the cgroups are gone."""
     snapshot, group = container.snapshot, container.group
-    host_ip, container_ip = _addresses(container)
+    host_ip, container_ip = addresses(snapshot)
     return Info(
         handle=snapshot.handle,
         id=snapshot.container_id,
@@ -40,21 +33,4 @@ async def info_of(container: Container) -> Info:
         disk=await limits.disk_use(container),
         jobs=tuple(job.info() for job in container.jobs()),
         paused=snapshot.paused,
-    )
-
-
-def facts_of(container: Container) -> ContainerFacts:
-    """As it is at this moment."""
-    snapshot = container.snapshot
-    host_ip, container_ip = _addresses(container)
-    return ContainerFacts(
-        handle=snapshot.handle,
-        id=snapshot.container_id,
-        state=snapshot.state.value,
-        path=container.directory.path,
-        pid=container.pid,
-        host_ip=host_ip,
-        container_ip=container_ip,
-        image=snapshot.spec.rootfs or snapshot.spec.image,
-        created=snapshot.created,
     )

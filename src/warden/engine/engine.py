@@ -17,10 +17,10 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, recovery, stats
+from warden.engine import build, limits, networking, pausing, recovery, starthooks, stats
 from warden.engine.container import Container
-from warden.engine.describe import facts_of
 from warden.engine.events import ContainerCreated, Emitter, Event
+from warden.engine.facts import facts_of
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.logtag import Syslog
@@ -119,6 +119,7 @@ class Engine:
                 pools=pools,
                 disks=disks,
                 workers=ThreadPoolExecutor(WORKERS, thread_name_prefix="warden"),
+                builders=starthooks.builders(self.settings),
                 lang=system_lang(),
                 seccomp=job_filter(),
                 syslog=Syslog(self.settings.syslog_socket),
@@ -140,7 +141,7 @@ class Engine:
                 container = recovery.resume(site, found, self._gone)
             except OSError as error:
                 log.error("container %s: %s; it is removed", found.snapshot.handle, error)
-                await site.blocking(recovery.remove, site, found.directory, found.pidfd)
+                await site.blocking(recovery.remove, site, found.directory, found.pidfd, found.snapshot)
                 continue
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
@@ -175,6 +176,8 @@ class Engine:
             self._keeper.cancel()
             self._keeper = None
         await self._site.transfers.end()
+        for container in self._containers.values():
+            self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
         await self._site.janitor.clean()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
@@ -185,6 +188,8 @@ class Engine:
             await self._site.blocking(self._site.disks.close)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
+        if self._site.builders is not None:
+            self._site.builders.shutdown(wait=True)
         self._site.binary.close()
         self._site.syslog.close()
         self._site.depot.unlock()
@@ -266,7 +271,7 @@ class Engine:
             site.cgroups.container(container_id),
             networking.attachment(snapshot, site.settings.mtu),
         )
-        built = await site.blocking(build.build, site, order, binds)
+        built = await site.building(build.build, site, order, binds)
         pidfd = built.launched.pidfd
         try:
             return Container(

@@ -64,12 +64,18 @@ def _point_of(event: Event) -> str:
 async def _run(hook: Hook, point: str, data: Mapping[str, Any]) -> None:
     name = f"hook {point} {hook.path}"
     with _memory_file(json.dumps(data).encode()) as given, _memory_file(b"") as output:
-        failure = await _outcome(hook, _environment(data), given, output)
-        said = os.pread(output, LOGGED, 0).decode(errors="replace").splitlines()
-    for line in said:
+        failure = await _outcome(hook, environment(data), given, output)
+        said = os.pread(output, LOGGED, 0)
+    conclude(name, failure, said, must_succeed=hook.must_succeed)
+
+
+def conclude(name: str, failure: str, said: bytes, *, must_succeed: bool) -> None:
+    """Logs what a hook wrote; raises HookFailed when it failed and that counts."""
+    lines = said.decode(errors="replace").splitlines()
+    for line in lines:
         log.info("%s: %s", name, line)
-    if failure and hook.must_succeed:
-        raise HookFailed(f"{name}: {failure}", hint=said[-1] if said else "")
+    if failure and must_succeed:
+        raise HookFailed(f"{name}: {failure}", hint=lines[-1] if lines else "")
     if failure:
         log.warning("%s: %s; ignored", name, failure)
 
@@ -92,12 +98,18 @@ async def _outcome(hook: Hook, environment: Mapping[str, str], given: int, outpu
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+    return failure_of(status)
+
+
+def failure_of(status: int) -> str:
+    """In words, for a status that is negative for a signal; empty for success."""
     if status < 0:
         return f"killed by signal {-status}"
     return f"exit status {status}" if status else ""
 
 
-def _environment(data: Mapping[str, Any]) -> dict[str, str]:
+def environment(data: Mapping[str, Any]) -> dict[str, str]:
+    """What a hook finds in its environment of what it is told as JSON."""
     container = data["container"]
     found = {"PATH": PATH, "LANG": os.environ.get("LANG", "C.UTF-8"), "WARDEN_EVENT": data["event"]}
     for name in ("handle", "id", "state", "path", "pid", "host_ip", "container_ip", "image"):

@@ -38,6 +38,14 @@ class Ended(Protocol):
     async def settled(self, wanted: bool) -> None: ...
 
 
+class Recorded(Protocol):
+    """A container with a table of its jobs."""
+
+    def job_table(self) -> Callable[[], None]:
+        """Puts it on disk as it is now, when it is called: blocking."""
+        ...
+
+
 class Janitor:
     """One engine's. *run* carries a blocking call into a worker thread, *keep* holds a task until it is done."""
 
@@ -47,12 +55,18 @@ class Janitor:
         self._run = run
         self._keep = keep
         self._jobs: list[Ended] = []
+        self._records: dict[Recorded, None] = {}  # in order, each once
         self._trees: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add_job(self, job: Ended, *, at_once: bool = False) -> None:
         self._jobs.append(job)
         self._begin(0.0 if at_once else PAUSE_S)
+
+    def add_record(self, container: Recorded) -> None:
+        """Its jobs are not what they were."""
+        self._records[container] = None
+        self._begin(PAUSE_S)
 
     def add_tree(self, path: str) -> None:
         """A directory that is out of sight already."""
@@ -77,16 +91,22 @@ class Janitor:
             self._timer = None
         jobs, self._jobs = self._jobs, []
         trees, self._trees = self._trees, []
-        if not jobs and not trees:
+        records, self._records = self._records, {}
+        if not jobs and not trees and not records:
             return
         for job in jobs:
             await job.flush()
         wanted = [job.wanted for job in jobs]
-        await self._run(_settle_all, jobs, wanted, trees)
+        tables = [container.job_table() for container in records]
+        await self._run(_settle_all, jobs, wanted, tables, trees)
         await asyncio.gather(*(job.settled(want) for job, want in zip(jobs, wanted, strict=True)))
 
 
-def _settle_all(jobs: list[Ended], wanted: list[bool], trees: list[str]) -> None:
+def _settle_all(
+    jobs: list[Ended], wanted: list[bool], tables: list[Callable[[], None]], trees: list[str]
+) -> None:
+    for write in tables:
+        write()
     for job, want in zip(jobs, wanted, strict=True):
         job.settle(want)
     for path in trees:

@@ -64,6 +64,7 @@ class Job:
         self.about = about
         self.group = group
         self.started_at = time.time()
+        self.inner_pid = 0  # of its first process, as the container numbers it
         self._owner = owner
         self._log = JobLog(directory, limit=about.output_limit, discard=about.discard_output)
         self._tag = self._open_tag(directory)
@@ -235,9 +236,10 @@ class Job:
         for fd, stream in self._readers.items():
             self._loop.add_reader(fd, self._move, fd, stream)
 
-    def arm(self, started_ns: int | None = None) -> None:
-        """Starts its limits of time, from *started_ns* of CLOCK_BOOTTIME for a job found running."""
-        elapsed = elapsed_since(started_ns)
+    def arm(self, record: Record) -> None:
+        """It runs. Starts its limits of time, which count from its start also for a job found running."""
+        elapsed = elapsed_since(record.started_ns)
+        self.inner_pid = record.pid
         self.started_at = time.time() - elapsed
         self._deadlines.start(elapsed)
 

@@ -7,13 +7,16 @@ import time
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, networking
+from warden.engine import build, networking, starthooks
+from warden.engine.facts import facts_from
 from warden.engine.ids import IdSource
-from warden.engine.site import make_pools
+from warden.engine.site import make_pools, system_lang
 from warden.model.info import State
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, Mount
 from warden.plan.container import container_plan
+from warden.plan.job import JobPlace
+from warden.plan.seccomp import job_filter
 from warden.rootfs.images import Image
 
 
@@ -30,7 +33,9 @@ def preview(spec: ContainerSpec, settings: EngineSettings) -> str:
         cgroups.container(snapshot.container_id),
         networking.attachment(snapshot, settings.mtu),
     )
-    place = build.placement(cgroups, order, build.check_mounts(spec))
+    guest = JobPlace(starthooks.ROOT, "", 0, settings.rlimits, system_lang(), job_filter())
+    programs = starthooks.programs(settings, facts_from(snapshot, order.directory.path), guest)
+    place = build.placement(cgroups, order, build.check_mounts(spec), programs)
     return container_plan(spec, place).describe()
 
 

@@ -46,37 +46,62 @@ class Found:
     pidfd: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A directory of the depot, as it was found."""
+
+    directory: ContainerDirectory
+    snapshot: Snapshot | None
+    pidfd: int | None
+
+    @property
+    def id(self) -> str:
+        """The container's; its directory may have been renamed."""
+        return self.directory.name if self.snapshot is None else self.snapshot.container_id
+
+
 def survey(site: Site) -> list[Found]:
     """Blocking: looks at every directory of the depot; removes what cannot be taken up, and cgroups nobody has."""
     site.depot.empty_trash()
-    found = []
-    for directory in site.depot.directories():
-        alive = _look(site, directory)
-        if alive is not None:
-            found.append(alive)
-    known = {item.snapshot.container_id for item in found}
+    seen = [_look(directory) for directory in site.depot.directories()]
+    found: dict[str, Found] = {}
+    for item in sorted(seen, key=lambda item: item.directory.name != item.id):
+        if item.snapshot is not None and item.pidfd is not None and item.id not in found:
+            found[item.id] = Found(item.snapshot, item.directory, item.pidfd)
+        elif item.pidfd is not None and item.id in found:
+            os.close(item.pidfd)  # the same container by another name
+    taken = {item.directory.path for item in found.values()}
+    for item in seen:
+        if item.directory.path not in taken:
+            _turn_down(site, item, found.get(item.id))
     for container_id in site.cgroups.leftovers():
-        if container_id not in known:
+        if container_id not in found:
             _remove_groups(site, container_id)
-    site.disks.sweep({item.snapshot.layer for item in found})
-    return found
+    site.disks.sweep({item.snapshot.layer for item in found.values()})
+    return list(found.values())
 
 
-def _look(site: Site, directory: ContainerDirectory) -> Found | None:
+def _turn_down(site: Site, item: _Seen, original: Found | None) -> None:
+    """What is no living container goes; but what only has the id of one may be somebody's copy, and is left alone."""
+    path = item.directory.path
+    if original is not None:
+        where = original.directory.path
+        log.error("container directory %s: container %s lives in %s; this one is not touched", path, item.id, where)
+        return
+    reason = "half made" if item.snapshot is None else "PID 1 is gone"
+    log.warning("container directory %s: %s; it is removed", path, reason)
+    remove(site, item.directory, item.pidfd, item.snapshot)
+
+
+def _look(directory: ContainerDirectory) -> _Seen:
     snapshot = None
     try:
         snapshot = directory.read_snapshot()
     except NotBuilt as error:  # a downgrade must not cost anybody's containers
         raise NotBuilt(f"container directory {directory.path}: {error.message}", hint=error.hint) from error
     except WardenError as error:
-        log.error("container directory %s: %s; it is removed", directory.path, error)
-    pidfd = init_of(directory)
-    if snapshot is not None and pidfd is not None:
-        return Found(snapshot, directory, pidfd)
-    reason = "half made" if snapshot is None else "PID 1 is gone"
-    log.warning("container directory %s: %s; it is removed", directory.path, reason)
-    remove(site, directory, pidfd)
-    return None
+        log.error("container directory %s: %s", directory.path, error)
+    return _Seen(directory, snapshot, init_of(directory))
 
 
 def init_of(directory: ContainerDirectory) -> int | None:
@@ -100,8 +125,10 @@ def _pidfd_in_reply(sock: socket.socket) -> int | None:
             return descriptors[0] if descriptors else None
 
 
-def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None:
-    """Blocking: ends what runs in it and takes everything of it away; errors are logged, the rest goes on."""
+def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapshot: Snapshot | None = None) -> None:
+    """Blocking: ends what runs in it and takes everything of it away; errors are logged, the rest goes on. Without its
+    *snapshot* the directory's name is its id."""
+    container_id = directory.name if snapshot is None else snapshot.container_id
     with contextlib.suppress(OSError):
         directory.drop_snapshot()
     if pidfd is not None:
@@ -112,13 +139,13 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None) -> None
         poll.register(pidfd, select.POLLIN)
         poll.poll(int(ANSWER_S * 1000))
         os.close(pidfd)
-    _remove_groups(site, directory.name)
+    _remove_groups(site, container_id)
     steps: list[Callable[[], object]] = [
-        partial(shaping.remove_ifb, directory.name),
-        partial(site.firewall.drop, directory.name),
+        partial(shaping.remove_ifb, container_id),
+        partial(site.firewall.drop, container_id),
         partial(site.depot.discard, directory),
     ]
-    steps.extend(site.disks.discard(directory.path))
+    steps.extend(site.disks.discard(site.depot.directory(container_id).path))
     for step in steps:
         try:
             step()
@@ -196,7 +223,7 @@ async def _attach(container: Container, job: Job) -> None:
     if job.result is not None:
         job.release_if_read()
         return
-    job.arm(record.started_ns)
+    job.arm(record)
     if record.state == channel.STATE_ENDED:
         job.end(record)
 

@@ -83,6 +83,7 @@ class Site:
     hooks: Hooks
     transfers: Transfers = field(default_factory=Transfers)
     events: Emitter = field(default_factory=Emitter)
+    builders: ThreadPoolExecutor | None = None  # where creates wait for hooks without holding up others; None: workers
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
     janitor: Janitor = field(init=False)
@@ -93,6 +94,10 @@ class Site:
     async def blocking(self, function: Callable[..., T], *args: object) -> T:
         """Runs *function* in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, function, *args)
+
+    async def building(self, function: Callable[..., T], *args: object) -> T:
+        """The same for what an operator's program may hold up."""
+        return await asyncio.get_running_loop().run_in_executor(self.builders or self.workers, function, *args)
 
     def next_job(self) -> int:
         """Numbers of jobs count up over the whole engine (spec/warden.md §4)."""

@@ -144,6 +144,16 @@ def parse_capabilities(status: bytes) -> CapabilitySets:
     return CapabilitySets(*(values.get(key, 0) for key in order))
 
 
+def inner_pid(pid: int) -> int:
+    """The number of *pid* in the innermost pid namespace that it is in (NSpid, since 4.1); 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            found = re.search(rb"^NSpid:.*?(\d+)$", file.read(), re.M)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
 def capability_names(mask: int) -> tuple[str, ...]:
     """Names of the bits of *mask*; one that is newer than us is named by its number."""
     bits = (bit for bit in range(mask.bit_length()) if mask >> bit & 1)

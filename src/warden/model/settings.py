@@ -15,9 +15,14 @@ DEFAULT_HOOK_TIMEOUT_S = 10.0
 #: Ways to limit disks; auto takes the first of project, btrfs, pool and loop that works.
 DISK_BACKENDS = ("auto", "project", "btrfs", "pool", "btrfs-pool", "loop", "tmpfs", "user", "none")
 
-#: Where an operator's program may run, and whether its failure may refuse what is going on.
+#: Where an operator's program may run, and whether its failure may refuse what is going on. The first four are steps of
+#: a container's plan.
 HOOK_POINTS: Mapping[str, bool] = MappingProxyType(
     {
+        "parent_before_clone": True,
+        "parent_after_clone": True,
+        "child_before_pivot": True,
+        "child_after_pivot": True,
         "after_create": True,
         "before_stop": True,
         "after_destroy": False,
@@ -29,8 +34,8 @@ HOOK_POINTS: Mapping[str, bool] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A program of the operator's: an absolute *path* on the host, run without a shell. *must_succeed*: its failure
-    makes the request fail."""
+    """A program of the operator's: an absolute *path* on the host (of `child_after_pivot`: in the container), run without
+    a shell. *must_succeed*: its failure makes the request fail."""
 
     path: str
     args: tuple[str, ...] = ()
@@ -63,6 +68,7 @@ class EngineSettings:
     id_range_start: int = 0x3000_0000
     id_range_count: int = 8192
     grace_time: float | None = None
+    stop_timeout: float = 10.0  # between a stop's TERM and its KILL
     rlimits: Mapping[str, int] = field(default_factory=dict)
     job_output_limit: int = 10 * 1024 * 1024
     user_namespace: bool = True

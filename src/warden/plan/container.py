@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
+from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
 
 ID_COUNT = 65536
@@ -77,6 +78,7 @@ class Placement:
     *directory*: the container's own (mnt/lower, mnt/root lie in it); *layer*: where upper and work lie, None in the
     same. *lower*: the image. *id_base*: the
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
+    *programs*: what an operator wants to be run on the way.
     """
 
     directory: str
@@ -89,6 +91,7 @@ class Placement:
     host_network: Batch | None = None
     container_network: Batch | None = None
     layer: str | None = None
+    programs: Programs = field(default_factory=dict)
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
@@ -99,6 +102,7 @@ def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
             *_root_file_system(place),
             *_devices(place),
             *_binds(place),
+            *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
             words.simple(Op.RELEASE, "release the child", "from here on it acts for itself, without the host's rights"),
             *_inside(spec, place),
             words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose"),
@@ -122,6 +126,7 @@ def _launch(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
         yield words.into_cgroup(place.into, "PID 1 stands outside its container's limits")
     yield words.unshare(flags.CLONE_NEWNS, "mounts made from here on are not the host's")
     yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
+    yield from run_steps(place.programs, Point.PARENT_BEFORE_CLONE)
     yield words.clone(_namespaces(spec, place), "the child, which waits")
     if place.id_base is not None:
         text = f"0 {place.id_base} {ID_COUNT}"
@@ -199,6 +204,8 @@ def _inside(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
     yield words.hostname(place.hostname)
     if place.container_network is not None and spec.network is not NetworkMode.HOST:
         yield words.netlink(place.container_network.messages, place.container_network.text, "its own end of the link")
+    yield from run_steps(place.programs, Point.CHILD_BEFORE_PIVOT)
     yield words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone")
+    yield from run_steps(place.programs, Point.CHILD_AFTER_PIVOT)
     yield Step(Op.UMASK, (0o022,), "umask(022)")
     yield Step(Op.NAME, (b"wshd",), "prctl(PR_SET_NAME, wshd)")

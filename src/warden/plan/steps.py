@@ -64,11 +64,13 @@ class Op(enum.IntEnum):
     NAME = 42  # text
     DOMAINNAME = 43  # text
     PDEATHSIG = 44  # signal
+    RUN = 45  # plan, input, rest, name, milliseconds, flags
 
 
 BIND_RECURSIVE = 1
 BIND_IDMAP = 2
 BIND_TRY_IDMAP = 4  # id-mapped where the file system can be; as it is where it cannot
+RUN_MUST_SUCCEED = 1
 
 
 @dataclass(frozen=True, slots=True)

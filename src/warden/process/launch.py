@@ -9,18 +9,23 @@ import array
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 
 from warden.errors import EngineFault, KernelRefused
 
 _MESSAGE = struct.Struct("<IIii")
-CLONED, FAILED, READY = 1, 2, 3
+CLONED, FAILED, READY, RAN = 1, 2, 3, 4
+_SAID_MAX = 4096
 #: Longer than any honest plan takes; a plan that hangs (a dead network file system) must not hold a thread for ever.
 TIMEOUT_S = 60.0
+LONGEST_S = 86400.0
+EXIT_S = 5.0
 SOCKET_NAME = "wshd.sock"
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -31,6 +36,17 @@ class StepFailed(Exception):
     def __init__(self, step: int, errno: int) -> None:
         super().__init__(f"step {step}: {os.strerror(errno)}")
         self.step, self.errno = step, errno
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A program that step number *step* ran: *error* when it could not become itself or took too long (ETIMEDOUT), its
+    *status* as wait(2) gives it, and the last of what it wrote."""
+
+    step: int
+    error: int
+    status: int
+    said: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +96,33 @@ def listen_at(directory: str) -> socket.socket:
     return listener
 
 
-def launch(binary: Binary, plan: bytes, listener: socket.socket) -> Launched:
-    """Runs *plan* to its `serve` step. Raises StepFailed, EngineFault when wshd says nothing, or KernelRefused."""
+def launch(
+    binary: Binary,
+    plan: bytes,
+    listener: socket.socket,
+    *,
+    descriptors: tuple[int, ...] = (),
+    on_ran: Callable[[Ran], None] | None = None,
+    patience_s: float = 0.0,
+) -> Launched:
+    """Runs *plan* to its `serve` step. Raises StepFailed, EngineFault when wshd says nothing, or KernelRefused.
+
+    *descriptors*: those that steps name by index. *on_ran* is told of each program beside the plan, which together may
+    take *patience_s*; what it raises ends the launch.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
         try:
             os.write(plan_fd, plan)
             os.lseek(plan_fd, 0, os.SEEK_SET)
-            launcher = _spawn(binary, [theirs.fileno(), plan_fd, listener.fileno()])
+            launcher = _spawn(binary, [theirs.fileno(), plan_fd, listener.fileno(), *descriptors])
         finally:
             os.close(plan_fd)
         theirs.close()
-        ours.settimeout(TIMEOUT_S)
+        ours.settimeout(min(TIMEOUT_S + patience_s, LONGEST_S))
         try:
-            return _await_ready(ours)
+            return _await_ready(ours, on_ran)
         except EngineFault:
             os.kill(launcher, signal.SIGKILL)  # not waited for yet, so the number is still its own
             raise
@@ -116,28 +144,29 @@ def _spawn(binary: Binary, descriptors: list[int]) -> int:
         raise KernelRefused("posix_spawn", "wshd", error.errno or 0) from error
 
 
-def _await_ready(control: socket.socket) -> Launched:
+def _await_ready(control: socket.socket, on_ran: Callable[[Ran], None] | None) -> Launched:
     pid, pidfd = 0, -1
     try:
         while True:
-            data, descriptors = receive(control, _MESSAGE.size, 1)
-            if len(data) != _MESSAGE.size:
+            data, descriptors = receive(control, _MESSAGE.size + _SAID_MAX, 1)
+            if len(data) < _MESSAGE.size:
                 hint = "see the kernel log for a killed process"
                 raise EngineFault("wshd: ended before its container was ready", hint=hint)
-            kind, step, errno, number = _MESSAGE.unpack(data)
+            kind, step, errno, number = _MESSAGE.unpack_from(data)
             if kind == CLONED:
                 pid, pidfd = number, descriptors[0]
             elif kind == READY:
                 return Launched(pid, pidfd)
-            else:
+            elif kind == RAN and on_ran is not None:
+                on_ran(Ran(step, errno, number, data[_MESSAGE.size :]))
+            elif kind == FAILED:
                 raise StepFailed(step, errno)
     except BaseException as error:
         if pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                _kill(pidfd)
-            os.close(pidfd)
+            _end(pidfd)
         if isinstance(error, TimeoutError):
-            raise EngineFault(f"wshd: not ready after {TIMEOUT_S:g} s", hint="a mount source may hang") from error
+            waited = control.gettimeout()
+            raise EngineFault(f"wshd: not ready after {waited:g} s", hint="a mount source may hang") from error
         raise
 
 
@@ -150,5 +179,11 @@ def receive(sock: socket.socket, size: int, count: int) -> tuple[bytes, list[int
     return data, list(descriptors)
 
 
-def _kill(pidfd: int) -> None:
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+def _end(pidfd: int) -> None:
+    """Kills it and waits, with a bound, until it has left its cgroups."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll(int(EXIT_S * 1000))
+    os.close(pidfd)

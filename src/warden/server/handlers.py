@@ -7,14 +7,15 @@ requests that wait for a job are in streams.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import warden
-from warden.errors import WardenError
+from warden.errors import KernelRefused, WardenError
 from warden.model.limits import Bandwidth
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
@@ -81,11 +82,22 @@ async def limit(
     )
 
 
+@contextlib.contextmanager
+def _worded(text: str) -> Iterator[None]:
+    """The original's words for what the kernel refused (spec/warden.md §5), and in parentheses what that was."""
+    try:
+        yield
+    except KernelRefused as error:
+        hint = "; ".join(part for part in (f"{error.operation} {error.target}".strip(), error.hint) if part)
+        raise KernelRefused(text, errno=error.errno, hint=hint) from error
+
+
 async def limit_memory(
     _context: Context, _connection: Connection, container: Container, request: pb.LimitMemoryRequest
 ) -> pb.LimitMemoryResponse:
     limit = request.limit_in_bytes if request.HasField("limit_in_bytes") else None
-    in_force = await container.limit_memory(limit)
+    with _worded("Failed setting memory limit"):
+        in_force = await container.limit_memory(limit)
     return pb.LimitMemoryResponse(limit_in_bytes=convert.UNLIMITED_MEMORY if in_force is None else in_force)
 
 
@@ -127,7 +139,8 @@ async def limit_cpu(
     _context: Context, _connection: Connection, container: Container, request: pb.LimitCpuRequest
 ) -> pb.LimitCpuResponse:
     shares = request.limit_in_shares if request.HasField("limit_in_shares") else None
-    return pb.LimitCpuResponse(limit_in_shares=await container.limit_cpu(shares))
+    with _worded("Failed setting cpu shares"):
+        return pb.LimitCpuResponse(limit_in_shares=await container.limit_cpu(shares))
 
 
 async def limit_bandwidth(

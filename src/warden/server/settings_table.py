@@ -191,6 +191,10 @@ def _hook_to_data(hook: Hook) -> dict[str, Any]:
 
 
 _HOOK_HELP = {
+    "parent_before_clone": "run while a container is made, before its first process; on_failure: fail ends the create",
+    "parent_after_clone": "the same, when its files and link are ready and its first process waits",
+    "child_before_pivot": "the same, in its namespaces with the host's files in sight, as its root",
+    "child_after_pivot": "the same, a program of the container's own, with a job's rights",
     "after_create": "run before a create is answered; on_failure: fail undoes it",
     "before_stop": "run before a stop request is carried out; on_failure: fail refuses it",
     "after_destroy": "run before a destroy is answered",
@@ -250,6 +254,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.wshd_path", _OPTIONAL_PATH, None, "the container's PID 1; null: the one in the package", "wshd"),
     Setting("server.container_grace_time", _optional(NUMBER), None,
             "seconds without a connection until a container is destroyed; null: never", "grace_time"),
+    Setting("server.stop_timeout", NUMBER, _ENGINE.stop_timeout, "seconds from a stop's TERM to its KILL", "stop_timeout"),
     Setting("server.container_rlimits", RLIMITS, {}, "limits of every job, as in getrlimit(2)", "rlimits"),
     Setting("server.job_output_limit", _integer(0, 2**62), _ENGINE.job_output_limit,
             "bytes of output after which a job is killed", "job_output_limit"),
