@@ -16,7 +16,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn, stats
+from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn, stats, stopping
 from warden.engine.describe import info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -300,6 +300,10 @@ class Container:
         BadInput where there is no way to limit them."""
         return await limits.limit_disk(self, change)
 
+    def alone(self) -> asyncio.Lock:
+        """Held by whoever changes this container, whatever its state."""
+        return self._changing
+
     @contextlib.asynccontextmanager
     async def changing(self) -> AsyncIterator[None]:
         """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
@@ -382,7 +386,7 @@ class Container:
         if oom.OUT_OF_MEMORY in self.snapshot.events:
             self._ooms = self._group.oom_kills()
         if self.state is State.STOPPED:
-            self._site.in_background(asyncio.ensure_future(self._end_jobs(kill=False)))
+            self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
         elif self._watch is not None:
             self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
 
@@ -407,39 +411,8 @@ class Container:
 
     async def end_stopped(self, *, kill: bool) -> None:
         """Ends what runs in a container that was just recorded as stopped."""
-        await self._end_jobs(kill=kill)
+        await stopping.end_jobs(self, kill=kill)
         self._tell(ContainerStopped)
-
-    async def _end_jobs(self, *, kill: bool) -> None:
-        for job in self._jobs.values():  # not on disk: after a crash the container's state says it
-            job.ask()
-        async with self._changing:
-            if not kill:
-                await self._signal_everything(signal.SIGTERM)
-                await pausing.lift(self)  # the signal is the first thing that they see
-                kill = not await self._empty_within(self._site.settings.stop_timeout)
-            if kill:
-                for job in self._jobs.values():
-                    job.blame(Verdict.STOPPED, lasting=False)
-                await self._signal_everything(signal.SIGKILL)
-                await self._site.blocking(self._group.kill)
-                await pausing.lift(self)
-            await asyncio.gather(*(job.wait() for job in list(self._jobs.values())))
-
-    async def _signal_everything(self, number: int) -> None:
-        with contextlib.suppress(EngineFault):  # without a PID 1 there is nobody left to signal
-            await self.connection().request(channel.SIGNAL, 0, a=number)
-
-    async def _empty_within(self, seconds: float) -> bool:
-        """Whether all processes ended in time. Asked again in growing intervals, of 100 ms at most."""
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + seconds, 0.002
-        while self._group.pids():
-            if loop.time() >= deadline:
-                return False
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.1)
-        return True
 
     async def destroy(self) -> None:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine."""
