@@ -5,7 +5,7 @@
 #include <poll.h>
 
 #define SAID_MAX 4096 /* what is told of its output: the last of it */
-#define READS_MAX 64  /* after its end: more than a pipe holds */
+#define READS_MAX 257 /* after its end: more than a pipe holds */
 
 struct program {
 	pid_t pid;
@@ -76,16 +76,19 @@ static bool hear(struct program *program) {
 
 /* Until it ends; ETIMEDOUT when it does not in time, however much it writes. */
 static int follow(struct program *program, uint64_t milliseconds) {
-	struct pollfd watched[] = {{.fd = program->pidfd, .events = POLLIN}, {.fd = program->output, .events = POLLIN}};
+	struct pollfd watched[] = {
+		{.fd = program->pidfd, .events = POLLIN}, {.fd = program->output, .events = POLLIN}, {.fd = FD_CONTROL}};
 	uint64_t start = now_ns(), spent;
 	while ((spent = (now_ns() - start) / 1000000u) < milliseconds) {
 		uint64_t left = milliseconds - spent;
-		if (poll(watched, 2, left < INT_MAX ? (int)left : INT_MAX) < 0)
+		if (poll(watched, 3, left < INT_MAX ? (int)left : INT_MAX) < 0)
 			return -1;
 		if (watched[0].revents)
 			return 0;
 		if (watched[1].revents && !hear(program))
 			watched[1].fd = -1; /* it closed it */
+		if (watched[2].revents & POLLHUP)
+			return refuse(ECANCELED); /* whoever wanted this container is gone */
 	}
 	return refuse(ETIMEDOUT);
 }
@@ -94,16 +97,16 @@ static int follow(struct program *program, uint64_t milliseconds) {
  * The child is PID 1 of its namespace (or has none): there whatever left the group goes too. */
 static int finish(struct program *program) {
 	int status = 0;
+	bool init = run.child == 0 && getpid() == 1;
+	if (init) /* first: one of them may trace it, and then it cannot be waited for */
+		kill(-1, SIGKILL);
 	if (program->pid > 0) {
 		kill(program->pid, SIGKILL);
 		kill(-program->pid, SIGKILL);
 		waitpid(program->pid, &status, 0);
 	}
-	if (run.child == 0 && getpid() == 1) {
-		kill(-1, SIGKILL);
-		while (waitpid(-1, NULL, 0) > 0)
-			;
-	}
+	while (init && waitpid(-1, NULL, 0) > 0)
+		;
 	for (int reads = 0; reads < READS_MAX && hear(program); reads++)
 		;
 	return status;

@@ -2,6 +2,7 @@
  * Must never block on anything that a process of the container, or a slow client, can hold up. */
 #include "wshd.h"
 
+#include <sys/sysmacros.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
@@ -130,8 +131,14 @@ static int open_poll(void) {
 /* Becomes presentable: nothing of the outside stays open, nothing inside may trace or read this process. */
 int step_serve(const struct step *step) {
 	(void)step;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (null < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	struct stat info;
+	/* A program of the image may have run before, and may have put anything there. */
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+	if (null < 0 || fstat(null, &info) < 0)
+		return -1;
+	if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
+		return refuse(ENODEV);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -1;
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(null, fd) < 0)

@@ -11,6 +11,7 @@
     ├── NotBuilt            something of a newer warden that this version does not know
     ├── ImageError          an image is missing or cannot be built
     ├── KernelRefused       a step was refused by the kernel: names the step, the object, the errno and the remedy
+    ├── NotSupported        this machine or its kernel cannot do it, whatever is asked
     ├── JobFailed           a job could not be started
     ├── HookFailed          a program of the operator's refused, or did not work
     ├── EngineFault         the engine itself failed; a bug or a broken machine
@@ -142,6 +143,13 @@ class KernelRefused(WardenError):
         reason = f"{os.strerror(errno)} [{errno_names.errorcode.get(errno, errno)}]" if errno else "failed"
         super().__init__(f"{subject}: {reason}", hint=hint)
         self.operation, self.target, self.errno = operation, target, errno
+
+
+class NotSupported(WardenError):
+    """What was asked is right, but this machine cannot do it: names what is lacking."""
+
+    code = "not_supported"
+    exit_code = 11
 
 
 class JobFailed(WardenError):

@@ -16,7 +16,7 @@ import pytest
 from scene import client_of, nothing_new, wait_until
 
 from warden.client.blocking import Client, Container
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, NotSupported, WardenError
 from warden.model.job import Verdict
 from warden.testing.daemon import PrivateDaemon
 
@@ -235,8 +235,10 @@ def test_best_effort_tells_what_was_left_out(client: Client) -> None:
         assert "only cgroup v" in container.warnings[0]
         assert container.limit().asked.keys() >= {"pids.max"}
         assert len(container.limit().asked) == 2
-    with pytest.raises(BadInput, match="only cgroup v"):
+    with pytest.raises(NotSupported, match="only cgroup v"):
         client.create(**{**options, "best_effort": False})  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"cpuset\.cpus"):  # a mistake is one, whatever the machine
+        client.create(limits={"cpuset.cpus": "4000"}, best_effort=True)
 
 
 def test_limits_survive_a_crash(daemon: PrivateDaemon) -> None:

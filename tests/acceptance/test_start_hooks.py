@@ -189,7 +189,7 @@ def test_a_daemon_that_is_killed_meanwhile_leaves_no_half(tmp_path: Path) -> Non
         pid = int((tmp_path / "pid").read_text())
         private.kill()
         thread.join()
-        os.kill(pid, 9)
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the hook outlives the daemon")
         private.start()
         wait_until(lambda: not processes_of(private))
         assert client.list() == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from warden.cgroup.driver import ContainerGroup, Manager
-from warden.errors import BadInput, KernelRefused, WardenError
+from warden.errors import BadInput, NotSupported, WardenError
 from warden.model import resources
 from warden.model.limits import Limits
 
@@ -246,5 +246,28 @@ def test_raw_shows_the_kernels_files(group: ContainerGroup) -> None:
 def test_a_controller_that_is_missing_is_named(group: ContainerGroup) -> None:
     if group.place("rdma") is not None:
         pytest.skip("this machine has rdma")
-    with pytest.raises(KernelRefused, match="no rdma controller"):
+    with pytest.raises(NotSupported, match="no rdma controller"):
         put(group, ("rdma.max", "mlx5_0 hca_handle=2"))
+
+
+def test_a_setting_again_of_all_keeps_what_it_can(group: ContainerGroup) -> None:
+    """After a restart: one limit that cannot be set any more costs none of the others, and nothing is lifted."""
+    settings = [("pids.max", "5"), ("devices.allow", "c 1:3 rwm"), ("memory.max", "64M")]
+    limits = put(group, *settings)
+    wrong = ("memory.low", "4M") if not possible(group, "memory.low") else ("memory.swappiness", "10")
+    limits = resources.apply(limits, [wrong])
+    skipped = group.set_limits(limits, best_effort=True)
+    assert len(skipped) == 1
+    found = group.limits_in_force(limits)
+    assert (found["pids.max"], found["devices.allow"], found["memory.max"]) == ("5", "c 1:3 rwm", str(64 * MIB))
+    job = group.job(1)
+    job.create()
+    assert _opened(job.open_join(), [("/dev/zero", os.O_RDONLY)]) == [errno.EPERM]
+
+
+def test_huge_pages_that_nobody_recorded_can_be_lifted(group: ContainerGroup) -> None:
+    if not possible(group, "hugetlb.max") or "2MB" not in group.sizes():
+        pytest.skip("no huge pages of 2 MiB here")
+    put(group, ("hugetlb.2MB.max", "4M"))
+    put(group, ("hugetlb.2MB.max", "max"))  # from a record that knows of none
+    assert group.limits_in_force(Limits())["hugetlb.max"] == "none"

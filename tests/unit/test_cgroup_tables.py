@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warden.cgroup import tables
-from warden.errors import BadInput
+from warden.errors import BadInput, NotSupported
 from warden.model.info import CpuStat
 from warden.model.limits import MAX_BYTES, Limits
 
@@ -66,8 +66,10 @@ def test_swap_beside_memory() -> None:
     assert tables.limits_to_v2(Limits(swap_bytes=MAX_BYTES), have_swap=True)[0].value == "max"
     with pytest.raises(BadInput, match="together"):
         v1_of(Limits(swap_bytes=5), 0)
-    with pytest.raises(BadInput, match="account swap"):
+    with pytest.raises(NotSupported, match="account swap"):
         tables.limits_to_v1(Limits(64, swap_bytes=5), None)
+    with pytest.raises(NotSupported, match="account swap"):
+        tables.limits_to_v2(Limits(64, swap_bytes=5), have_swap=False)
 
 
 @pytest.mark.parametrize("shares,weight", [(0, 1), (2, 1), (1024, 100), (262144, 10000), (2**63, 10000)])

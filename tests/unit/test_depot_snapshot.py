@@ -27,7 +27,7 @@ SPECS = st.builds(
     rootfs=st.none() | PATHS,
     hostname=st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
     mounts=st.lists(st.builds(Mount, PATHS, PATHS, st.booleans()), max_size=3).map(tuple),
-    limits=st.builds(Limits, st.none() | st.integers(0, 2**63), st.sampled_from(OomPolicy)),
+    limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
     network=st.sampled_from(NetworkMode),
     network_address=st.none() | st.ip_addresses(v=4).map(str),
     grace_time=st.none() | st.floats(0, allow_infinity=False),

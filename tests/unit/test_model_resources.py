@@ -149,7 +149,9 @@ def test_one_device_is_changed_apart() -> None:
 
 
 def test_a_lower_quota_takes_the_burst_with_it() -> None:
-    limits = resources.apply(Limits(), [("cpus", "1"), ("cpu.max.burst", "80000"), ("cpus", "0.5")])
+    limits = resources.apply(Limits(), [("cpu.max.burst", "80000"), ("cpus", "1")])
+    assert limits.cpu_burst_us == 80000, "the order in which they are given does not matter"
+    limits = resources.apply(limits, [("cpus", "0.5")])
     assert limits.cpu_burst_us == 50000
     assert resources.apply(limits, [("cpu.max", "max")]).cpu_burst_us is None
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from warden.cgroup import tables
-from warden.errors import BadInput
+from warden.errors import NotSupported
 from warden.model.limits import DEFAULT_PERIOD_US, CpuQuota, DeviceRule, IoLimit, Limits
 from warden.model.resources import format_rdma
 
@@ -280,11 +280,11 @@ def differs(control: Control, before: Limits | None, after: Limits) -> bool:
     return any(getattr(before or Limits(), name) != getattr(after, name) for name in control.fields)
 
 
-def refused(control: Control, *, is_v2: bool) -> BadInput:
+def refused(control: Control, *, is_v2: bool) -> NotSupported:
     """For a resource that this version of cgroups cannot limit."""
     here, there = ("v2", "v1") if is_v2 else ("v1", "v2")
     hint = f"only cgroup {there} has it, this machine has the controller {control.controller} on {here}"
-    return BadInput(f"{control.name}: cgroup {here} cannot limit it", hint=hint)
+    return NotSupported(f"{control.name}: cgroup {here} cannot limit it", hint=hint)
 
 
 # ---- reading back

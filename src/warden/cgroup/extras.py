@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from collections.abc import Callable, Sequence
 
 from warden.cgroup import files
@@ -79,9 +80,42 @@ def move_in(path: str, pids: Callable[[], list[int]]) -> None:
         outside = [pid for pid in pids() if str(pid) not in inside]
         if not outside:
             return
-        for pid in outside:
-            _move(path, pid)
+        _move_all(path, outside, pids)
     raise KernelRefused("move processes into", path, errno.EBUSY, hint="they fork faster than they can be moved")
+
+
+def _move_all(path: str, listed: list[int], pids: Callable[[], list[int]]) -> None:
+    """cgroup.procs takes numbers only. One whose process ended before it was moved may be another's by then, outside the
+    container: a pidfd taken before tells, and such a stray goes back to where the hierarchy begins."""
+    handles = {pid: fd for pid in listed if (fd := _pidfd_open(pid)) is not None}
+    try:
+        for pid in handles.keys() & set(pids()):
+            _move(path, pid)
+            if _ended(handles[pid]) and pid not in pids():
+                _move(_root_of(path), pid)
+    finally:
+        for fd in handles.values():
+            os.close(fd)
+
+
+def _pidfd_open(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _ended(handle: int) -> bool:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _root_of(path: str) -> str:
+    """The hierarchy's mount, where processes that nobody placed are."""
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _move(path: str, pid: int) -> None:

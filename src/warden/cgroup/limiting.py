@@ -9,11 +9,12 @@ import errno
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from warden.cgroup import devices, files, tables
 from warden.cgroup.controls import CONTROLS, READERS, Control, Now, Translate, differs, refused
-from warden.errors import BadInput, KernelRefused, WardenError
+from warden.errors import BadInput, KernelRefused, NotSupported, WardenError
 from warden.model import resources
 from warden.model.limits import Limits, parse_list
 from warden.undo import Undo
@@ -58,35 +59,48 @@ def change(
     """Put *after* in force; what differs from *before* is written, and the resources *also*. *before* None: what the
     kernel has is not known, and all is written.
 
-    Raises BadInput, KernelRefused; then everything is as it was. With *best_effort* what cannot be done is left out,
-    and answered.
+    Raises BadInput, NotSupported, KernelRefused; then everything is as it was, unless that is not known. With *best_effort*
+    what this machine cannot do is left out and answered, and where *before* is None everything that fails.
     """
     skipped: list[Skipped] = []
     with Undo() as undo:
         for control in CONTROLS:
             if before is None or control.name in also or differs(control, before, after):
-                skipped += _try(groups, control, before, after, undo, best_effort=best_effort)
+                skipped += _try(groups, control, before, after, undo, also=also, best_effort=best_effort)
         undo.release()
     return skipped
 
 
 def _try(
-    groups: Groups, control: Control, before: Limits | None, after: Limits, undo: Undo, *, best_effort: bool
+    groups: Groups,
+    control: Control,
+    before: Limits | None,
+    after: Limits,
+    undo: Undo,
+    *,
+    also: Collection[str],
+    best_effort: bool,
 ) -> list[Skipped]:
     step = Undo()
+    overlooked = WardenError if before is None else NotSupported
     try:
-        _apply(groups, control, before, after, step)
+        _apply(groups, control, before, after, control.name in also, step)
     except WardenError as error:
-        step.run()
-        if not best_effort:
+        if before is not None:  # else there is nothing known that could be put back
+            step.run()
+        if not best_effort or not isinstance(error, overlooked):
             raise
         text = str(error)
         return [Skipped(control.fields, text if control.name in text else f"{control.name}: {text}")]
-    undo.add(control.name, step.run)
+    if before is not None:
+        undo.add(control.name, step.run)
     return []
 
 
-def _apply(groups: Groups, control: Control, before: Limits | None, after: Limits, undo: Undo) -> None:
+def _apply(
+    groups: Groups, control: Control, before: Limits | None, after: Limits, anew: bool, undo: Undo
+) -> None:
+    """*anew*: what the kernel has may differ from *before*."""
     place = groups.place(control.controller)
     asked = differs(control, None, after)
     if control.name == "devices.allow" and (place is None or place.is_v2):
@@ -102,34 +116,60 @@ def _apply(groups: Groups, control: Control, before: Limits | None, after: Limit
             raise refused(control, is_v2=place.is_v2)
         return
     if asked and not place.made:
+        _refuse_without_file(control, place)
         groups.use(control.controller)
     if asked and control.name == "cpu.rt_runtime_us":
-        _lend_realtime(os.path.dirname(place.path))
+        _lend_realtime(os.path.dirname(place.path), undo)
     if asked or place.made:
-        known = _as_found(place, control) if before is None else before
+        known = _as_found(groups, place, control, before) if before is None or anew else before
         _check(control, place, after)
         _write_all(control, place, translate, known, after, undo)
 
 
-def _lend_realtime(parent: str) -> None:
+def _lend_realtime(parent: str, undo: Undo) -> None:
     """Lets the groups below *parent*, which is ours, have what the one above it has; a new group has none."""
     file = "cpu.rt_runtime_us"
     above = files.read_optional(f"{os.path.dirname(parent)}/{file}")
     if above is not None and int(files.read(f"{parent}/{file}")) == 0 and int(above) > 0:
         files.write(f"{parent}/{file}", above.strip())
+        undo.add("real-time runtime of the parent", files.write, f"{parent}/{file}", "0")
 
 
-def _as_found(place: Place, control: Control) -> Limits:
-    """What must be known of lists to overwrite them: the devices that have a limit now."""
+def _refuse_without_file(control: Control, place: Place) -> None:
+    """Before a group is made for it: joining blkio's ends what is known of single jobs (jobio.py)."""
+    above = os.path.dirname(place.path)
+    names = control.reads_v2 if place.is_v2 else control.reads
+    if control.controller != "blkio" or place.is_v2 or not os.path.isdir(above):
+        return
+    if not any(os.path.exists(f"{above}/{name}") for name in names):
+        raise NotSupported(f"{control.name}: this kernel cannot limit it", hint=f"it has no {names[0]}")
+
+
+def _as_found(groups: Groups, place: Place, control: Control, before: Limits | None) -> Limits:
+    """What must be known of lists to overwrite them: what has a limit now, whoever set it."""
+    found = before or Limits()
+    if control.name == "hugetlb.max":
+        return replace(found, hugetlb=tuple(_huge_limits(groups, place)))
     reader = READERS.get(control.name)
-    if control.name not in ("io.max", "rdma.max", "misc.max") or reader is None:
-        return Limits()
-    text = (reader[2] if place.is_v2 else reader[1])(now_in(place.path)) or ""
-    found = Limits()
-    for part in text.split(", "):
+    if control.name not in _LISTS or reader is None:
+        return found
+    found = replace(found, **{field: getattr(Limits(), field) for field in control.fields})
+    for part in ((reader[2] if place.is_v2 else reader[1])(now_in(place.path)) or "").split(", "):
         if " " in part:
             found = resources.apply(found, [(control.name, part)])
     return found
+
+
+def _huge_limits(groups: Groups, place: Place) -> Iterator[tuple[str, int]]:
+    for size, text in _huge_texts(groups, now_in(place.path), is_v2=place.is_v2):
+        if _is_limit(text):
+            yield size, int(text)
+
+
+def _huge_texts(groups: Groups, now: Now, *, is_v2: bool) -> Iterator[tuple[str, str]]:
+    file = "hugetlb.{}.max" if is_v2 else "hugetlb.{}.limit_in_bytes"
+    for size in groups.sizes():
+        yield size, (now(file.format(size)) or "max").strip()
 
 
 def _write_all(
@@ -148,8 +188,12 @@ def _kept(place: Place, control: Control) -> dict[str, str]:
     return {name: text.strip() for name, text in texts if text is not None and _is_scalar(name, text)}
 
 
+#: Files with a line for each of several things.
+_LISTS = ("io.max", "rdma.max", "misc.max", "net_prio.ifpriomap")
+
+
 def _is_scalar(name: str, text: str) -> bool:
-    return len(text.splitlines()) == 1 and name not in ("io.max", "devices.list", "rdma.max", "misc.max", "io.weight")
+    return len(text.splitlines()) == 1 and name not in (*_LISTS, "devices.list", "io.weight")
 
 
 def _put_back(place: Place, translate: Translate, after: Limits, before: Limits, kept: dict[str, str]) -> None:
@@ -184,12 +228,12 @@ def _write(control: Control, place: Place, file: str, value: str, after: Limits)
     except KernelRefused as error:
         if error.errno == errno.ENOENT and not differs(control, None, after):
             return  # nothing was asked, and the kernel has no such file
+        if error.errno == errno.ENOENT:
+            raise NotSupported(f"{control.name}: this kernel cannot limit it", hint=f"it has no {file}") from error
         raise KernelRefused("write", path, error.errno, hint=_hint(control, place, error)) from error
 
 
 def _hint(control: Control, place: Place, error: KernelRefused) -> str:
-    if error.errno == errno.ENOENT:
-        return f"{control.name}: this kernel cannot limit it"
     if error.errno == errno.EBUSY and control.name == "memory.max":
         return f"the container uses more than that now: {_use(place)} bytes"
     if error.errno == errno.ENODEV:
@@ -203,11 +247,11 @@ def _use(place: Place) -> str:
     return (now_in(place.path)("memory.current" if place.is_v2 else "memory.usage_in_bytes") or "?").strip()
 
 
-def _lacking(control: Control) -> KernelRefused:
+def _lacking(control: Control) -> NotSupported:
     """One error for all: the machine has no such controller, or nobody mounted it."""
     name = control.controller
-    hint = f"this machine has no {name} controller; is it mounted, and in /proc/cgroups or cgroup.controllers?"
-    return KernelRefused(f"limit {control.name}", name, errno.EOPNOTSUPP, hint=hint)
+    hint = "is it mounted, and in /proc/cgroups or cgroup.controllers?"
+    return NotSupported(f"{control.name}: this machine has no {name} controller", hint=hint)
 
 
 # ---- what can be known to be wrong before anything is written
@@ -252,8 +296,7 @@ def _apply_device_program(groups: Groups, before: Limits | None, after: Limits, 
     place = groups.place("")
     if place is None:
         if after.devices is not None:
-            hint = "this machine has neither v1's devices controller nor cgroup v2"
-            raise KernelRefused("limit devices.allow", "devices", errno.EOPNOTSUPP, hint=hint)
+            raise NotSupported("devices.allow: this machine has neither v1's devices controller nor cgroup v2")
         return
     undo.add("device program", devices.set_program, place.path, before.devices if before else None)
     devices.set_program(place.path, after.devices)
@@ -299,10 +342,8 @@ def _refine(found: dict[str, str], groups: Groups, asked: Limits) -> None:
         found["devices.allow"] = resources.BY_NAME["devices.allow"].show(asked)
     huge = groups.place("hugetlb")
     if huge is not None:
-        file = "hugetlb.{}.max" if huge.is_v2 else "hugetlb.{}.limit_in_bytes"
-        now = _now_or_above(huge)
-        limits = {size: (now(file.format(size)) or "max").strip() for size in groups.sizes()}
-        limited = [(size, text) for size, text in limits.items() if _is_limit(text)]
+        texts = _huge_texts(groups, _now_or_above(huge), is_v2=huge.is_v2)
+        limited = [(size, text) for size, text in texts if _is_limit(text)]
         found["hugetlb.max"] = ", ".join(f"{size} {text}" for size, text in limited) or "none"
 
 

@@ -186,4 +186,10 @@ def _below(path: str, depth: int) -> Iterator[tuple[int, str, list[int]]]:
 
 
 def _own(path: str) -> list[int]:
-    return [int(word) for word in (files.read_optional(f"{path}/cgroup.procs") or "").split()]
+    try:
+        return [int(word) for word in files.read(f"{path}/cgroup.procs").split()]
+    except KernelRefused as error:
+        # EOPNOTSUPP: a threaded group (v2), whose processes the group above lists.
+        if error.errno in files.GONE or error.errno == errno.EOPNOTSUPP:
+            return []
+        raise

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from warden.errors import BadInput
+from warden.errors import BadInput, NotSupported
 from warden.model.info import CpuStat
 from warden.model.limits import MAX_BYTES, Limits
 
@@ -49,7 +49,7 @@ def limits_to_v1(limits: Limits, memsw_now: int | None) -> list[Setting]:
     memory = Setting("memory", "memory.limit_in_bytes", "-1" if wanted is None else str(wanted))
     if memsw_now is None:
         if limits.swap_bytes:
-            raise BadInput("memory.swap.max: this kernel does not account swap", hint="boot it with swapaccount=1")
+            raise _no_swap()
         return [memory]
     memsw = Setting("memory", "memory.memsw.limit_in_bytes", "-1" if both is None else str(both))
     return [memsw, memory] if both is None or both >= memsw_now else [memory, memsw]
@@ -74,7 +74,13 @@ def limits_to_v2(limits: Limits, *, have_swap: bool) -> list[Setting]:
     else:
         allowed = "max" if limits.swap_bytes == MAX_BYTES else str(limits.swap_bytes)
     swap = Setting("memory", "memory.swap.max", allowed)
+    if not have_swap and limits.swap_bytes not in (None, MAX_BYTES):
+        raise _no_swap()
     return [swap, memory] if have_swap else [memory]
+
+
+def _no_swap() -> NotSupported:
+    return NotSupported("memory.swap.max: this kernel does not account swap", hint="boot it with swapaccount=1")
 
 
 def shares_to_weight(shares: int) -> int:

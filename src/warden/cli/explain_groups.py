@@ -16,6 +16,7 @@ from warden.explain.tables import process as words_of_process
 from warden.explain.tables import words
 from warden.explain.values import Shown, is_default, show
 from warden.kernel.proc import CAPABILITIES, CapabilitySets, capability_names
+from warden.model.text import escaped
 
 #: Sets with more capabilities missing than this are listed by what they have.
 FEW = 6
@@ -54,7 +55,7 @@ def _stands_aside(group: Group, container: bool, *, filtered: bool) -> bool:
 
 
 def _group(group: Group, style: Style, *, container: bool) -> str:
-    place = layout.clean(group.directory or group.path)
+    place = escaped(group.directory or group.path)
     text = f"  {output.colour(_title(group), 'bold')}  {place}\n"
     if about := _about(group, style, container=container):
         text += style.dim(about, 4)
@@ -106,7 +107,7 @@ def _aside(groups: Sequence[Group], style: Style, *, container: bool) -> str:
         places.setdefault((_about(group, style, container=container), group.path), []).append(group.title)
     text = ""
     for (about, path), titles in places.items():
-        text += f"  {output.colour(', '.join(titles), 'bold')}  {layout.clean(path)}\n"
+        text += f"  {output.colour(', '.join(titles), 'bold')}  {escaped(path)}\n"
         text += style.dim(about, 4) if about else ""
     return text + (style.dim(style.say(words.ASIDE), 4) if text else "")
 
@@ -135,7 +136,7 @@ def _setting(file: ControlFile, style: Style) -> str:
     """The value of what is a setting and one number."""
     if file.note is None or file.raw is None or not file.note.default or file.note.unit is Unit.FLAT:
         return ""
-    return layout.clean(_content(file, style).value)
+    return escaped(_content(file, style).value)
 
 
 def _is_worth(file: ControlFile) -> bool:
@@ -151,7 +152,7 @@ def _file(file: ControlFile, size: int, style: Style) -> str:
     """Name and value, what it means, how to change it."""
     shown = _content(file, style)
     name = output.colour(layout.pad(file.name, size), "cyan")
-    value = output.colour(layout.clean(shown.value), "bold") if shown.value else ""
+    value = output.colour(escaped(shown.value), "bold") if shown.value else ""
     out = f"    {name}  {value}".rstrip() + "\n"
     if file.note is None:
         return out + style.dim(style.say(words.UNKNOWN_FILE), 8) + _lines(shown, style)
@@ -171,7 +172,7 @@ def _content(file: ControlFile, style: Style) -> Shown:
 def _lines(shown: Shown, style: Style) -> str:
     """The lines of a keyed file, each with its sentence where there is one."""
     rows: list[tuple[str, ...]] = [
-        (layout.clean(line.name), layout.clean(line.value), style.say(line.meaning) if line.meaning else "")
+        (escaped(line.name), escaped(line.value), style.say(line.meaning) if line.meaning else "")
         for line in shown.lines
     ]
     if not any(row[2] for row in rows):

@@ -20,6 +20,7 @@ from warden.explain.tables import words
 from warden.explain.values import human
 from warden.kernel.proc import IdRange, MountRecord, ResourceLimit
 from warden.model.size import format_size
+from warden.model.text import escaped
 
 #: More namesakes in a namespace than this are only counted.
 NAMES = 4
@@ -60,7 +61,7 @@ def heading(section: str, style: Style) -> str:
 
 def label(subject: Subject, style: Style) -> str:
     """What a process is called in the report."""
-    name = layout.clean(subject.facts.name)
+    name = escaped(subject.facts.name)
     if subject.role == "job":
         return f"{style.say(words.JOB, subject.job)} ({name})"
     return f"{style.say(words.INIT if subject.role == 'init' else words.PROCESS)} ({name})"
@@ -82,7 +83,7 @@ def process(report: Report, style: Style) -> str:
 
 def _facts(facts: ProcessFacts, container: str, style: Style) -> list[tuple[str, str]]:
     inside = ", ".join(map(str, facts.nspid[1:]))
-    command = " ".join(map(layout.clean, facts.command)) or style.say(
+    command = " ".join(map(escaped, facts.command)) or style.say(
         words.KERNEL_THREAD if facts.kernel_thread else words.NONE
     )
     rows = [
@@ -93,7 +94,7 @@ def _facts(facts: ProcessFacts, container: str, style: Style) -> list[tuple[str,
         (words.USER, _ids(facts.uids, facts.uid_map, style)),
         (words.GROUP, _ids(facts.gids, facts.gid_map, style)),
         (words.THREADS, str(facts.threads)),
-        (words.ROOT, "" if facts.root == "/" else layout.clean(facts.root or "")),
+        (words.ROOT, "" if facts.root == "/" else escaped(facts.root or "")),
         (words.CONTAINER, container),
     ]
     return [(style.say(name), value) for name, value in rows if value]
@@ -167,7 +168,7 @@ def _shared(space: Namespace, previous: Namespace | None, style: Style) -> str:
     shown = space.named if style.everything else space.named[:NAMES]
     by_container: dict[str, list[str]] = {}
     for other in shown:
-        by_container.setdefault(other.container, []).append(f"{other.pid} {layout.clean(other.name)}")
+        by_container.setdefault(other.container, []).append(f"{other.pid} {escaped(other.name)}")
     parts = [
         style.say(words.OF_CONTAINER, ", ".join(names), container) if container else ", ".join(names)
         for container, names in by_container.items()
@@ -193,8 +194,8 @@ def mounts(report: Report, style: Style) -> str:
     size = 10 * style.total if style.everything else max(style.total // 3, layout.NARROWEST)
     rows = [
         (
-            layout.cut(layout.clean(record.target), size),
-            record.fstype,
+            layout.cut(escaped(record.target), size),
+            escaped(record.fstype),
             _access(record),
             layout.cut(_source(record), size),
         )
@@ -221,7 +222,7 @@ def _access(record: MountRecord) -> str:
 
 def _source(record: MountRecord) -> str:
     inside = "" if record.root == "/" else f"[{record.root}]"
-    return layout.clean(f"{record.source}{inside}")
+    return escaped(f"{record.source}{inside}")
 
 
 def _representative(report: Report) -> Subject:
@@ -273,7 +274,7 @@ def network(found: Network, other_end: str, style: Style) -> str:
     """Links with addresses and traffic, then routes."""
     rows = [
         (
-            layout.clean(link.counters.name),
+            escaped(link.counters.name),
             ", ".join(link.addresses) or "-",
             style.say(words.PACKETS, format_size(link.counters.rx_bytes), link.counters.rx_packets),
             style.say(words.PACKETS, format_size(link.counters.tx_bytes), link.counters.tx_packets),
@@ -303,7 +304,7 @@ def _routes(found: Network, style: Style) -> str:
         (
             str(route.network) if route.network.prefixlen else style.say(words.EVERYWHERE),
             str(route.gateway) if route.gateway else style.say(words.DIRECT),
-            layout.clean(route.link),
+            escaped(route.link),
         )
         for route in found.routes
     ]
@@ -318,9 +319,9 @@ def firewall(found: Firewall, style: Style) -> str:
         return "  " + style.say(words.NO_RULES) + "\n"
     out, place = [], ""
     for rule in found.rules:
-        where = output.colour(layout.clean(f"{rule.table} {rule.kind} {rule.name}"), "bold")
+        where = output.colour(escaped(f"{rule.table} {rule.kind} {rule.name}"), "bold")
         here = f"  {where}  {output.colour(style.say(rule.why), 'dim')}\n"
         out += [here] if here != place else []
-        out.append(style.grid([(layout.clean(rule.text),)], 4))
+        out.append(style.grid([(escaped(rule.text),)], 4))
         place = here
     return "".join(out)

@@ -9,6 +9,7 @@ from contextlib import closing
 from warden.cli import connect, output
 from warden.cli.options import Command
 from warden.errors import BadInput, NotPermitted
+from warden.model.text import escaped
 
 MANY = 12  # pids that are shown of one group
 
@@ -66,7 +67,7 @@ def _tree(name: str) -> int:
 
     for depth, group, pids in named.tree(name):
         shown = " ".join(map(str, pids[:MANY])) + (f" … ({len(pids)} in all)" if len(pids) > MANY else "")
-        print(f"{'  ' * depth}{group}  {shown}".rstrip())
+        print(f"{'  ' * depth}{escaped(group)}  {shown}".rstrip())
     return 0
 
 

@@ -22,13 +22,6 @@ def columns() -> int:
     return min(max(shutil.get_terminal_size((100, 24)).columns, 40), 200)
 
 
-def clean(text: str) -> str:
-    """*text* without what a terminal would obey: what cannot be printed is written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def width(text: str) -> int:
     """Columns that *text* takes."""
     if text.isascii():

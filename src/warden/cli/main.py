@@ -167,7 +167,9 @@ def _unknown_command(name: str) -> NoReturn:
 
 
 def _report(error: WardenError) -> int:
-    print(f"warden: {error}", file=sys.stderr)
+    from warden.cli.output import say
+
+    say(str(error))
     return error.exit_code
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from warden.model.text import escaped
+
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 
 
@@ -24,11 +26,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(line.rstrip() + "\n" for line in padded)
 
 
-def printable(text: str) -> str:
-    """*text* with a ? for everything that a terminal might obey or not show: a handle is anybody's text."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
-
-
 def print_json(value: object) -> None:
     """One JSON document and a newline on standard output."""
     import json
@@ -45,4 +42,4 @@ def write_bytes(stream: str, data: bytes) -> None:
 
 def say(sentence: str) -> None:
     """One sentence for the person, on standard error."""
-    print(f"warden: {sentence}", file=sys.stderr)
+    print("warden: " + "\n".join(map(escaped, sentence.split("\n"))), file=sys.stderr)

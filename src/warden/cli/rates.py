@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from warden.cli.output import printable
 from warden.model.size import format_size
 from warden.model.stats import Stats
+from warden.model.text import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ HEADER = ("HANDLE", "CPU", "MEMORY / LIMIT", "MEM", "PIDS", "NET IN / OUT", "REA
 def cells(usage: Usage) -> tuple[str, ...]:
     """A row of HEADER's table."""
     return (
-        printable(usage.handle),
+        escaped(usage.handle),
         percent(usage.cpu_percent),
         pair(usage.memory, usage.limit),
         percent(usage.memory_percent),

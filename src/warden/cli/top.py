@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from warden.cli import connect, output, rates
+from warden.cli import connect, rates
 from warden.cli.options import Command
 from warden.cli.rates import Usage, percent, size
 from warden.cli.screen import Screen, Segment, pad, render
@@ -19,6 +19,7 @@ from warden.cli.signals import Interrupted
 from warden.errors import BadInput
 from warden.model.size import parse_duration
 from warden.model.stats import MAX_INTERVAL_S
+from warden.model.text import escaped
 
 if TYPE_CHECKING:
     from warden.client.blocking import Client
@@ -49,7 +50,7 @@ def _rate(value: float | None) -> str:
 
 
 COLUMNS = (
-    Column("h", "HANDLE", 24, lambda u: output.printable(u.handle), lambda u: u.handle),
+    Column("h", "HANDLE", 24, lambda u: escaped(u.handle), lambda u: u.handle),
     Column("c", "CPU", 9, lambda u: percent(u.cpu_percent), lambda u: u.cpu_percent,
            lambda u: _level(u.cpu_percent, 50, 90)),
     Column("m", "MEMORY", 10, lambda u: size(u.memory), lambda u: u.memory),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from warden.cli import connect, output, rates
 from warden.cli.options import Command
 from warden.errors import BadInput
+from warden.model.text import escaped
 
 if TYPE_CHECKING:
     from warden.client.blocking import Client
@@ -90,7 +91,7 @@ def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         for number, value in enumerate(data):
             yield from _flat(value, f"{prefix}[{number}]")
     else:
-        yield prefix, output.printable(str(data))
+        yield prefix, escaped(str(data))
 
 
 COMMANDS = {

@@ -81,6 +81,8 @@ class Container:
         self._gate = pausing.Gate()
         self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
         self._ooms = 0  # kills that were told
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again = False
         self._watch: OomWatch | None = None
         self._gone = False
         self._destroying = False
@@ -371,15 +373,31 @@ class Container:
     def _on_oom(self) -> None:
         if self._watch is not None:
             self._watch.drain()
-            self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
+            self._look_at_memory()
 
-    def tell_out_of_memory(self) -> None:
-        """Records and tells that it wanted memory, once for each time that the kernel killed."""
+    def _look_at_memory(self) -> None:
+        """One look at a time: v2 wakes at every reclaim at the limit, not only at kills."""
+        if self._looking is not None and not self._looking.done():
+            self._look_again = True
+            return
+        self._look_again = False
+        self._looking = asyncio.ensure_future(oom.after_oom(self))
+        self._looking.add_done_callback(self._looked)
+        self._site.in_background(self._looking)
+
+    def _looked(self, _task: asyncio.Task[None]) -> None:
+        if self._look_again and self._watch is not None:
+            self._look_at_memory()
+
+    def tell_out_of_memory(self) -> bool:
+        """Records and tells that it wanted memory, once for each time that the kernel killed; whether it did."""
         kills = self._group.oom_kills()
-        if kills > self._ooms:
-            self._ooms = kills
-            self.add_event(oom.OUT_OF_MEMORY)
-            self._tell(OutOfMemory)
+        if kills <= self._ooms:
+            return False
+        self._ooms = kills
+        self.add_event(oom.OUT_OF_MEMORY)
+        self._tell(OutOfMemory)
+        return True
 
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
@@ -388,7 +406,7 @@ class Container:
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
         elif self._watch is not None:
-            self._site.in_background(asyncio.ensure_future(oom.after_oom(self)))
+            self._look_at_memory()
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""

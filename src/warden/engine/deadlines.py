@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 
+from warden.cgroup.files import GONE
 from warden.errors import KernelRefused
 from warden.model.job import Verdict
 
@@ -58,9 +59,11 @@ class Deadlines:
     def _look(self, limit_s: float) -> None:
         try:
             used = self._cpu_s()
-        except KernelRefused as error:  # its end is on its way
-            log.info("processor time: %s", error)
-            return
+        except KernelRefused as error:
+            if error.errno in GONE:  # its end is on its way
+                return
+            log.error("processor time: %s; it is looked at again", error)
+            used = self._used_s
         if used >= limit_s:
             self._over(Verdict.CPU_TIMEOUT)
             return

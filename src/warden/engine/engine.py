@@ -151,9 +151,9 @@ class Engine:
                 await site.blocking(pausing.reapply, container)
                 await recovery.recall_jobs(container)
                 container.catch_up()
-            except WardenError as error:
+            except (WardenError, OSError) as error:  # one that cannot be taken up must not cost the others
                 log.error("container %s: %s; it is destroyed", container.handle, error)
-                with contextlib.suppress(WardenError):
+                with contextlib.suppress(WardenError, OSError):
                     await container.destroy()
 
     def _take_resources(self, snapshot: Snapshot) -> None:
@@ -186,6 +186,8 @@ class Engine:
         if not self._containers:
             await self._site.blocking(self._site.cgroups.remove_parent_if_empty)
             await self._site.blocking(self._site.disks.close)
+        else:
+            await self._site.blocking(self._site.disks.rest)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:

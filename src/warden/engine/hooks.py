@@ -21,6 +21,7 @@ from warden.engine.events import ContainerFacts, Event, JobEnded, OutOfMemory
 from warden.engine.jobfiles import result_to_data
 from warden.errors import HookFailed
 from warden.model.settings import Hook
+from warden.model.text import escaped
 
 log = logging.getLogger("warden.hooks")
 
@@ -75,7 +76,7 @@ def conclude(name: str, failure: str, said: bytes, *, must_succeed: bool) -> Non
     for line in lines:
         log.info("%s: %s", name, line)
     if failure and must_succeed:
-        raise HookFailed(f"{name}: {failure}", hint=lines[-1] if lines else "")
+        raise HookFailed(f"{name}: {failure}", hint=escaped(lines[-1]) if lines else "")
     if failure:
         log.warning("%s: %s; ignored", name, failure)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 from warden.errors import BadInput
 from warden.kernel.blockdev import whole_disk
+from warden.model import resources
 from warden.model.limits import IoLimit, Limits
 
 
@@ -21,8 +22,9 @@ def with_numbers(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Blocking: *settings* with devices by number, so that one device has one name. Raises BadInput."""
     found = []
     for name, text in settings:
-        device, blank, rest = text.strip().partition(" ")
-        found.append((name, f"{_device(device)}{blank}{rest}" if name == "io.max" and blank else text))
+        device, *rest = text.split(None, 1) or [""]
+        throttled = bool(rest) and resources.find(name)[0] == "io.max"
+        found.append((name, f"{_device(device)} {rest[0]}" if throttled else text))
     return found
 
 

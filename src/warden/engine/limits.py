@@ -200,7 +200,9 @@ async def reapply(container: Container) -> None:
 
 
 def _reapply_groups(container: Container) -> None:
-    container.group.set_limits(limits_of(container))
+    """One limit that cannot be set any more, such as that of a disk that is gone, costs none of the others."""
+    for skipped in container.group.set_limits(limits_of(container), best_effort=True):
+        log.error("container %s: a limit could not be set again: %s", container.handle, skipped.reason)
 
 
 def _reapply_bandwidth(container: Container) -> None:

@@ -19,11 +19,12 @@ LOOKS_S = (0.0, 0.002, 0.01, 0.05, 0.2)
 
 async def after_oom(container: Container) -> None:
     """Adds the event; stops the container, or ends the jobs that lost a process, as its policy says."""
+    killed = False
     for delay in LOOKS_S:
         await asyncio.sleep(delay)
-        if not container.pid or container.group.oom_kills() == 0:
+        killed = (bool(container.pid) and container.tell_out_of_memory()) or killed
+        if not container.pid or not killed:
             continue
-        container.tell_out_of_memory()
         policy = container.snapshot.spec.limits.oom_policy
         if policy is not OomPolicy.KILL_JOB:
             if container.state is State.ACTIVE:

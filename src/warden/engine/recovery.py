@@ -134,7 +134,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
     if pidfd is not None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        _remove_groups(site, directory.name)  # before the wait: PID 1 waits for its processes, also for frozen ones
+        _remove_groups(site, container_id)  # before the wait: PID 1 waits for its processes, also for frozen ones
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.poll(int(ANSWER_S * 1000))
@@ -149,7 +149,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
     for step in steps:
         try:
             step()
-        except WardenError as error:
+        except (WardenError, OSError) as error:
             log.error("container directory %s: %s", directory.path, error)
 
 

@@ -13,6 +13,7 @@ from warden.engine import jobfiles
 from warden.engine.job import Job
 from warden.engine.refusals import refusal
 from warden.errors import JobFailed, KernelRefused, WardenError
+from warden.model.info import State
 from warden.model.job import JobSpec
 from warden.model.limits import OomPolicy
 from warden.plan.job import JobPlace, Person, job_plan
@@ -51,6 +52,7 @@ async def spawn(container: Container, spec: JobSpec) -> Job:
     job = Job(container, job_id, prepared.directory, about, group)
     try:
         await _start(container, job, spec, job_plan(spec, place), prepared.joins)
+        container.require(State.ACTIVE)  # a stop that came in between did not see it
         if container.group.extras_made() != prepared.extras:  # a limit came in between
             await site.blocking(container.group.gather)
     except BaseException:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from warden.cgroup.groups import ContainerGroup
 from warden.engine import hooks
 from warden.engine.events import ContainerFacts
+from warden.errors import WardenError
 from warden.model.settings import EngineSettings, Hook
 from warden.plan.job import JobPlace, Person
 from warden.plan.program import Point, Program, Programs, guest_program, host_program
 from warden.plan.steps import RUN_MUST_SUCCEED, Plan, Step
 from warden.process.launch import Ran
+
+log = logging.getLogger("warden.hooks")
 
 ROOT = Person("root", 0, 0, "/")
 BUILDERS = 64
@@ -38,6 +42,8 @@ def programs(settings: EngineSettings, facts: ContainerFacts, guest: JobPlace) -
 
 
 def _program(point: Point, hook: Hook, facts: ContainerFacts, guest: JobPlace) -> Program:
+    if point is Point.CHILD_AFTER_PIVOT:  # the image's program has no business with the host's paths
+        facts = replace(facts, path="", image="")
     told = point is Point.PARENT_AFTER_CLONE
     env = hooks.environment({"event": point.value, "container": asdict(facts)})
     del env["WARDEN_PID"]  # is told by wshd where it is known
@@ -78,9 +84,12 @@ def guest_cgroup(settings: EngineSettings, group: ContainerGroup) -> Iterator[tu
         finally:
             for fd in joins:
                 os.close(fd)
-    finally:
-        own.kill()
-        own.remove()
+    finally:  # the container may be there by now, and is not lost for this
+        for step in (own.kill, own.remove):
+            try:
+                step()
+            except WardenError as error:
+                log.error("cgroup of a hook of the start: %s", error)
 
 
 def builders(settings: EngineSettings) -> ThreadPoolExecutor | None:

@@ -72,7 +72,13 @@ def read_firewall(subject: Subject) -> Firewall:
     command = ["nft", "list", "ruleset"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            text=True,
+            errors="replace",
         )
     except FileNotFoundError:
         return Firewall(reason=NO_NFT)

@@ -17,6 +17,8 @@ MAX_COUNT = 2**63 - 1
 MIN_QUOTA_US, MIN_PERIOD_US, MAX_PERIOD_US = 1000, 1000, 1_000_000
 DEFAULT_PERIOD_US = 100_000
 MIN_WEIGHT, MAX_WEIGHT, DEFAULT_WEIGHT = 1, 10000, 100
+#: CONFIG_NR_CPUS ends at 8192; what is longer than this cannot be meant.
+MAX_CPU, _LONGEST_LIST = 8191, 1024
 _CPU_LIST = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*")
 _HUGE_PAGE = re.compile(r"[1-9]\d{0,4}(KB|MB|GB)")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -260,13 +262,14 @@ def check_name(field: str, name: str) -> str:
 
 def parse_list(text: str, *, field: str = "cpus") -> frozenset[int]:
     """The numbers of "0-2,7" (cpuset(7), "List format"); raises BadInput naming *field*."""
-    if not _CPU_LIST.fullmatch(text):
-        raise BadInput(f"{field}: {text!r} is not a list of numbers", hint="such as 0-2,7")
+    if len(text) > _LONGEST_LIST or not _CPU_LIST.fullmatch(text):
+        raise BadInput(f"{field}: {text[:40]!r} is not a list of numbers", hint="such as 0-2,7")
     found: set[int] = set()
     for part in text.split(","):
         low, _, high = part.partition("-")
         if high and int(high) < int(low):
             raise BadInput(f"{field}: {part!r}: the last is below the first")
+        check(field, int(high or low), 0, MAX_CPU)
         found |= set(range(int(low), int(high or low) + 1))
     return frozenset(found)
 

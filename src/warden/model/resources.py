@@ -242,6 +242,8 @@ def _devices(limits: Limits, text: str) -> Limits:
     wanted = text.strip()
     if wanted in ("all", UNLIMITED):
         return replace(limits, devices=None)
+    if not wanted:
+        raise BadInput("devices.allow: nothing is given", hint="all, none, or rules such as c 1:3 rwm")
     return replace(limits, devices=() if wanted == "none" else parse_rules(wanted))
 
 
@@ -294,7 +296,7 @@ def _net_class(limits: Limits, text: str) -> Limits:
     if match is not None:
         number = int(match[1], 16) << 16 | int(match[2], 16)
     elif re.fullmatch(r"0x[0-9a-fA-F]{1,8}|\d{1,10}", wanted):
-        number = int(wanted, 0)
+        number = int(wanted, 16 if wanted.startswith("0x") else 10)
     else:
         raise BadInput(f"{name}: {text!r} is not a class", hint="MAJOR:MINOR in hexadecimal as tc has it, or a number")
     return replace(limits, net_class=number or None)
@@ -379,10 +381,10 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     _number("cpu_burst_us", "cpu.max.burst", "microseconds", "what it may save up and exceed the quota by"),
     _switch("cpu_idle", "cpu.idle", "runs only when nobody else wants to"),
+    Resource("cpu.rt_period_us", _rt(1), _show_rt(1), "microseconds", "the real-time period (v1)"),
     Resource(
         "cpu.rt_runtime_us", _rt(0), _show_rt(0), "microseconds", "for real-time tasks, in each real-time period (v1)"
     ),
-    Resource("cpu.rt_period_us", _rt(1), _show_rt(1), "microseconds", "the real-time period (v1)"),
     _list("cpuset_cpus", "cpuset.cpus", "the processors that it may use"),
     _list("cpuset_mems", "cpuset.mems", "the memory nodes that it may use"),
     _number("pids_max", "pids.max", "a number, max", "processes and threads"),
@@ -417,6 +419,8 @@ RESOURCES: tuple[Resource, ...] = (
     _disk("inode_hard", "disk.inodes", _count),
 )
 BY_NAME = {resource.name: resource for resource in RESOURCES}
+_PLACE = {resource.name: place for place, resource in enumerate(RESOURCES)}
+MOST_SETTINGS = 500
 
 
 def _v1_size(name: str) -> Change:
@@ -553,7 +557,9 @@ def find(name: str) -> tuple[str, Change]:
         return ALIASES[name]
     if (match := _HUGETLB.fullmatch(name)) is not None:
         size = match[1]
-        return "hugetlb.max", lambda limits, text: BY_NAME["hugetlb.max"].change(limits, f"{size} {text.strip()}")
+        return "hugetlb.max", lambda limits, text: BY_NAME["hugetlb.max"].change(
+            limits, f"{size} {UNLIMITED if text.strip() in _V1_UNLIMITED else text.strip()}"
+        )
     from difflib import get_close_matches  # only a mistake pays for it
 
     near = get_close_matches(name, [*BY_NAME, *ALIASES], 1)
@@ -562,9 +568,13 @@ def find(name: str) -> tuple[str, Change]:
 
 
 def apply(limits: Limits, settings: Iterable[tuple[str, str]]) -> Limits:
-    """*limits* after each of *settings*, (name, value), in order. Raises BadInput, naming the resource."""
-    for name, text in settings:
-        limits = find(name)[1](limits, text)
+    """*limits* after each of *settings*, (name, value): in the order of RESOURCES, because a burst needs its quota and
+    v1's memsw its memory, and what is the same resource's in the order given. Raises BadInput, naming the resource."""
+    found = [(*find(name), text) for name, text in settings]
+    if len(found) > MOST_SETTINGS:
+        raise BadInput(f"limit: {len(found)} settings at once", hint=f"at most {MOST_SETTINGS}")
+    for _, change, text in sorted(found, key=lambda item: _PLACE[item[0]]):
+        limits = change(limits, text)
     return limits
 
 

@@ -96,7 +96,7 @@ class BtrfsDisk(NotSparse):
 
     def _collect(self) -> None:
         """Removes the groups of subvolumes that are freed by now. Nothing to do is one look at a directory."""
-        gone = os.listdir(f"{self._root}/{_GONE}")
+        gone = [name for name in os.listdir(f"{self._root}/{_GONE}") if name.isdecimal()]
         if not gone:
             return
         with _opened(self._root, "open") as fd:

@@ -86,6 +86,10 @@ class Disk(Protocol):
         """A layer in a sparse file may take about *room* bytes more at most, whatever its limit; None lifts that."""
         ...
 
+    def rest(self) -> None:
+        """Lets go of what was made ahead for containers to come; those that are there go on."""
+        ...
+
     def close(self) -> None:
         """After the last container: gives back what the machine lent."""
         ...
@@ -121,6 +125,9 @@ class NotSparse:
         return 0
 
     def confine(self, room: int | None) -> None:
+        return
+
+    def rest(self) -> None:
         return
 
 

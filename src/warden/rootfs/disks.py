@@ -52,7 +52,7 @@ class Disks:
         self._open: dict[str, Disk] = {}
         self._chosen: Disk | None = None
         self._known: frozenset[str] | None = None
-        self._confined = False
+        self._confined = True  # what an earlier daemon set lives on
 
     def start(self) -> None:
         """A way that is configured by name works from here on, or WardenError says why not. `auto` is left for later:
@@ -138,6 +138,12 @@ class Disks:
         for disk in sparse:
             disk.confine(room)
         self._confined = room is not None
+
+    def rest(self) -> None:
+        """The engine ends and containers go on: what was made ahead for others goes."""
+        with self._lock:
+            for disk in self._open.values():
+                disk.rest()
 
     def close(self) -> None:
         """After the last container: gives back what the machine lent."""

@@ -109,8 +109,11 @@ class LoopDisk(MountedDisk):
             undo.release()
         return mount_fd, file
 
-    def close(self) -> None:
+    def rest(self) -> None:
         self._stock.close()
+
+    def close(self) -> None:
+        self.rest()
 
     def forget(self, path: str) -> None:
         self._ballasts.pop(path, None)
@@ -312,8 +315,7 @@ def _grow(layer: Layer, space: int) -> os.statvfs_result:
             update_size(device)
         ext4.resize(layer.path, max(size, before) // _BLOCK)
     except OSError as error:
-        os.truncate(file, before)
-        update_size(device)
+        # The file stays as long as it is: ext4 grows group by group and may use some of it by now. Holes cost nothing.
         why = "growing it needs CAP_SYS_RESOURCE" if error.errno == errno.EPERM else error.strerror
         hint = "set disk.loop_size for containers to come, or create it with this limit"
         what = f"limit_disk: block_hard: {space} bytes are more than its file system has, and it cannot grow: {why}"

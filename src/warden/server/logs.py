@@ -9,6 +9,8 @@ import json
 import logging
 import sys
 
+from warden.model.text import escaped
+
 _LEVELS = {
     "off": logging.CRITICAL + 10,
     "fatal": logging.CRITICAL,
@@ -38,10 +40,19 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=True, default=str)
 
 
+class TextFormatter(logging.Formatter):
+    """Lines for people. What would begin a line of its own or steer a terminal is shown escaped: handles and tags are
+    anybody's text."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = "\t".join(map(escaped, record.message.split("\t")))
+        return super().formatMessage(record)
+
+
 def setup(level: str, file: str | None, log_format: str) -> None:
     """Sends the log of everything named `warden.…` to *file*, or to standard error."""
     handler: logging.Handler = logging.FileHandler(file, delay=False) if file else logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    text = TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
     root = logging.getLogger("warden")
     root.handlers[:] = [handler]

@@ -1,0 +1,51 @@
+"""Ending what runs in a container that goes on to exist: asked first, then killed. Owns the order and the patience."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+from warden.engine import pausing
+from warden.errors import EngineFault
+from warden.model.job import Verdict
+from warden.process import channel
+
+if TYPE_CHECKING:
+    from warden.engine.container import Container
+
+
+async def end_jobs(container: Container, *, kill: bool) -> None:
+    """Every process but PID 1: TERM, after `stop_timeout` KILL, or KILL at once. Waits until all jobs were judged."""
+    for job in container.jobs():  # not on disk: after a crash the container's state says it
+        job.ask()
+    async with container.alone():
+        if not kill:
+            await _signal_everything(container, signal.SIGTERM)
+            await pausing.lift(container)  # the signal is the first thing that they see
+            kill = not await _empty_within(container, container.site.settings.stop_timeout)
+        if kill:
+            for job in container.jobs():
+                job.blame(Verdict.STOPPED, lasting=False)
+            await _signal_everything(container, signal.SIGKILL)
+            await container.site.blocking(container.group.kill)
+            await pausing.lift(container)
+        await asyncio.gather(*(job.wait() for job in container.jobs()))
+
+
+async def _signal_everything(container: Container, number: int) -> None:
+    with contextlib.suppress(EngineFault):  # without a PID 1 there is nobody left to signal
+        await container.connection().request(channel.SIGNAL, 0, a=number)
+
+
+async def _empty_within(container: Container, seconds: float) -> bool:
+    """Whether all processes ended in time. Asked again in growing intervals, of 100 ms at most."""
+    loop = asyncio.get_running_loop()
+    deadline, pause = loop.time() + seconds, 0.002
+    while container.group.pids():
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+    return True
