@@ -280,7 +280,7 @@ async def test_it_is_off_unless_configured(tmp_path: Path) -> None:
     server = Server(config_for(str(tmp_path / "w.sock")), FakeEngine())
     await server.start()
     assert server._metrics is None
-    assert server._context.counters is None
+    assert server._counters is None
     assert not server._engine.events, "nobody listens, so no event is made"
     await server.close()
 

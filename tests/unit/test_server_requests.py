@@ -694,3 +694,40 @@ def test_without_root_it_says_so(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert wardend.main([]) == 77
     assert "sudo wardend" in capsys.readouterr().err
+
+
+async def test_requests_are_watched_before_around_and_after(tmp_path: Path) -> None:
+    seen: list[tuple[str, ...]] = []
+    path = str(tmp_path / "s")
+    server = Server(config_for(path), FakeEngine())
+
+    def refuse_echo(name: str, request: Any) -> None:
+        seen.append(("before", name))
+        if name == "echo":
+            raise errors.BadInput(f"no echo of {request.message!r}")
+
+    @contextlib.asynccontextmanager
+    async def around(name: str, _request: Any) -> AsyncIterator[None]:
+        seen.append(("enter", name))
+        yield
+        seen.append(("leave", name))
+
+    def fail_after(name: str, code: str, seconds: float) -> None:
+        seen.append(("after", name, code))
+        assert seconds >= 0
+        raise RuntimeError("a watcher's own trouble")
+
+    server.observers.before(refuse_echo)
+    server.observers.around(around)
+    server.observers.after(fail_after)
+    await server.start()
+    reader, writer = await asyncio.open_unix_connection(path)
+    peer = Peer(reader, writer)
+    assert isinstance(await peer.call(pb.PingRequest()), pb.PingResponse)
+    assert is_error(await peer.call(pb.EchoRequest(message=b"x")), "no echo of b'x'", "bad_input")
+    writer.close()
+    await server.close()
+    assert seen == [
+        ("before", "ping"), ("enter", "ping"), ("leave", "ping"), ("after", "ping", "ok"),
+        ("before", "echo"), ("after", "echo", "bad_input"),
+    ]  # fmt: skip

@@ -14,8 +14,8 @@ from typing import Any
 from warden.model.info import Info
 from warden.protocol.convert import CreateDefaults
 from warden.server.collect import Collectors
-from warden.server.counters import Counters
 from warden.server.grace import GraceTimers
+from warden.server.observers import Observers
 from warden.server.ports import Container, Engine
 
 log = logging.getLogger("warden.server")
@@ -28,7 +28,7 @@ class Context:
     engine: Engine
     defaults: CreateDefaults = field(default_factory=CreateDefaults)
     collectors: Collectors = field(default_factory=Collectors)
-    counters: Counters | None = None  # only where metrics are asked for
+    observers: Observers = field(default_factory=Observers)
     grace: GraceTimers = field(init=False)
     background: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -258,7 +258,11 @@ async def dispatch(context: Context, connection: Connection, kind: int, payload:
     name, code = codec.NAMES.get(kind, "unknown"), OK
     try:
         request = codec.decode_request(kind, payload)
-        response = await HANDLERS[kind](context, connection, request)
+        if context.observers.watched:
+            async with context.observers.watching(name, request):
+                response = await HANDLERS[kind](context, connection, request)
+        else:
+            response = await HANDLERS[kind](context, connection, request)
     except asyncio.CancelledError:
         code = CUT_OFF
         raise
@@ -268,8 +272,7 @@ async def dispatch(context: Context, connection: Connection, kind: int, payload:
         kind, response = codec.ERROR, convert.error_to_response(error)
         code = convert.text(response.code)
     finally:
-        if context.counters is not None:
-            context.counters.request(name, code, time.monotonic() - began)
+        context.observers.tell_after(name, code, time.monotonic() - began)
     if log.isEnabledFor(logging.DEBUG):
         log.debug("%s (took %.6f)", codec.NAMES[kind], time.monotonic() - began)
     if response is not None:

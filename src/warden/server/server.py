@@ -21,6 +21,7 @@ from warden.server.handlers import dispatch
 from warden.server.health import open_health
 from warden.server.metrics import MetricsServer
 from warden.server.metrics_table import container_blocks
+from warden.server.observers import Observers
 from warden.server.ports import Engine
 
 log = logging.getLogger("warden.server")
@@ -41,6 +42,12 @@ class Server:
         self._metrics: MetricsServer | None = None
         self._stopping = asyncio.Event()
         self._draining = False
+        self._counters: Counters | None = None  # only where metrics are asked for
+
+    @property
+    def observers(self) -> Observers:
+        """Where a program that embeds the server watches its requests."""
+        return self._context.observers
 
     async def run(self, *, ready_fd: int | None = None) -> None:
         """Starts, serves until a signal asks to end, and ends: USR2 drains, TERM and INT stop at once."""
@@ -80,7 +87,8 @@ class Server:
             listen.write_pidfile(self._config["server.pidfile"])
 
     async def _open_metrics(self) -> None:
-        counters = self._context.counters = Counters()
+        counters = self._counters = Counters()
+        self.observers.after(counters.request)
         self._engine.events.subscribe(counters.on_event)
         self._metrics = MetricsServer(self.scrape)
         permissions: int = self._config["server.unix_domain_permissions"]
@@ -90,9 +98,9 @@ class Server:
         """All metrics at this moment, in Prometheus' text format."""
         found = await self._engine.stats()
         blocks: list[str] = []
-        if self._context.counters is not None:
+        if self._counters is not None:
             states = Counter(stats.state for stats in found)
-            blocks += self._context.counters.blocks(len(self._connections), states)
+            blocks += self._counters.blocks(len(self._connections), states)
         for block in container_blocks(found):
             blocks.append(block)
             await asyncio.sleep(0)  # a family of a thousand containers takes 1 ms
