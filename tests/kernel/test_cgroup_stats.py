@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,11 @@ def group() -> Iterator[ContainerGroup]:
     group = manager.container("one")
     group.create()
     yield group
+    children = group.pids()
     group.kill()
+    for pid in children:  # a zombie would be a child of this process for all tests that follow
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
     group.remove()
     manager.remove_parent_if_empty()
     assert directories() == []
