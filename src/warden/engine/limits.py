@@ -167,11 +167,12 @@ def _limit_disk(container: Container, wanted: DiskLimits) -> None:
 
 async def disk_use(container: Container) -> DiskStat | None:
     """What its files use, None where it is not measured. Raises KernelRefused."""
-    return await container.site.blocking(disk_now, container) if _disk(container).limits else None
+    waits = _disk(container).waits
+    return await container.site.blocking(disk_now, container) if waits else disk_now(container)
 
 
 def disk_now(container: Container) -> DiskStat | None:
-    """Blocking: the same."""
+    """The same; blocking where the disk's way `waits`."""
     disk = _disk(container)
     return disk.usage(_layer(container)) if disk.limits else None
 

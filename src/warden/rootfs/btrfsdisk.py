@@ -34,6 +34,8 @@ class BtrfsDisk(NotSparse):
 
     limits = True
 
+    waits = True  # a search of the file system's tree
+
     def __init__(self, name: str, root: str, release: Callable[[str], None] | None = None) -> None:
         self._name = name
         self._root = root

@@ -78,6 +78,11 @@ class Disk(Protocol):
         """Removes every layer whose path is not *known* and that lies outside the containers' own directories."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether `usage` may wait for the disk; if not, it is a system call or two."""
+        ...
+
     def promised(self) -> int:
         """Bytes that were written into its sparse files and that the host has not given them yet."""
         ...
@@ -120,6 +125,8 @@ def refuse_soft(name: str, wanted: DiskLimits) -> None:
 
 class NotSparse:
     """What a way without sparse files does about the host's room: it meets the host's own ENOSPC."""
+
+    waits = False
 
     def promised(self) -> int:
         return 0
