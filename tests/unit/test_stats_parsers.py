@@ -128,8 +128,8 @@ V1 = {
     "cpu": {"cpu.stat": "nr_periods 4\nnr_throttled 1\nthrottled_time 30000000\n"},
     "pids": {"pids.current": "3\n", "pids.max": "max\n"},
     "blkio": {
-        "blkio.throttle.io_service_bytes_recursive": IO_BYTES_V1,
-        "blkio.throttle.io_serviced_recursive": IO_COUNTS_V1,
+        "blkio.throttle.io_service_bytes": IO_BYTES_V1,
+        "blkio.throttle.io_serviced": IO_COUNTS_V1,
     },
 }
 V2 = {

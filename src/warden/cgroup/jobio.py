@@ -93,7 +93,9 @@ class JobIo:
         return sizes, counts
 
     def _sum(self, name: str) -> str:
-        groups = (files.read_optional(f"{path}/{name}_recursive") or "" for path in (self._directory, self._limited))
+        # Not by the file NAME_recursive of the group above: it counts a removed group for some time more.
+        jobs = (f"{self._directory}/{job}" for job in files.subgroups(self._directory))
+        groups = (files.read_optional(f"{path}/{name}") or "" for path in (*jobs, self._limited))
         past = (f"{key} {amount}" for key, amount in self._past[name].items())
         return "\n".join((*groups, *past))
 
