@@ -21,9 +21,10 @@ MOST_INTERFACES = 256
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """One interface as the file says it. *ipv4*: address with prefix, and the broadcast if given; *gateways*: an
+    """One interface as the file says it. *number*: N of its keys; *ipv4*: address with prefix, and the broadcast if given; *gateways*: an
     address, "auto" or "dev"; *hwaddr* may hold x for digits that are to be drawn."""
 
+    number: int = 0
     type: str = ""
     link: str = ""
     flags: tuple[str, ...] = ()
@@ -209,7 +210,13 @@ class Nets:
         self._newest = max(self._given, default=-1) + 1
         self.set(self._newest, BY_NAME["type"], "empty")
 
+    @property
+    def latest(self) -> int:
+        """The number of the block that 0.9's keys are about; 0 before the first."""
+        return self._newest or 0
+
     def newest(self) -> int:
+        """The same, for a key that must be about one; raises BadInput."""
         if self._newest is None:
             raise BadInput("there is no interface yet", hint="lxc.network.type begins one, and must come first")
         return self._newest
@@ -235,7 +242,7 @@ class Nets:
         typed = [(number, given) for number, given in sorted(self._given.items()) if given.get("type")]
         for number, given in typed:
             warnings += _idle(number, given)
-        return tuple(Net(**given) for _, given in typed)
+        return tuple(Net(number, **given) for number, given in typed)
 
 
 def _idle(number: int, given: dict[str, Any]) -> list[str]:

@@ -41,7 +41,6 @@ class _Building:
 
     def apply(self, entry: Entry) -> None:
         """Raises ConfigError naming the entry's place and key."""
-        self.places[modern_name(entry.key, "0")] = entry
         try:
             if entry.key in ("lxc.net", "lxc.network") or entry.key.startswith(("lxc.net.", "lxc.network.")):
                 self._net(entry)
@@ -51,6 +50,7 @@ class _Building:
             raise
         except BadInput as error:
             raise entry.error(f"{entry.key}: {error.message}", _hints(error.hint, entry.key)) from error
+        self.places[modern_name(entry.key, str(self.nets.latest))] = entry
 
     def _key(self, entry: Entry) -> None:
         found = keys.find(entry.key)
@@ -104,7 +104,9 @@ class _Building:
 
     def finished(self, path: str) -> LxcConfig:
         """Raises ConfigError for what contradicts itself, in the place where it was said last."""
-        config = LxcConfig(**self.given, net=self.nets.finished(self.warnings), warnings=tuple(self.warnings))
+        nets = self.nets.finished(self.warnings)
+        places = {key: (entry.path, entry.line) for key, entry in self.places.items()}
+        config = LxcConfig(**self.given, net=nets, warnings=tuple(self.warnings), places=places)
         for key, message, hint in (*self._untyped(), *_contradictions(config)):
             place = self.places.get(key, Entry(key, "", path, 0))
             raise place.error(f"{key}: {message}", hint)

@@ -6,7 +6,8 @@ given", unless a field says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.networks import Net
@@ -23,7 +24,8 @@ class LxcConfig:
     *rootfs_path*: as written, with its kind ("overlay:…"); *mount_auto*: words such as "proc:mixed"; *cgroup*,
     *cgroup2*: (file, value) in the file's order; *prlimit*: (name, soft, hard), None unlimited; *hook*: (which, value)
     in the file's order; *signal_…*: numbers, None LXC's own; *time_…*: nanoseconds; *cap_keep* None: not given, and
-    ("none",) keeps nothing; *warnings*: what was read and says nothing.
+    ("none",) keeps nothing; *warnings*: what was read and says nothing; *places*: of each key, as it is written today,
+    the file and line that set it last.
     """
 
     arch: str = ""
@@ -103,6 +105,14 @@ class LxcConfig:
     log_file: str = ""
     log_syslog: str = ""
     warnings: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, key: str) -> tuple[str, int]:
+        """File and line where *key* was set last, or something below it; "" and 0 where it was not."""
+        if key in self.places:
+            return self.places[key]
+        below = [place for name, place in self.places.items() if name.startswith(key + ".")]
+        return below[-1] if below else ("", 0)
 
     @property
     def unprivileged(self) -> bool:

@@ -68,7 +68,8 @@ class Init:
 class System:
     """*init* None: the engine's own PID 1, which starts jobs. *root_options*: mount(8)'s words for the root, and `idmap`
     for owners shifted into the container's ids. *id_map* (): no user namespace. *capabilities*: those left, by name,
-    None all. *dev*: a /dev of its own, *dev_bytes* large. *terminals*: devpts. *proc*: "", "mixed" or "rw"; *sys*: "",
+    None all. *dev*: a /dev of its own, *dev_bytes* large. *terminals*: as many in a devpts
+    of its own, 0 none. *proc*: "", "mixed" or "rw"; *sys*: "",
     "ro", "mixed" or "rw". *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
     somebody else; *kept*: namespaces shared with the host. *clocks*: nanoseconds that boot and monotonic clock are ahead.
     """
@@ -79,7 +80,7 @@ class System:
     capabilities: tuple[str, ...] | None = None
     dev: bool = True
     dev_bytes: int = 500000
-    terminals: bool = False
+    terminals: int = 0
     proc: str = ""
     sys: str = ""
     filesystems: tuple[FileSystem, ...] = ()
@@ -93,6 +94,11 @@ class System:
             if name not in NAMESPACES or name == "mnt":
                 hint = "a mount namespace is always its own" if name == "mnt" else "one of " + ", ".join(NAMESPACES)
                 raise BadInput(f"namespace: {name!r} cannot be shared", hint=hint)
+
+    def maps(self, inside: int, kind: str = "u") -> bool:
+        """Whether an id of the container is one of the host's."""
+        ranges = (item for item in self.id_map if item.kind == kind)
+        return not self.id_map or any(item.inside <= inside < item.inside + item.count for item in ranges)
 
     def outside(self, inside: int, kind: str = "u") -> int:
         """The host's id of one of the container's; raises BadInput for one that is not mapped."""

@@ -180,7 +180,9 @@ def _inside(system: System) -> Iterator[Step]:
     if system.terminals:
         shared = flags.MS_NOSUID | flags.MS_NOEXEC
         yield words.mkdir("/dev/pts", 0o755)
-        yield words.mount("devpts", "/dev/pts", "devpts", shared, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+        group = ",gid=5" if system.maps(5, "g") else ""  # tty, in every distribution; one that is not mapped is EINVAL
+        data = f"newinstance,ptmxmode=0666,mode=0620{group},max={system.terminals}"
+        yield words.mount("devpts", "/dev/pts", "devpts", shared, data)
 
 
 def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[Step]:
