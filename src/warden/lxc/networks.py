@@ -21,8 +21,8 @@ MOST_INTERFACES = 256
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """One interface as the file says it. *number*: N of its keys; *ipv4*: address with prefix, and the broadcast if given; *gateways*: an
-    address, "auto" or "dev"; *hwaddr* may hold x for digits that are to be drawn."""
+    """One interface as the file says it. *number*: N of its keys; *ipv4*: address with prefix, and the broadcast if
+    given; *gateways*: an address, "auto" or "dev"; *hwaddr* may hold x for digits that are to be drawn."""
 
     number: int = 0
     type: str = ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
+from warden.plan.capabilities import ALL
 from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
 
@@ -78,7 +79,8 @@ class Placement:
     *directory*: the container's own (mnt/lower, mnt/root lie in it); *layer*: where upper and work lie, None in the
     same. *lower*: the image. *id_base*: the
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
-    *programs*: what an operator wants to be run on the way.
+    *programs*: what an operator wants to be run on the way. *permitted*: the engine's own capabilities, all that a
+    container without a user namespace can have.
     """
 
     directory: str
@@ -92,6 +94,7 @@ class Placement:
     container_network: Batch | None = None
     layer: str | None = None
     programs: Programs = field(default_factory=dict)
+    permitted: int = ALL
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:

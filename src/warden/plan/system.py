@@ -32,6 +32,7 @@ _CLONE = {
     "time": flags.CLONE_NEWTIME,
 }
 MNT_DETACH = 2
+OWN_NETWORK = (NetworkMode.WARDEN, NetworkMode.NONE)
 
 
 def plan_of(spec: ContainerSpec, place: Placement) -> Plan:
@@ -59,7 +60,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
-            *(_serve() if system.init is None else _exec(system, system.init)),
+            *(_serve() if system.init is None else _exec(system, system.init, place)),
         )
     )
 
@@ -98,7 +99,7 @@ def _launch(system: System, place: Placement) -> Iterator[Step]:
 def _namespaces(spec: ContainerSpec, system: System) -> int:
     """CLONE_NEWCGROUP and CLONE_NEWNS are the child's own, once it is where it belongs."""
     taken = {*system.kept, *(name for name, _ in system.entered), "cgroup", "time"}
-    if spec.network is NetworkMode.HOST:
+    if spec.network not in OWN_NETWORK:
         taken.add("net")
     if not system.id_map:
         taken.add("user")
@@ -179,7 +180,8 @@ def _inside(system: System) -> Iterator[Step]:
         yield words.mount("sysfs", "/sys", "sysfs", NOTHING | read_only)
     if system.terminals:
         shared = flags.MS_NOSUID | flags.MS_NOEXEC
-        yield words.mkdir("/dev/pts", 0o755)
+        if not system.dev:
+            yield words.mkdir("/dev/pts", 0o755)
         group = ",gid=5" if system.maps(5, "g") else ""  # tty, in every distribution; one that is not mapped is EINVAL
         data = f"newinstance,ptmxmode=0666,mode=0620{group},max={system.terminals}"
         yield words.mount("devpts", "/dev/pts", "devpts", shared, data)
@@ -189,7 +191,7 @@ def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[St
     """What is written while the host's /proc and the places to write are still there, and closed after it."""
     if "uts" not in system.kept and "uts" not in dict(system.entered):
         yield words.hostname(place.hostname)
-    if place.container_network is not None and spec.network is not NetworkMode.HOST:
+    if place.container_network is not None and spec.network in OWN_NETWORK:
         yield words.netlink(place.container_network.messages, place.container_network.text, "its own end of the link")
     for name, value in system.sysctls:
         # proc_sys_call_handler (fs/proc/proc_sysctl.c): the table is that of the writer's namespaces
@@ -215,7 +217,7 @@ def _serve() -> Iterator[Step]:
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
 
 
-def _exec(system: System, init: Init) -> Iterator[Step]:
+def _exec(system: System, init: Init, place: Placement) -> Iterator[Step]:
     yield words.simple(Op.SETSID, "setsid()")
     for name, *pair in init.rlimits:
         soft, hard = (UNLIMITED if value is None else value for value in pair)
@@ -224,8 +226,10 @@ def _exec(system: System, init: Init) -> Iterator[Step]:
     yield Step(Op.GROUPS, (packed,), "setgroups(" + ", ".join(map(str, init.groups)) + ")")
     if system.capabilities is not None:
         kept = capabilities.capability_set(system.capabilities)
-        text = "capset(" + ",".join(capabilities.capability_names(kept)) + ")"
-        yield Step(Op.CAPABILITIES, (kept, kept, kept, 0, 0), text, "all others are gone, also from the bounding set")
+        own = capabilities.ALL if system.id_map else place.permitted
+        text = "prctl(PR_CAPBSET_DROP, all but " + (",".join(capabilities.capability_names(kept)) or "none") + ")"
+        # exec of root takes what the bounding set leaves (capabilities(7)); until then its own rights are needed
+        yield Step(Op.CAPABILITIES, (kept, own, own, 0, 0), text, "all others are gone for good")
     if (init.uid, init.gid) != (0, 0):
         yield from words.owner_ids(init.uid, init.gid, "whom the first process runs as")
     if init.no_new_privs:
