@@ -3,7 +3,7 @@
 Knows lines, keys and values, not what a key means (keys.py) or what it becomes (reading.py). The rules, as LXC 5 has
 them: one `key = value` a line, blanks around both are not theirs, a line whose first character is `#` is a comment,
 one pair of double quotes around a value is not part of it, nothing continues on the next line and nothing after a
-value is a comment. A line without `=` and a key that does not begin with `lxc.` say nothing; they become warnings.
+value is a comment. What does not begin with `lxc.` says nothing; it becomes a warning.
 """
 
 from __future__ import annotations
@@ -170,9 +170,11 @@ class Walk:
             elif line.key.startswith("lxc."):
                 yield entry
             elif line.text.strip() and not line.text.lstrip().startswith("#"):
-                self._warn(entry, line)
+                self._strange(entry, line)
 
-    def _warn(self, entry: Entry, line: Line) -> None:
+    def _strange(self, entry: Entry, line: Line) -> None:
+        if line.text.lstrip().startswith("lxc."):
+            raise entry.error(f"no '=' in {line.text.strip()!r}", "KEY = VALUE; an empty value clears")
         what = f"{line.key!r} is not a key of LXC's" if line.key else f"no '=' in {line.text.strip()!r}"
         if self.warnings is not None:
             self.warnings.append(f"{entry.path}:{entry.line}: {what}: ignored")

@@ -72,7 +72,8 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
             )
     missing = (*storage, *networks.missing, *limits.missing, *auto.missing, *spaces.missing, *_rest(config))
     skipped = tuple(item for item in mounts if isinstance(item, str))
-    return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped))
+    unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
+    return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset))
 
 
 def _system(
@@ -170,6 +171,12 @@ def environment(config: LxcConfig, environ: Mapping[str, str]) -> dict[str, str]
         if equals or name in environ:
             found[name] = value if equals else environ[name]
     return found
+
+
+def _unset(config: LxcConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    for text in (*config.environment, *config.environment_runtime):
+        if "=" not in text and text not in environ:
+            yield text
 
 
 @dataclass(frozen=True, slots=True)
