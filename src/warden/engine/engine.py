@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import resource
@@ -12,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 
 from warden.cgroup.driver import Manager
@@ -29,6 +29,7 @@ from warden.engine.networks import Networks
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
@@ -203,7 +204,7 @@ class Engine:
             await self._site.blocking(self._site.disks.rest)
         await self._site.blocking(self._site.networks.close)
         self._site.lending.close()
-        await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
+        await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
@@ -228,6 +229,26 @@ class Engine:
         Raises UnknownHandle."""
         names = self.handles() if handles is None else list(dict.fromkeys(handles))
         return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
+
+    # ---- networks that containers share
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        """A bridge that stays until it is removed, its networks as given or the next of the pools (*choose6*: of IPv6
+        too). Raises BadInput, WrongState, PoolExhausted, NotSupported, KernelRefused; then nothing is left."""
+        site = self.site
+        return BridgeReport(await site.blocking(partial(site.networks.create, wanted, choose6=choose6)))
+
+    async def networks(self, name: str | None = None) -> list[BridgeReport]:
+        """All bridges, or one, and who is on them. Raises UnknownNetwork."""
+        found = await self.site.blocking(self.site.networks.members, name)
+        handles = {container.id: container.handle for container in self._containers.values()}
+        return [networking.report(bridge, users, handles) for bridge, users in found]
+
+    async def remove_network(self, name: str) -> None:
+        """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
+        await self.site.blocking(self.site.networks.remove, name)
+
+    # ---- a new container
 
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is

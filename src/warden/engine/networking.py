@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_interface
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
 from warden.errors import BadInput, WrongState
-from warden.model.interfaces import Link, bridge_device
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, bridge_device
 from warden.model.net import NetRule, PortMap, check_port
 from warden.model.settings import EngineSettings
 from warden.network.links import Attachment
@@ -112,6 +113,16 @@ async def _apply(container: Container, after: Snapshot, undo: AsyncUndo) -> None
     await site.blocking(site.firewall.put, new)
     undo.add("firewall", site.blocking, site.firewall.put, old)
     container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)
+
+
+def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[str, str]) -> BridgeReport:
+    """*users*: ids of containers and their links; one that is still made has no handle yet."""
+    members = [
+        BridgeMember(handles[owner], link.name, link.addresses, link.mac, link.aliases)
+        for owner, link in users
+        if owner in handles
+    ]
+    return BridgeReport(bridge, tuple(sorted(members, key=lambda member: member.handle)))
 
 
 async def leave(site: Site, container_id: str) -> None:
