@@ -159,7 +159,7 @@ def test_a_logged_rule_has_the_containers_prefix(
     place: World, closed: tuple[PrivateDaemon, Client], container: Container
 ) -> None:
     container.net_out(OUTSIDE, port=80, log=True)
-    prefix = f'log prefix "warden-i-{container.info().id} " return'
+    prefix = f'log prefix "warden-i-{container.info().id} " accept'
     assert prefix in table(place.host, closed[0])
 
 

@@ -6,6 +6,7 @@ all share is table.py's text.
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -18,7 +19,7 @@ NFTA_LIST_ELEM, NFTA_DATA_VALUE, NFTA_DATA_VERDICT = 1, 1, 2
 NFTA_EXPR_NAME, NFTA_EXPR_DATA = 1, 2
 NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA = 1, 2
 NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN = 1, 2
-NFT_GOTO, NFT_RETURN, NF_ACCEPT = -4, -5, 1
+NFT_JUMP, NFT_GOTO, NF_ACCEPT = -3, -4, 1
 NFT_REG_VERDICT, NFT_REG_1, NFT_REG32_00 = 0, 1, 8
 NFT_META_IIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO = 6, 15, 16
 NFT_CT_PROTO_DST, NFT_CT_DST_IP, NFT_CT_DST_IP6 = 12, 20, 22
@@ -26,6 +27,9 @@ NFT_CMP_EQ, NFT_CMP_LTE, NFT_CMP_GTE = 0, 3, 5
 NFT_PAYLOAD_LL_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER = 0, 2
 NFPROTO_IPV4, NFPROTO_IPV6 = 2, 10
 IFNAMSIZ = 16
+
+#: Rules are much alike, and encoding one costs as much as the kernel's part.
+_remembered = functools.lru_cache(1024)
 
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
 
@@ -67,19 +71,19 @@ def joined(words: tuple[Word, ...]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One of a set or map. *goto*: the chain that a verdict map leads to. *family*: of the table."""
+    """One of a set or map. *jump*: the chain that a verdict map leads to. *family*: of the table."""
 
     where: str
     key: tuple[Word, ...]
     value: tuple[Word, ...] = ()
-    goto: str = ""
+    jump: str = ""
     family: str = "inet"
 
     def text(self, *, whole: bool) -> str:
         """Without its value unless *whole*: to delete it, the key is enough."""
         words = " . ".join(word.text for word in self.key)
-        if whole and self.goto:
-            words += f" : goto {self.goto}"
+        if whole and self.jump:
+            words += f" : jump {self.jump}"
         elif whole and self.value:
             words += " : " + " . ".join(word.text for word in self.value)
         return words
@@ -87,8 +91,8 @@ class Element:
     def data(self, *, whole: bool) -> bytes:
         """One of NFTA_SET_ELEM_LIST_ELEMENTS."""
         body = attribute(NFTA_SET_ELEM_KEY | NESTED, attribute(NFTA_DATA_VALUE, joined(self.key)))
-        if whole and self.goto:
-            body += attribute(NFTA_SET_ELEM_DATA | NESTED, _verdict(NFT_GOTO, self.goto))
+        if whole and self.jump:
+            body += attribute(NFTA_SET_ELEM_DATA | NESTED, _verdict(NFT_JUMP, self.jump))
         elif whole and self.value:
             body += attribute(NFTA_SET_ELEM_DATA | NESTED, attribute(NFTA_DATA_VALUE, joined(self.value)))
         return attribute(NFTA_LIST_ELEM | NESTED, body)
@@ -162,6 +166,7 @@ def _between(low: bytes, high: bytes) -> bytes:
     return compare(NFT_CMP_GTE, low) + compare(NFT_CMP_LTE, high)
 
 
+@_remembered
 def dialled(low: Address, high: Address) -> Piece:
     """The address that was asked for lies between these two."""
     family, key = ("ip", NFT_CT_DST_IP) if low.version == 4 else ("ip6", NFT_CT_DST_IP6)
@@ -169,6 +174,7 @@ def dialled(low: Address, high: Address) -> Piece:
     return Piece(f"ct original {family} daddr {words}", conntrack(key) + _between(low.packed, high.packed))
 
 
+@_remembered
 def dialled_set(version: int, name: str, *, inverse: bool = False) -> Piece:
     """The address that was asked for is in this set, or is not."""
     family, key = ("ip", NFT_CT_DST_IP) if version == 4 else ("ip6", NFT_CT_DST_IP6)
@@ -176,11 +182,13 @@ def dialled_set(version: int, name: str, *, inverse: bool = False) -> Piece:
     return Piece(f"ct original {family} daddr {sign}@{name}", conntrack(key) + lookup(name, inverse=inverse))
 
 
+@_remembered
 def transport(name: str) -> Piece:
     words = "ipv6-icmp" if name == "icmpv6" else name
     return Piece(f"meta l4proto {words}", meta(NFT_META_L4PROTO) + compare(NFT_CMP_EQ, bytes((PROTOCOLS[name],))))
 
 
+@_remembered
 def dialled_ports(low: int, high: int) -> Piece:
     """Behind a transport of TCP or UDP."""
     words = str(low) if low == high else f"{low}-{high}"
@@ -188,6 +196,7 @@ def dialled_ports(low: int, high: int) -> Piece:
     return Piece(f"ct original proto-dst {words}", conntrack(NFT_CT_PROTO_DST) + _between(*ends))
 
 
+@_remembered
 def icmp(version: int, kind: int, code: int | None) -> Piece:
     """ICMP of that type, and of that code."""
     name, family = ("icmp", NFPROTO_IPV4) if version == 4 else ("icmpv6", NFPROTO_IPV6)
@@ -204,9 +213,10 @@ def log(prefix: str) -> Piece:
     return Piece(f'log prefix "{prefix}"', _expression("log", text(2, prefix)))
 
 
+@_remembered
 def verdict(word: str, chain: str = "") -> Piece:
-    """accept, return, or goto a chain."""
-    code = {"accept": NF_ACCEPT, "return": NFT_RETURN, "goto": NFT_GOTO}[word]
+    """accept, or goto a chain."""
+    code = {"accept": NF_ACCEPT, "goto": NFT_GOTO}[word]
     data = _expression("immediate", big(1, NFT_REG_VERDICT), attribute(2 | NESTED, _verdict(code, chain)))
     return Piece(f"{word} {chain}".rstrip(), data)
 

@@ -106,7 +106,7 @@ def guest_elements(guest: Guest) -> list[Element]:
             key = (ex.ifname(link.device), ex.address(address))
             found.append(Element(_named("guests", address), key))
             if guest.has_chain:
-                found.append(Element(_named("rules", address), key, goto=guest.chain))
+                found.append(Element(_named("rules", address), key, jump=guest.chain))
     return found
 
 
@@ -168,7 +168,8 @@ def port_element(key: PortKey, target: Target) -> Element:
     return Element(f"{name}_at", (ex.address(ip_address(host_ip)), *words), value)
 
 
-# ---- a container's own chain: what it allows returns, what it refuses goes on to `refuse`
+# ---- a container's own chain: it is entered by a jump, accepts, and what it says nothing of goes the way of all. It
+# leads to as few other chains as can be: at each change the kernel follows all of them (nft_table_validate).
 
 
 def rule_pieces(inner: Iterable[Network], rule: NetRule, guest: Guest) -> list[Rule]:
@@ -180,23 +181,23 @@ def rule_pieces(inner: Iterable[Network], rule: NetRule, guest: Guest) -> list[R
             pieces = [*where, *_traffic(rule, version)]
             if rule.log:
                 pieces.append(ex.log(f"{guest.chain} "))
-            found.append(Rule((*pieces, ex.verdict("return"))))
+            found.append(Rule((*pieces, ex.verdict("accept"))))
     return found
 
 
 def last_rules(inner: Iterable[Network], policy: NetPolicy | None, guest: Guest) -> list[Rule]:
     """What holds for traffic that no rule of net_out is about."""
     if policy is None:
-        return [Rule((ex.verdict("goto", "to_network"),))]
+        return []
     versions = sorted({address.version for address in guest.addresses})
     refuse = ex.verdict("goto", "refuse")
-    found = [Rule((*where, ex.verdict("return"))) for where in _networks(inner, policy.allow, versions)]
+    found = [Rule((*where, ex.verdict("accept"))) for where in _networks(inner, policy.allow, versions)]
     found += [Rule((ex.dialled_set(version, _inner(version)), refuse)) for version in versions]
     for text in policy.deny:
         low, high = destination(text)
         if low.version in versions:
             found.append(Rule((ex.dialled(low, high), refuse)))
-    return found
+    return [*found, Rule((ex.verdict("accept"),))]
 
 
 def _networks(inner: Iterable[Network], texts: Iterable[str], versions: Sequence[int]) -> Iterator[list[Piece]]:

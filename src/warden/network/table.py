@@ -95,7 +95,6 @@ def _growing(name: str, kind: str, more: str) -> str:
 
 
 def _chains(policy: Policy) -> list[str]:
-    """Chains of a container's own return what they allow and go to `refuse` with what they do not."""
     to_host = "accept" if policy.host_access else "goto refuse"
     return [
         # Before everything else: a container sends from its own addresses alone. To the host's loopback least of all,
@@ -117,15 +116,6 @@ def _chains(policy: Policy) -> list[str]:
         *_outbound(),
         "}",
         *_REFUSE,
-        "chain to_network {",
-        *_to_network("ip", ""),
-        *_to_network("ip6", "6"),
-        "}",
-        "chain from_guest {",
-        "iifname . ip saddr vmap @rules",
-        "iifname . ip6 saddr vmap @rules6",
-        "goto to_network",
-        "}",
         "chain forwarded { type filter hook forward priority filter; policy accept;",
         "iifname @links goto leaving",
         "oifname @links goto entering",
@@ -139,7 +129,10 @@ def _chains(policy: Policy) -> list[str]:
         "oifname @closed goto refuse",
         "iifname . ip daddr @guests accept",
         "iifname . ip6 daddr @guests6 accept",
-        "jump from_guest",
+        "iifname . ip saddr vmap @rules",
+        "iifname . ip6 saddr vmap @rules6",
+        *_to_network("ip", ""),
+        *_to_network("ip6", "6"),
         "accept",
         "}",
         "chain entering {",
@@ -192,9 +185,9 @@ def _outbound() -> list[str]:
 def _to_network(family: str, six: str) -> list[str]:
     asked = f"ct original {family} daddr"
     return [
-        f"{asked} @peers{six} return",
+        f"{asked} @peers{six} accept",
         f"{asked} @inner{six} goto refuse",
-        f"{asked} @allowed{six} return",
+        f"{asked} @allowed{six} accept",
         f"{asked} @denied{six} goto refuse",
     ]
 
@@ -228,8 +221,8 @@ _REFUSE = _refuse()
 
 #: The chains that are always there, whose content is the same until the next `whole`.
 SHARED_CHAINS = (
-    "screen", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "to_network", "from_guest", "forwarded",
-    "leaving", "entering", "to_host",
+    "screen", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving", "entering",
+    "to_host",
 )  # fmt: skip
 BRIDGE_CHAINS = ("screen", "from_port", "from_arp", "from_ip", "from_ip6")
 #: Where Firewall puts the one rule that has no words in every nft.
