@@ -3,7 +3,7 @@
 Knows lines, keys and values, not what a key means (keys.py) or what it becomes (reading.py). The rules, as LXC 5 has
 them: one `key = value` a line, blanks around both are not theirs, a line whose first character is `#` is a comment,
 one pair of double quotes around a value is not part of it, nothing continues on the next line and nothing after a
-value is a comment. A line without `=` and a key that does not begin with `lxc.` say nothing; they become warnings.
+value is a comment. What does not begin with `lxc.` says nothing; it becomes a warning.
 """
 
 from __future__ import annotations
@@ -123,33 +123,34 @@ def read(path: str) -> ConfigFile:
     return parse(os.fsdecode(data), path)
 
 
-def write(file: ConfigFile) -> None:
-    """Replaces the file in one step, so that nobody reads half of it; keeps its mode and owner. Raises ConfigError."""
+def write(file: ConfigFile, *, like: str | None = None) -> None:
+    """Replaces the file in one step, so that nobody reads half of it; mode and owner are those it had, or those of
+    *like*. Raises ConfigError."""
     target = os.path.realpath(file.path)
     scratch = f"{target}.{os.getpid()}.new"
     try:
-        with open(scratch, "xb") as out:
-            if os.path.exists(target):
-                status = os.stat(target)
-                os.fchmod(out.fileno(), status.st_mode & 0o7777)
-                os.fchown(out.fileno(), status.st_uid, status.st_gid)
-            else:
-                os.fchmod(out.fileno(), 0o640)
+        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", path=file.path) from error
+    try:
+        with open(fd, "wb") as out:
+            _own(fd, like or target)
             out.write(os.fsencode(file.text))
             out.flush()
-            os.fsync(out.fileno())
+            os.fsync(fd)
         os.replace(scratch, target)
     except OSError as error:
-        if not isinstance(error, FileExistsError):
-            _remove(scratch)
+        os.unlink(scratch)
         raise ConfigError(f"cannot be written: {error.strerror}", path=file.path) from error
 
 
-def _remove(path: str) -> None:
+def _own(fd: int, path: str) -> None:
     try:
-        os.unlink(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return
+    os.fchown(fd, status.st_uid, status.st_gid)
+    os.fchmod(fd, status.st_mode & 0o7777)
 
 
 @dataclass(slots=True)
@@ -169,9 +170,11 @@ class Walk:
             elif line.key.startswith("lxc."):
                 yield entry
             elif line.text.strip() and not line.text.lstrip().startswith("#"):
-                self._warn(entry, line)
+                self._strange(entry, line)
 
-    def _warn(self, entry: Entry, line: Line) -> None:
+    def _strange(self, entry: Entry, line: Line) -> None:
+        if line.text.lstrip().startswith("lxc."):
+            raise entry.error(f"no '=' in {line.text.strip()!r}", "KEY = VALUE; an empty value clears")
         what = f"{line.key!r} is not a key of LXC's" if line.key else f"no '=' in {line.text.strip()!r}"
         if self.warnings is not None:
             self.warnings.append(f"{entry.path}:{entry.line}: {what}: ignored")

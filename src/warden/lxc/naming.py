@@ -27,7 +27,8 @@ def naming(key: str) -> Iterator[None]:
     except BadKey:
         raise
     except BadInput as error:
-        raise BadKey(key, error.message, hint=error.hint) from error
+        own = f"{key.partition('.')[2].partition('.')[2]}: "  # lxc.cgroup.cpu.shares: the limit says cpu.shares itself
+        raise BadKey(key, error.message.removeprefix(own), hint=error.hint) from error
 
 
 @contextmanager

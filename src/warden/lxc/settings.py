@@ -108,11 +108,13 @@ class LxcConfig:
     places: Mapping[str, tuple[str, int]] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, key: str) -> tuple[str, int]:
-        """File and line where *key* was set last, or something below it; "" and 0 where it was not."""
-        if key in self.places:
-            return self.places[key]
-        below = [place for name, place in self.places.items() if name.startswith(key + ".")]
-        return below[-1] if below else ("", 0)
+        """File and line where *key* was set last, or else something below it or beside it; "" and 0 for none of them."""
+        while key not in self.places:
+            below = [place for name, place in self.places.items() if name.startswith(key + ".")]
+            if below or key.count(".") < 2:
+                return below[-1] if below else ("", 0)
+            key = key.rpartition(".")[0]
+        return self.places[key]
 
     @property
     def unprivileged(self) -> bool:

@@ -17,13 +17,11 @@ from warden.lxc.settings import DEFAULT_INIT, LxcConfig
 from warden.lxc.translate_limits import translate_limits
 from warden.lxc.translate_mounts import Mounts, automatic, filesystem
 from warden.lxc.translate_net import translate_networks
-from warden.lxc.values import ARCH_32
+from warden.lxc.values import ARCH_32, split_kind
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import NAMESPACES, FileSystem, Init, System
 from warden.plan.capabilities import NAMES
 
-#: Kinds of storage that are a directory once they are mounted, and those that are one already.
-_KINDS = ("dir", "overlay", "overlayfs", "aufs", "loop", "nbd", "btrfs", "zfs", "lvm", "rbd")
 _NO_LSM = ("", "unconfined", "unchanged")
 
 
@@ -74,7 +72,8 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
             )
     missing = (*storage, *networks.missing, *limits.missing, *auto.missing, *spaces.missing, *_rest(config))
     skipped = tuple(item for item in mounts if isinstance(item, str))
-    return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped))
+    unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
+    return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset))
 
 
 def _system(
@@ -103,19 +102,11 @@ def _system(
     return system
 
 
-def split_path(path: str) -> tuple[str, str]:
-    """Kind and place of lxc.rootfs.path: "overlay:/a:/b" is ("overlay", "/a:/b"), "/a" is ("dir", "/a")."""
-    kind, colon, place = path.partition(":")
-    if colon and kind in _KINDS:
-        return ("overlay" if kind == "overlayfs" else kind), place
-    return ("device" if path.startswith("/dev/") else "dir"), path
-
-
 def _rootfs(config: LxcConfig) -> tuple[str, tuple[Missing, ...]]:
     """The directory that is the root, the host's own without one; and what has to be mounted before it is one."""
     if not config.rootfs_path:
         return "/", ()
-    kind, place = split_path(config.rootfs_path)
+    kind, place = split_kind(config.rootfs_path)
     if kind in ("dir", "btrfs") and place.startswith("/"):
         return place.rstrip("/") or "/", ()
     if kind == "dir":
@@ -138,7 +129,7 @@ def _root_options(config: LxcConfig) -> tuple[str, ...]:
 
 def _mounts(config: LxcConfig, fstab: tuple[FstabEntry, ...]) -> list[FileSystem | str]:
     """LXC mounts what the file has before its own lines."""
-    rootfs = split_path(config.rootfs_path)[1] if config.rootfs_path else ""
+    rootfs = split_kind(config.rootfs_path)[1] if config.rootfs_path else ""
     prefixes = tuple(path for path in (rootfs.partition(":")[0], config.rootfs_mount) if path.startswith("/"))
     lines = [("lxc.mount.fstab", entry) for entry in fstab]
     lines += [("lxc.mount.entry", entry) for entry in config.mount_entry]
@@ -180,6 +171,12 @@ def environment(config: LxcConfig, environ: Mapping[str, str]) -> dict[str, str]
         if equals or name in environ:
             found[name] = value if equals else environ[name]
     return found
+
+
+def _unset(config: LxcConfig, environ: Mapping[str, str]) -> Iterator[str]:
+    for text in (*config.environment, *config.environment_runtime):
+        if "=" not in text and text not in environ:
+            yield text
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import signal
 from collections.abc import Callable
 
 from warden.errors import BadInput
-from warden.kernel.proc import CAPABILITIES
 from warden.model.system import NAMESPACES, IdRange
 
 _INT64 = 2**63
@@ -22,6 +21,8 @@ ARCH_32 = "arm armel armhf armv7l athlon i386 i486 i586 i686 linux32 mips mipsel
 ARCH_64 = (
     "aarch64 amd64 arm64 linux64 loongarch64 mips64 mips64el ppc64 ppc64el ppc64le powerpc64 riscv64 s390x x86_64"
 ).split()
+#: Storage of a root file system that is named before its place.
+_KINDS = ("dir", "overlay", "overlayfs", "aufs", "loop", "nbd", "btrfs", "zfs", "lvm", "rbd")
 RLIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
 
 
@@ -43,6 +44,18 @@ def path(value: str) -> str:
     if not value.startswith("/"):
         raise BadInput(f"{value!r} is not an absolute path")
     return value
+
+
+def split_kind(value: str) -> tuple[str, str]:
+    """Kind and place of lxc.rootfs.path: "overlay:/a:/b" is ("overlay", "/a:/b"), "/a" is ("dir", "/a")."""
+    kind, _, place = value.partition(":")
+    if has_kind(value):
+        return ("overlay" if kind == "overlayfs" else kind), place
+    return ("device" if value.startswith("/dev/") else "dir"), value
+
+
+def has_kind(value: str) -> bool:
+    return value.partition(":")[0] in _KINDS and ":" in value
 
 
 def number(value: str) -> int:
@@ -202,6 +215,8 @@ def capabilities(value: str) -> tuple[str, ...]:
 
 
 def _capability(word: str) -> str:
+    from warden.kernel.proc import CAPABILITIES  # a tool that only looks at keys must not pay for it
+
     names = [name.removeprefix("CAP_").lower() for name in CAPABILITIES]
     name = word.lower().removeprefix("cap_")
     if name.isdecimal() and int(name) < len(names):

@@ -107,7 +107,11 @@ def _namespaces(spec: ContainerSpec, system: System) -> int:
 
 
 def _clone(spec: ContainerSpec, system: System, place: Placement) -> Iterator[Step]:
+    if place.shared is not None:
+        yield words.setns(place.shared.theirs, flags.CLONE_NEWNET, "the network that it shares")
     yield words.clone(_namespaces(spec, system), "the child, which waits")
+    if place.shared is not None:
+        yield words.setns(place.shared.ours, flags.CLONE_NEWNET, "the launcher goes back")
     for op, kind in ((Op.UID_MAP, "u"), (Op.GID_MAP, "g")):
         ranges = [f"{item.inside} {item.outside} {item.count}" for item in system.id_map if item.kind == kind]
         if ranges:

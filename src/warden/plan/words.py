@@ -31,6 +31,14 @@ def unshare(flags: int, why: str) -> Step:
     return Step(Op.UNSHARE, (flags,), f"unshare({clone_names(flags)})", why)
 
 
+def setns(path: str, flags: int, why: str) -> Step:
+    return Step(Op.SETNS, (raw(path), flags), f"setns({path}, {clone_names(flags)})", why)
+
+
+def write(path: str, text: str, why: str = "") -> Step:
+    return Step(Op.WRITE, (raw(path), raw(text)), f"echo '{text}' > {path}", why)
+
+
 def clone(flags: int, why: str) -> Step:
     return Step(Op.CLONE, (flags,), f"clone3({clone_names(flags)})", why)
 
@@ -98,14 +106,6 @@ def owner_ids(uid: int, gid: int, why: str) -> tuple[Step, Step]:
         Step(Op.SETGID, (gid,), f"setresgid({gid}, {gid}, {gid})", why),
         Step(Op.SETUID, (uid,), f"setresuid({uid}, {uid}, {uid})", why),
     )
-
-
-def setns(path: str, flag: int, why: str) -> Step:
-    return Step(Op.SETNS, (raw(path), flag), f"setns({path}, {clone_names(flag)})", why)
-
-
-def write(path: str, text: str, why: str = "") -> Step:
-    return Step(Op.WRITE, (raw(path), raw(text)), f"echo '{text}' > {path}", why)
 
 
 def umount(path: str, flags: int, why: str = "") -> Step:
