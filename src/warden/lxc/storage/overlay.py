@@ -7,7 +7,7 @@ import os
 
 from warden.errors import BadInput
 from warden.kernel import mounts
-from warden.lxc.home import ROOTFS, Home
+from warden.lxc.home import Home
 from warden.lxc.storage.base import Root, Wanted, make_directory, mount, rootfs_directory
 from warden.rootfs.duplicate import copy_tree
 from warden.rootfs.generation import tree_size
@@ -42,20 +42,22 @@ class OverlayStorage:
         mount("overlay", target, "overlay", 0, ",".join(part for part in (own, data) if part))
 
     def clone(self, root: Root, home: Home, _wanted: Wanted) -> Root:
-        """The same changes once more, over the same directories."""
+        """The same changes once more. A directory below that goes with the old container is copied, another is not."""
         lower, upper = split_layers(root)
         if lower[0].startswith(os.path.dirname(os.path.dirname(upper)) + "/"):
-            # its own: it goes with the old one
-            own = os.path.join(home.path, ROOTFS)
-            make_directory(own)
+            own = rootfs_directory(home)
             copy_tree(lower[0], own)
             lower = (own, *lower[1:])
+        return self._changed(lower, upper, home)
+
+    def snapshot(self, root: Root, home: Home) -> Root:
+        """The same changes once more, over the same directories."""
+        return self._changed(*split_layers(root), home)
+
+    def _changed(self, lower: tuple[str, ...], upper: str, home: Home) -> Root:
         made = over(":".join(lower), home)
         copy_tree(upper, split_layers(made)[1])
         return made
-
-    def snapshot(self, root: Root, home: Home) -> Root:
-        return self.clone(root, home, Wanted())
 
     def depends(self, root: Root) -> str:
         return split_layers(root)[0][0]
