@@ -151,9 +151,14 @@ def _init(config: LxcConfig, around: Circumstances) -> Init:
         words = around.argv or tuple(shlex.split(config.init_cmd)) or (DEFAULT_INIT,)
     except ValueError as error:
         raise BadKey("lxc.init.cmd", f"{config.init_cmd!r}: {error}") from error
+    return program_of(config, words, around.environ)
+
+
+def program_of(config: LxcConfig, argv: tuple[str, ...], environ: Mapping[str, str]) -> Init:
+    """*argv* as the configuration's first process: its user, environment, directory, limits."""
     return Init(
-        argv=words,
-        env=tuple(environment(config, around.environ).items()),
+        argv=argv,
+        env=tuple(environment(config, environ).items()),
         cwd=config.init_cwd or "/",
         uid=config.init_uid,
         gid=config.init_gid,

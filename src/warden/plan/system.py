@@ -60,7 +60,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
-            *(_serve() if system.init is None else _exec(system, system.init, place)),
+            *(_serve() if system.init is None else _become(system, system.init, place.permitted)),
         )
     )
 
@@ -221,7 +221,17 @@ def _serve() -> Iterator[Step]:
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
 
 
-def _exec(system: System, init: Init, place: Placement) -> Iterator[Step]:
+def program_plan(system: System, program: Init, joins: int, permitted: int) -> Plan:
+    """The steps by which a child of our PID 1 becomes *program*, on descriptors of the caller's: those to be joined by
+    come first, *joins* of them, then its standard input, output and error."""
+    steps = [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
+    if "cgroup" not in system.kept:
+        steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
+    steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
+    return Plan((*steps, *_become(system, program, permitted)))
+
+
+def _become(system: System, init: Init, permitted: int) -> Iterator[Step]:
     yield words.simple(Op.SETSID, "setsid()")
     for name, *pair in init.rlimits:
         soft, hard = (UNLIMITED if value is None else value for value in pair)
@@ -230,7 +240,7 @@ def _exec(system: System, init: Init, place: Placement) -> Iterator[Step]:
     yield Step(Op.GROUPS, (packed,), "setgroups(" + ", ".join(map(str, init.groups)) + ")")
     if system.capabilities is not None:
         kept = capabilities.capability_set(system.capabilities)
-        own = capabilities.ALL if system.id_map else place.permitted
+        own = capabilities.ALL if system.id_map else permitted
         text = "prctl(PR_CAPBSET_DROP, all but " + (",".join(capabilities.capability_names(kept)) or "none") + ")"
         # exec of root takes what the bounding set leaves (capabilities(7)); until then its own rights are needed
         yield Step(Op.CAPABILITIES, (kept, own, own, 0, 0), text, "all others are gone for good")
@@ -243,4 +253,4 @@ def _exec(system: System, init: Init, place: Placement) -> Iterator[Step]:
         yield Step(Op.ENV, (os.fsencode(f"{name}={value}"),), f"setenv({name})")
     for word in init.argv:
         yield Step(Op.ARG, (os.fsencode(word),), f"argument {word!r}")
-    yield Step(Op.EXEC, (os.fsencode(init.argv[0]),), f"execve({init.argv[0]})", "PID 1 of the container")
+    yield Step(Op.EXEC, (os.fsencode(init.argv[0]),), f"execve({init.argv[0]})")
