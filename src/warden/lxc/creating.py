@@ -6,8 +6,9 @@ container of that name removes what there is (destroying.py).
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from warden.errors import BadInput, HandleTaken, KernelRefused
 from warden.lxc import configfile, destroying, reading, rewriting
@@ -33,7 +34,7 @@ class Creation:
     template: str
     config: str = ""
     backing: str = ""
-    wanted: Wanted = Wanted()
+    wanted: Wanted = field(default_factory=Wanted)
     args: tuple[str, ...] = ()
     quiet: bool = False
 
@@ -61,6 +62,8 @@ def make_directory(home: Home) -> None:
         destroying.remove_remains(home)
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(home.path)  # an empty one is what a crash can leave at the very end
         os.mkdir(home.path)
         os.chmod(home.path, 0o770)
     except FileExistsError as error:

@@ -16,8 +16,9 @@ from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_mountinfo
 from warden.lxc import configfile, dependencies, reading
 from warden.lxc.home import ROOTFS, Home
-from warden.lxc.hooks import run_hooks
+from warden.lxc.hooks import Scene
 from warden.lxc.settings import LxcConfig
+from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, root_of
 from warden.lxc.storage.btrfs import destroy_subvolumes
 from warden.lxc.storage.kinds import KINDS
@@ -33,10 +34,10 @@ class Destruction:
 
 
 def destroy(order: Destruction) -> str:
-    """The path of a root file system that stays, "" when nothing does. The caller has stopped it.
+    """The path of a root file system that stays, "" when nothing does.
 
-    Raises WrongState when others depend on it or it has snapshots, HookFailed, KernelRefused naming what could not be
-    removed: then it is half destroyed, and doing it again goes on.
+    Raises WrongState when it runs, others depend on it or it has snapshots; HookFailed, KernelRefused naming what could
+    not be removed: then it is half destroyed, and doing it again goes on.
     """
     home = order.home
     if home.is_half_made:
@@ -44,23 +45,28 @@ def destroy(order: Destruction) -> str:
         return ""
     if not home.is_defined:
         raise WrongState("Container is not defined", hint=f"there is no {home.config}")
-    with home.locked():
-        config = _config(home)
-        root = root_of(config.rootfs_path if config else "")
+    with home.locked(), not_running(home):
         _refuse_dependants(order)
-        kept = _outside(home, root)
-        if kept and order.outside and config and config.rootfs_managed:
-            _check_removable(home, kept)
-        refuse_mounts(home.path, *(kept if order.outside else ()))
-        if config:
-            run_hooks(home, config, "destroy")
-        with home.partial():
-            if kept and order.outside and config and config.rootfs_managed:
-                for path in kept:
-                    _remove(path)
-                kept = ()
-            remove_remains(home)
-    return kept[0] if kept else ""
+        if os.path.islink(home.path):  # its directory is elsewhere, and is not ours
+            kept = os.path.realpath(home.path)
+            os.unlink(home.path)
+            return kept
+        return _destroy(order, _config(home))
+
+
+def _destroy(order: Destruction, config: LxcConfig) -> str:
+    home = order.home
+    outside = _outside(home, root_of(config.rootfs_path))
+    told = outside if order.outside and config.rootfs_managed else ()
+    _check_removable(home, told)
+    refuse_mounts(home.path, *told)
+    Scene(config, home.name, home.config, "", os.environ).run_on_host("destroy")
+    with home.partial():
+        for path in told:
+            destroy_subvolumes(path)
+            remove_tree(path)
+        remove_remains(home)
+    return outside[0] if outside and not told else ""
 
 
 def remove_remains(home: Home) -> None:
@@ -76,9 +82,6 @@ def remove_remains(home: Home) -> None:
 
 def _unmark_last(home: Home) -> None:
     """All but the mark goes first, the configuration before everything: who is killed leaves it marked."""
-    if os.path.islink(home.path):
-        os.unlink(home.path)  # its directory is elsewhere, and is not ours
-        return
     for name in sorted(_entries(home.path), key=lambda name: name != "config"):
         if name != "partial":
             remove_tree(os.path.join(home.path, name))
@@ -98,21 +101,18 @@ def snapshots_of(home: Home) -> tuple[Home, ...]:
     return tuple(Home(home.snapshots, name) for name in sorted(names, key=lambda name: (len(name), name)))
 
 
-def _config(home: Home) -> LxcConfig | None:
-    """None for one that is broken: it can be destroyed all the same."""
+def _config(home: Home) -> LxcConfig:
+    """Of one that is broken what can be read of it: it can be destroyed all the same."""
     try:
         return reading.load(home.config)
     except ConfigError:
-        return _root_alone(home)
-
-
-def _root_alone(home: Home) -> LxcConfig | None:
+        pass
     try:
         lines = configfile.read(home.config).lines
     except ConfigError:
-        return None
+        return LxcConfig()
     found = [line.value for line in lines if line.key and reading.modern_name(line.key) == "lxc.rootfs.path"]
-    return LxcConfig(rootfs_path=found[-1]) if found else None
+    return LxcConfig(rootfs_path=found[-1] if found else "")
 
 
 def _refuse_dependants(order: Destruction) -> None:
@@ -145,11 +145,6 @@ def _check_removable(home: Home, paths: tuple[str, ...]) -> None:
             raise BadInput(f"{path} is not removed, whatever is asked", hint="remove it by hand if that is meant")
         if not stat.S_ISDIR(os.lstat(path).st_mode) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise BadInput(f"{path} is neither a directory nor a file", hint="remove it by hand if that is meant")
-
-
-def _remove(path: str) -> None:
-    destroy_subvolumes(path)
-    remove_tree(path)
 
 
 def refuse_mounts(*paths: str) -> None:

@@ -80,15 +80,15 @@ class Scene:
                 found[point] = (*found.get(point, ()), program)
         return found
 
-    def run_on_host(self, which: str, more: Mapping[str, str] | None = None) -> None:
-        """Every program of a hook, one after another; raises HookFailed for the first that fails."""
+    def run_on_host(self, which: str, more: Mapping[str, str] | None = None, extra: tuple[str, ...] = ()) -> None:
+        """Every program of a hook, one after another, *extra* after its arguments; raises HookFailed for the first that
+        fails."""
         import subprocess  # most containers have no hook
 
         for line in self.config.hooks(which):
             env = {**self.environment(which), **(more or {})}
-            done = subprocess.run(
-                self.argv(which, line), check=False, cwd="/", env=env, stdin=subprocess.DEVNULL, capture_output=True
-            )
+            argv = (*self.argv(which, line), *extra)
+            done = subprocess.run(argv, check=False, cwd="/", env=env, stdin=subprocess.DEVNULL, capture_output=True)
             if done.returncode:
                 said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
                 how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
