@@ -16,7 +16,6 @@ from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 from warden.lxc import configfile, creating, dependencies, destroying, reading
 from warden.lxc.configfile import ConfigFile
 from warden.lxc.home import SNAPSHOTS, Home
-from warden.lxc.hooks import Scene
 from warden.lxc.rewriting import Moving
 from warden.lxc.settings import LxcConfig
 from warden.lxc.stopping import not_running
@@ -150,6 +149,8 @@ def _run_hook(order: Copy, made: Root | None) -> None:
     config, new = reading.load(order.new.config), order.new
     if not config.hooks("clone"):
         return
+    from warden.lxc.hooks import Scene  # few have any
+
     with showing(new, made) if made else contextlib.nullcontext("") as directory:
         scene = Scene(config, new.name, new.config, directory, os.environ)
         scene.run_on_host("clone", {"LXC_SRC_NAME": order.old.name}, order.args)

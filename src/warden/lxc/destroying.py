@@ -16,7 +16,6 @@ from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_mountinfo
 from warden.lxc import configfile, dependencies, reading
 from warden.lxc.home import ROOTFS, Home
-from warden.lxc.hooks import Scene
 from warden.lxc.settings import LxcConfig
 from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, root_of
@@ -60,7 +59,10 @@ def _destroy(order: Destruction, config: LxcConfig) -> str:
     told = outside if order.outside and config.rootfs_managed else ()
     _check_removable(home, told)
     refuse_mounts(home.path, *told)
-    Scene(config, home.name, home.config, "", os.environ).run_on_host("destroy")
+    if config.hooks("destroy"):
+        from warden.lxc.hooks import Scene  # few have any
+
+        Scene(config, home.name, home.config, "", os.environ).run_on_host("destroy")
     with home.partial():
         for path in told:
             destroy_subvolumes(path)

@@ -6,7 +6,6 @@ One put back over its container is made ready beside it first; from then on whoe
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -144,6 +143,8 @@ def _prepare(home: Home, one: Home) -> None:
     configfile.write(configfile.parse(written.text, work.config))
     parents = [(parent.lxcpath, parent.name) for parent in copying.needed(one, root, made)]
     entries = [entry for entry in _STORAGE if os.path.lexists(os.path.join(work.path, entry))]
+    import json  # few restore
+
     ready = json.dumps({"entries": entries, "parents": parents})
     configfile.write(configfile.parse(ready, os.path.join(work.path, _READY)))
 
@@ -164,6 +165,8 @@ def mend(home: Home) -> None:
 
 def _finish_restoring(home: Home, work: str) -> None:
     """Can be done again from any point of it."""
+    import json
+
     try:
         ready = json.loads(configfile.read(os.path.join(work, _READY)).text)
         entries, parents = tuple(ready["entries"]), [Home(*pair) for pair in ready["parents"]]

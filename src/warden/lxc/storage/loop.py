@@ -8,8 +8,6 @@ from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.kernel.loop import open_loop
 from warden.lxc.home import Home
 from warden.lxc.storage.base import DEFAULT_SIZE, Root, Wanted, mount, rootfs_directory
-from warden.rootfs.loopdisk import copy_sparse
-from warden.rootfs.pool import find_program, run_mkfs
 from warden.undo import Undo
 
 IMAGE = "rootdev"
@@ -35,6 +33,8 @@ class LoopStorage:
         if wanted.fstype not in _FSTYPES:
             known = ", ".join(_FSTYPES)
             raise BadInput(f"{wanted.fstype!r} is not a type of file system that can be made", hint=f"one of {known}")
+        from warden.rootfs.pool import find_program, run_mkfs  # containers in directories must not pay for it
+
         package, options = _FSTYPES[wanted.fstype]
         program = find_program(f"mkfs.{wanted.fstype}", package, "choose another --fstype")
         file = os.path.join(wanted.directory or home.path, IMAGE)
@@ -68,6 +68,8 @@ class LoopStorage:
             os.close(fd)  # the mount keeps it now, and it goes with that
 
     def clone(self, root: Root, home: Home, wanted: Wanted) -> Root:
+        from warden.rootfs.loopdisk import copy_sparse
+
         file = os.path.join(wanted.directory or home.path, IMAGE)
         rootfs_directory(home)
         try:

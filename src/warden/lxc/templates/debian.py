@@ -8,7 +8,8 @@ import os
 import re
 
 from warden.errors import BadInput
-from warden.lxc.templates.filling import COMMON, Filling, Options
+from warden.lxc.templates.filling import COMMON, Filling
+from warden.lxc.templates.options import Options
 from warden.rootfs.builders import Debian, build_debian
 from warden.rootfs.skeleton import write_file
 

@@ -1,14 +1,11 @@
-"""What a template is told and what it answers; the options of our own ones."""
+"""What a template is told and what it answers."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
-from warden.errors import BadInput
 from warden.lxc.home import Home
 
 
@@ -29,20 +26,6 @@ class Filling:
 
 #: Fills the root; gives the lines of the configuration that belong to it. Raises WardenError, OSError.
 Template = Callable[[Filling], str]
-
-
-class Options(argparse.ArgumentParser):
-    """Options of a template. Wrong ones raise BadInput before anything is made; --help is for people."""
-
-    def __init__(self, name: str, summary: str) -> None:
-        super().__init__(prog=f"lxc-create -t {name} --", description=summary, allow_abbrev=False)
-        self._template = name
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"template {self._template}: {message}", hint=f"lxc-create -t {self._template} -- --help")
-
-    def read(self, args: tuple[str, ...]) -> argparse.Namespace:
-        return self.parse_args(list(args))
 
 
 COMMON = """\

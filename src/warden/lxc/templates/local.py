@@ -7,7 +7,8 @@ import os
 import tarfile
 
 from warden.errors import BadInput
-from warden.lxc.templates.filling import COMMON, Filling, Options
+from warden.lxc.templates.filling import COMMON, Filling
+from warden.lxc.templates.options import Options
 from warden.rootfs.unpack import unpack
 
 #: What configurations in archives of metadata mean by these words.
