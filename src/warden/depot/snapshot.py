@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import msgspec
-
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.interfaces import Interface, Link, LinkKind
@@ -166,6 +164,8 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
     more: dict[str, Any] = {"limits": limits, "mounts": mounts, "interfaces": interfaces}
     more["network"] = NetworkMode(data["network"])
     if data.get("system") is not None:
+        import msgspec  # few containers have one
+
         more["system"] = msgspec.convert(data["system"], System)
     return ContainerSpec(**{**data, **more})
 
