@@ -245,7 +245,7 @@ _ONE_OF_A_KIND = (LinkKind.VLAN, LinkKind.MACVLAN, LinkKind.IPVLAN)
 
 
 def _is_late(order: Order, plan: Plan, failed: StepFailed) -> bool:
-    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE)
+    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE, errno.EINVAL)  # EINVAL: of a passthru macvlan
     network = failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.NETLINK
     return busy and network and any(link.kind in _ONE_OF_A_KIND for link in order.snapshot.links)
 
