@@ -1,6 +1,7 @@
 """Manager: warden's part of the cgroup trees of this machine, and the way to a container's groups.
 
-Owns PARENT and PARENT/wshd in every hierarchy used, and controllers enabled on the way to PARENT (v2). Containers and
+Owns PARENT and PARENT/wshd in every hierarchy used, and controllers enabled on the way to PARENT (v2), from the mount
+or from the group that was delegated to us. Containers and
 jobs are in groups.py; what is imported from there is part of this module's interface.
 """
 
@@ -12,7 +13,7 @@ import time
 from pathlib import PurePosixPath
 
 from warden.cgroup import files, kill
-from warden.cgroup.extras import lazy_hierarchies, make_parents
+from warden.cgroup.extras import lazy_hierarchies, make_parents, way_to
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.jobio import JobIo, blkio_root
 from warden.cgroup.layout import Hierarchy, Layout, detect
@@ -68,10 +69,12 @@ class Manager:
 
     def _prepare_v2(self, hierarchy: Hierarchy) -> None:
         levels = self._levels(hierarchy)
-        for number, level in enumerate(levels):
-            if number:
+        ours = files.ours(levels)
+        for level in levels:
+            if level != hierarchy.root:
                 self._make(level)
-            _enable_racing(level, hierarchy.controllers)
+            if level in ours:
+                _enable_racing(level, hierarchy.controllers)
         self._make(f"{levels[-1]}/{SUPERVISORS}")
 
     def _make(self, path: str) -> bool:
@@ -81,9 +84,7 @@ class Manager:
         return made
 
     def _levels(self, hierarchy: Hierarchy) -> list[str]:
-        """The hierarchy's root and every directory down to PARENT."""
-        names = self._parent.split("/")
-        return ["/".join([hierarchy.root, *names[:count]]) for count in range(len(names) + 1)]
+        return way_to(hierarchy, self._parent)
 
     def supervisor_joins(self) -> list[str]:
         """Files into each of which the launcher writes "0", so that PID 1 lives in PARENT/wshd (v1)."""

@@ -225,9 +225,7 @@ class ContainerGroup(_Group):
         extras.move_in(path, self.pids)
 
     def _enable_on_the_way(self, hierarchy: Hierarchy, controller: str) -> None:
-        path = hierarchy.root
-        for name in ("", *self._parent.split("/")):
-            path = f"{path}/{name}" if name else path
+        for path in files.ours(extras.way_to(hierarchy, self._parent)):
             extras.enable(path, {V2_NAMES.get(controller, controller)})
 
     def sizes(self) -> list[str]:
