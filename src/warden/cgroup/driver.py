@@ -39,6 +39,8 @@ class Manager:
         counted = any({"io", "blkio"} & hierarchy.controllers for hierarchy in self._used)
         self._blkio = None if counted else blkio_root(self._layout)
         self._made: list[str] = []
+        self._counting: str | None = None  # a group of v1's blkio
+        self._counted: frozenset[str] = frozenset()
 
     @property
     def layout(self) -> Layout:
@@ -57,7 +59,16 @@ class Manager:
                 self._prepare_v1(hierarchy)
         if self._blkio is not None:
             self._made += make_parents(Hierarchy(self._blkio, frozenset({"blkio"})), self._parent)
-            count_devices(f"{self._blkio}/{self._parent}")
+            self._counting = f"{self._blkio}/{self._parent}"
+        self.count_new_devices()
+
+    def count_new_devices(self) -> None:
+        """Lets v1 count block devices that came lately; costs microseconds when there are none."""
+        if self._counting is not None:
+            # Loop devices are our own disks' most of the time, whose I/O is counted once below, at the real device.
+            loops = (name for name in files.listing("/sys/block") if name.startswith("loop"))
+            passed = set(loops) if self._counted else set()
+            self._counted = count_devices(self._counting, self._counted | passed) - passed
 
     def _prepare_v1(self, hierarchy: Hierarchy) -> None:
         for level in self._levels(hierarchy)[1:]:
@@ -65,7 +76,7 @@ class Manager:
                 _use_hierarchy(level)
         self._make(f"{hierarchy.root}/{self._parent}/{SUPERVISORS}")
         if "blkio" in hierarchy.controllers:
-            count_devices(f"{hierarchy.root}/{self._parent}")
+            self._counting = f"{hierarchy.root}/{self._parent}"
 
     def _prepare_v2(self, hierarchy: Hierarchy) -> None:
         levels = self._levels(hierarchy)
