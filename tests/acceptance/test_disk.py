@@ -273,6 +273,27 @@ def test_a_container_keeps_its_way_when_the_configuration_changes(name: str) -> 
         _configure(private, "none", name)
 
 
+def may_use_reserves() -> bool:
+    with open("/proc/self/status") as file:
+        effective = next(line for line in file if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) & 1 << 24)  # CAP_SYS_RESOURCE
+
+
+def test_a_layer_grows_where_the_kernel_lets_us() -> None:
+    with daemon_with_disk("loop", loop_size=64 * MIB) as private, client_of(private) as client, client.create() as box:
+        box.limit_disk(byte_limit="32M")
+        assert is_full(fill(box, "a", 40))
+        if not may_use_reserves():
+            with pytest.raises(BadInput, match="cannot grow: growing it needs CAP_SYS_RESOURCE"):
+                box.limit_disk(byte_limit="160M")
+            assert is_full(fill(box, "a", 40))
+            return
+        box.limit_disk(byte_limit="160M")
+        assert "status 0" in fill(box, "a", 120)
+        assert is_full(fill(box, "b", 60))
+        assert 150 * MIB <= usage(box).bytes_used <= 160 * MIB
+
+
 def _configure(private: PrivateDaemon, before: str, after: str) -> None:
     with open(private.config) as file:
         text = file.read()
