@@ -31,7 +31,7 @@ from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.job import JobPlace
 from warden.plan.program import Programs
 from warden.process.launch import Launched, StepFailed, launch, listen_at
-from warden.rootfs import etc
+from warden.rootfs import etc, inuse
 from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
 from warden.undo import Undo
@@ -140,6 +140,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            os.symlink(order.image.lower, order.directory / inuse.LINK)
             disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
                 undo.add("layer", disk.remove, order.layer.path)
