@@ -321,10 +321,8 @@ def test_a_lent_link_comes_back_when_its_container_dies(scene: Scene) -> None:
 
 @pytest.mark.usefixtures("spare")
 def test_a_lent_link_comes_back_when_the_create_fails(scene: Scene) -> None:
-    # The last step of the network is the one that the kernel refuses: a default route over a link that is of no use.
-    with pytest.raises(errors.WardenError):
-        scene.client.create(network="phys:nic7,name=lan,ip=198.19.8.2/24,mac=02:00:00:00:00:71,mtu=1000",
-                            interfaces=["macvlan:outer:passthru,ip=198.18.0.9/24", "macvlan:outer:passthru"])  # fmt: skip
+    with pytest.raises(errors.KernelRefused, match="/etc/hostname/x"):  # a step after its link was moved
+        scene.client.create(network=LENT, mounts=[(scene.private.root, "/etc/hostname/x")])
     assert_back(scene)
 
 
