@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from warden.errors import BadInput
 from warden.model.limits import Limits
+from warden.model.net import NetPolicy, PortMap
 
 
 class NetworkMode(enum.Enum):
@@ -40,6 +41,7 @@ class ContainerSpec:
 
     *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
+    *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     """
 
@@ -54,6 +56,8 @@ class ContainerSpec:
     grace_time: float | None = None
     user_namespace: bool = True
     best_effort: bool = False
+    publish: tuple[PortMap, ...] = ()
+    net_policy: NetPolicy | None = None
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
