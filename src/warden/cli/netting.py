@@ -152,8 +152,8 @@ COMMANDS = {
     "net": Command(
         "[--json] HANDLE [ACTION [WORD...]]",
         "Shows what a container may reach, which ports lead to it, and what it was refused within the last hour; or "
-        "changes it at once:\nallow RULE, remove NUMBER|RULE, replace [RULE...] (each one word), policy --allow NET --deny NET or "
-        "--usual.\nRULE: [tcp|udp|icmp|all] NETWORK|any [PORT[:PORT] | TYPE[/CODE]] [log]. What is established goes on.",
+        "changes it at once:\nallow RULE, remove NUMBER|RULE, replace [RULE...] (each one word), policy --allow NET "
+        "--deny NET or --usual.\nRULE: [tcp|udp|icmp|all] NETWORK|any [PORT[:PORT] | TYPE[/CODE]] [log].",
         ("json", "net_allow", "net_deny", "usual", "handle", "words"),
         """
 warden net box

@@ -79,6 +79,8 @@ def admit(site: Site, old: Guest | None, new: Guest, *, alone: bool) -> None:
     fresh = [key for key, _ in port_routes(new) if key not in had]
     try:
         _require_address(new)
+        if alone and old is not None:
+            _require_new(site, old, new)
         site.firewall.put(new, fresh if alone else ())
         try:
             _hold(site, new.container_id, fresh, strict=alone)
@@ -98,6 +100,15 @@ def _require_address(guest: Guest) -> None:
     for port in guest.ports:
         if port.host_ip is not None and not list(port_routes(replace(guest, ports=(port,)))):
             raise BadInput(f"publish: the container has no address of the family of {port.host_ip}")
+
+
+def _require_new(site: Site, old: Guest, new: Guest) -> None:
+    had = {key for key, _ in port_routes(old)}
+    more = tuple(port for port in new.ports if port not in old.ports) or new.ports[len(old.ports) :]
+    for key, _ in port_routes(replace(new, ports=more)):
+        if key in had:
+            owner = _handle_of(site, new.container_id)
+            raise BadInput(f"publish: port {port_name(key)} leads to container {owner} already")
 
 
 def _handle_of(site: Site, container_id: str) -> str:
