@@ -16,7 +16,7 @@ from warden.kernel.proc import parse_capabilities
 from warden.lxc.configfile import parse
 from warden.lxc.reading import config_of
 from warden.lxc.translate import Circumstances, translate
-from warden.network.links import loopback_batch
+from warden.network.links import LOOPBACK, batch_of
 from warden.plan.container import Batch, Placement
 from warden.plan.system import plan_of
 
@@ -48,7 +48,7 @@ def run(place: Path) -> Run:
         text = f"lxc.rootfs.path = {place}/rootfs\nlxc.mount.entry = /usr usr none rbind,ro 0 0\n{config}"
         made = translate(config_of(parse(text, "config")), "box", Circumstances(argv=("/bin/sh", "-c", script)))
         assert made.spec.rootfs is not None
-        loopback = loopback_batch()
+        loopback = batch_of(LOOPBACK)
         where = Placement(
             f"{place}/depot", made.spec.rootfs, made.spec.hostname or "", None,
             container_network=Batch(loopback.messages, loopback.text),

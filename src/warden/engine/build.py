@@ -19,12 +19,12 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import networking, starthooks
+from warden.engine import networking, ports, starthooks
 from warden.engine.facts import addresses, facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
-from warden.errors import BadInput, KernelRefused
+from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
 from warden.model.interfaces import LinkKind
 from warden.model.limits import DiskLimits, Limits
@@ -36,8 +36,8 @@ from warden.plan.job import JobPlace
 from warden.plan.program import Programs
 from warden.plan.steps import Op, Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
-from warden.rootfs import etc
-from warden.rootfs.disk import Layer
+from warden.rootfs import etc, inuse
+from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
 from warden.undo import Undo
 
@@ -76,9 +76,26 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
 def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind, ...]]:
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
     check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    if (spec.publish or spec.net_policy) and not (wants_network(spec) or has_port(spec)):
+        name = "publish" if spec.publish else "net_policy"
+        raise BadInput(f"{name}: a container with network {spec.network.value} has no address of its own")
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec)
+
+
+def fit_disk(spec: ContainerSpec, disk: Disk) -> tuple[ContainerSpec, tuple[str, ...]]:
+    """*spec*, and why its disk limit was left out of it: a *disk* that cannot do it, and best effort. Else raises
+    NotSupported."""
+    if spec.limits.disk in (None, DiskLimits()):
+        return spec, ()
+    try:
+        disk.check(spec.limits.disk)
+    except NotSupported as error:
+        if not spec.best_effort:
+            raise
+        return replace(spec, limits=replace(spec.limits, disk=None)), (str(error),)
+    return spec, ()
 
 
 def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
@@ -148,6 +165,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            os.symlink(order.image.lower, order.directory / inuse.LINK)
             disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
                 undo.add("layer", disk.remove, order.layer.path)
@@ -162,7 +180,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         snapshot, warnings = _limit(order)
         guest = networking.guest(order.snapshot)
         if guest is not None:  # before the link exists: there is no moment in which it is not filtered
-            site.firewall.put(guest)
+            ports.admit(site, None, guest, alone=True)
             undo.add("firewall", site.firewall.drop, guest.container_id)
         if order.snapshot.links:
             order = replace(order, parents=site.networks.parents_of(order.snapshot.links))
@@ -171,6 +189,8 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
         _shape(order, undo)
+        if guest is not None and guest.ports:
+            ports.open_links(guest)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
         order.directory.write_snapshot(snapshot)
         undo.release()
@@ -245,7 +265,7 @@ _ONE_OF_A_KIND = (LinkKind.VLAN, LinkKind.MACVLAN, LinkKind.IPVLAN)
 
 
 def _is_late(order: Order, plan: Plan, failed: StepFailed) -> bool:
-    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE)
+    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE, errno.EINVAL)  # EINVAL: of a passthru macvlan
     network = failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.NETLINK
     return busy and network and any(link.kind in _ONE_OF_A_KIND for link in order.snapshot.links)
 
@@ -263,3 +283,8 @@ def hostname_of(spec: ContainerSpec, container_id: str) -> str:
 
 def wants_network(spec: ContainerSpec) -> bool:
     return spec.network is NetworkMode.WARDEN
+
+
+def has_port(spec: ContainerSpec) -> bool:
+    """Whether it is on a bridge, which may be one of ours."""
+    return any(item.kind is LinkKind.BRIDGE for item in spec.interfaces)

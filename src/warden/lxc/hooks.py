@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from warden.errors import HookFailed
 from warden.lxc.settings import LxcConfig
 from warden.lxc.values import split_kind
+from warden.model.text import escaped
 from warden.plan.program import Point, Program, Programs, host_program
+from warden.plan.steps import Plan
+from warden.process.launch import Ran
 
 #: As long as the original waits: for ever, in a plan's terms.
 PATIENCE_S = 86400.0
@@ -90,9 +93,23 @@ class Scene:
             argv = (*self.argv(which, line), *extra)
             done = subprocess.run(argv, check=False, cwd="/", env=env, stdin=subprocess.DEVNULL, capture_output=True)
             if done.returncode:
-                said = (done.stderr or done.stdout).decode(errors="replace").strip()[-400:]
                 how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-                raise HookFailed(f"lxc.hook.{which}: {line}: ended with {how}" + (f": {said}" if said else ""))
+                raise HookFailed(f"lxc.hook.{which}: {line}: ended with {how}" + _said(done.stderr or done.stdout))
+
+
+def judge(plan: Plan, ran: Ran) -> None:
+    """Of a program that the plan ran; raises HookFailed when it failed."""
+    if not ran.error and not ran.status:
+        return
+    code = os.waitstatus_to_exitcode(ran.status)
+    how = os.strerror(ran.error) if ran.error else f"ended with {f'status {code}' if code > 0 else f'signal {-code}'}"
+    raise HookFailed(f"{plan.steps[ran.step].text}: {how}" + _said(ran.said))
+
+
+def _said(output: bytes) -> str:
+    """The end of what a program wrote, as part of a sentence."""
+    text = escaped(output.decode(errors="replace").strip()[-400:])
+    return f": {text}" if text else ""
 
 
 def namespaces_of(pid: int) -> dict[str, str]:

@@ -16,7 +16,6 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from warden.cgroup.driver import Manager
 from warden.errors import WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
@@ -166,6 +165,8 @@ def end(pidfd: int) -> None:
 
 def remove_cgroups(site: Site, container_id: str) -> None:
     """The container's, and the parent where it is the last."""
+    from warden.cgroup.driver import Manager  # who only looks for containers needs none
+
     manager = Manager(site.parent)
     group = manager.container(container_id)
     group.kill()

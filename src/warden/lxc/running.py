@@ -11,15 +11,12 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
-from warden.engine import assignment
 from warden.engine.ids import IdSource
-from warden.engine.lending import Lending
-from warden.engine.parents import check_kind, find_parent
 from warden.engine.refusals import refusal
-from warden.engine.starthooks import judge
 from warden.errors import BadInput, JobFailed, NotSupported
 from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_capabilities
@@ -28,14 +25,11 @@ from warden.lxc.hooks import Scene
 from warden.lxc.missing import Missing, Need
 from warden.lxc.place import Running, Site
 from warden.lxc.translate import Translation
-from warden.model.interfaces import Bridge, Link
+from warden.model.interfaces import Bridge, Link, LinkKind
 from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec
 from warden.model.system import FileSystem, Init, System
 from warden.network import links
-from warden.network.hostlink import HostLink
-from warden.network.interfaces import container_part, host_part
-from warden.network.route import Route
 from warden.plan.container import Batch, Placement
 from warden.plan.steps import Op, Plan
 from warden.plan.system import plan_of, program_plan
@@ -43,6 +37,9 @@ from warden.process.direct import Direct
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
 from warden.process.packets import STATE_FAILED, Record
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from warden.network.hostlink import HostLink
 
 JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -113,9 +110,7 @@ def _launch(start: Start, container_id: str, directory: str, undo: Undo) -> Laun
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/"))
     manager = Manager(start.site.parent)
     host, inside, made = connected(container_id, spec)
-    lending = Lending(f"{start.site.state}/{place.LENT}")
-    if lending.lend(container_id, made):
-        undo.add("lent links", lending.fetch, container_id)
+    hold = _lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     where = Placement(
@@ -139,8 +134,8 @@ def _launch(start: Start, container_id: str, directory: str, undo: Undo) -> Laun
                 binary,
                 plan.encode(),
                 listener,
-                on_ran=lambda ran: judge(plan, ran),
-                on_cloned=lambda pid: lending.hold(container_id, pid),
+                on_ran=lambda ran: hooks.judge(plan, ran),
+                on_cloned=hold,
                 patience_s=hooks.PATIENCE_S,
             )
         except StepFailed as failed:
@@ -148,6 +143,18 @@ def _launch(start: Start, container_id: str, directory: str, undo: Undo) -> Laun
     undo.add("PID 1", _stop, start.scene, launched)
     place.remember(start.site, Running(container_id, start.scene.name, start.lxcpath, launched.pid))
     return launched
+
+
+def _lend(start: Start, container_id: str, made: tuple[Link, ...], undo: Undo) -> Callable[[int], None] | None:
+    """Links of the host that it gets come back at its end. What is to be told of its first process; None for nothing."""
+    if not any(link.kind is LinkKind.PHYSICAL for link in made):
+        return None
+    from warden.engine.lending import Lending
+
+    lending = Lending(f"{start.site.state}/{place.LENT}")
+    lending.lend(container_id, made)
+    undo.add("lent links", lending.fetch, container_id)
+    return lambda pid: lending.hold(container_id, pid)
 
 
 def _stop(scene: Scene, launched: Launched) -> None:
@@ -188,6 +195,11 @@ def connected(container_id: str, spec: ContainerSpec) -> tuple[Batch | None, Bat
     """The host's part of its network, None without one, the container's, and its links. Raises WardenError."""
     if not spec.interfaces:
         return None, _batch(links.LOOPBACK), ()
+    from warden.engine import assignment  # a container without interfaces must not pay for them
+    from warden.engine.parents import check_kind, find_parent
+    from warden.network.interfaces import container_part, host_part
+    from warden.network.route import Route
+
     parents: list[HostLink | Bridge] = []
     indices = {}
     with Route() as route:
