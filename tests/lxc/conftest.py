@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from storage_fixtures import Store, new_store
 
 HERE = Path(__file__).parent

@@ -253,7 +253,7 @@ def test_a_destruction_that_was_cut_off_is_finished(store: Store) -> None:
     home = store.create("c")
     script = (
         "import os, signal, sys; from warden.lxc import destroying, home\n"
-        "def die(path): os.kill(os.getpid(), signal.SIGKILL) if path.endswith('rootfs') else os.unlink(path)\n"
+        "def die(path, shortcut): os.kill(os.getpid(), signal.SIGKILL) if path.endswith('rootfs') else os.unlink(path)\n"
         "destroying.remove_tree = die\n"
         "destroying.destroy(destroying.Destruction(home.Home(sys.argv[1], 'c')))\n"
     )

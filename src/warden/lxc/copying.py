@@ -59,7 +59,7 @@ def copy(order: Copy) -> None:
         with new.partial():
             made = _copy_root(order, root) if root else None
             _copy_config(order, config, root, made)
-            dependencies.record(new, needed(old, root, made))
+            dependencies.record(new, needed(old, root, new, made))
             for name, text in order.files:
                 configfile.write(configfile.parse(text, os.path.join(new.path, name)))
             if order.hooks:
@@ -81,13 +81,13 @@ def _check(order: Copy, root: Root | None) -> None:
         raise BadInput("-s: there can be no overlay over loop", hint="without -s it is copied")
 
 
-def needed(old: Home, root: Root | None, made: Root | None) -> tuple[Home, ...]:
-    """The containers that one with the root *made*, from the root of *old*, is nothing without."""
+def needed(old: Home, root: Root | None, new: Home, made: Root | None) -> tuple[Home, ...]:
+    """The containers that *new* with the root *made*, from the root of *old*, is nothing without."""
     if root is None or made is None:
         return ()
     below = storage_of(made).depends(made)
     known = dependencies.parents(old)
-    if not below:
+    if not below or below.startswith(new.path + "/"):
         return ()
     return tuple(home for home in (old, *known) if below.startswith(home.path + "/"))
 

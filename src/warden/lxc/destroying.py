@@ -15,11 +15,11 @@ from warden.errors import BadInput, ConfigError, KernelRefused, WrongState
 from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_mountinfo
 from warden.lxc import configfile, dependencies, reading
-from warden.lxc.home import ROOTFS, Home
+from warden.lxc.home import Home
 from warden.lxc.settings import LxcConfig
 from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, root_of
-from warden.lxc.storage.btrfs import destroy_subvolumes
+from warden.lxc.storage.btrfs import drop_subvolume
 from warden.lxc.storage.kinds import KINDS
 
 
@@ -65,8 +65,7 @@ def _destroy(order: Destruction, config: LxcConfig) -> str:
         Scene(config, home.name, home.config, "", os.environ).run_on_host("destroy")
     with home.partial():
         for path in told:
-            destroy_subvolumes(path)
-            remove_tree(path)
+            remove_tree(path, drop_subvolume)
         remove_remains(home)
     return outside[0] if outside and not told else ""
 
@@ -76,9 +75,7 @@ def remove_remains(home: Home) -> None:
     refuse_mounts(home.path)
     for snapshot in snapshots_of(home):
         dependencies.forget(snapshot)
-        destroy_subvolumes(os.path.join(snapshot.path, ROOTFS))
     dependencies.forget(home)
-    destroy_subvolumes(os.path.join(home.path, ROOTFS))
     _unmark_last(home)
 
 
@@ -86,8 +83,8 @@ def _unmark_last(home: Home) -> None:
     """All but the mark goes first, the configuration before everything: who is killed leaves it marked."""
     for name in sorted(_entries(home.path), key=lambda name: name != "config"):
         if name != "partial":
-            remove_tree(os.path.join(home.path, name))
-    remove_tree(home.path)
+            remove_tree(os.path.join(home.path, name), drop_subvolume)
+    remove_tree(home.path, drop_subvolume)
 
 
 def _entries(path: str) -> list[str]:

@@ -20,7 +20,7 @@ from warden.lxc.home import ROOTFS, Home
 from warden.lxc.rewriting import Moving
 from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, Wanted, root_of
-from warden.lxc.storage.btrfs import destroy_subvolumes
+from warden.lxc.storage.btrfs import drop_subvolume
 from warden.lxc.storage.kinds import storage_of
 
 ALL = "ALL"
@@ -141,7 +141,7 @@ def _prepare(home: Home, one: Home) -> None:
         shutil.copy2(os.path.join(one.path, name), target, follow_symlinks=False)
     written = moving.config(file)
     configfile.write(configfile.parse(written.text, work.config))
-    parents = [(parent.lxcpath, parent.name) for parent in copying.needed(one, root, made)]
+    parents = [(parent.lxcpath, parent.name) for parent in copying.needed(one, root, work, made)]
     entries = [entry for entry in _STORAGE if os.path.lexists(os.path.join(work.path, entry))]
     import json  # few restore
 
@@ -158,9 +158,7 @@ def mend(home: Home) -> None:
         return
     if os.path.exists(os.path.join(work, _READY)):
         _finish_restoring(home, work)
-    for directory in (work, os.path.join(work, _OLD)):
-        destroy_subvolumes(os.path.join(directory, ROOTFS))
-    remove_tree(work)
+    remove_tree(work, drop_subvolume)
 
 
 def _finish_restoring(home: Home, work: str) -> None:
