@@ -81,9 +81,9 @@ Shortcut = Callable[[int, str, int], bool]
 def remove_tree(path: str, shortcut: Shortcut | None = None) -> None:
     """Remove *path* and all below it, whatever is there; an absent path is fine. Root's work.
 
-    *shortcut* is asked of each directory before it is read. Holds 32 descriptors at most however deep the tree is: what is deeper is moved up first. Never enters a mount,
-    a bind mount of the same file system included. Raises KernelRefused, naming the entry; what was removed by then
-    stays removed.
+    *shortcut* is asked of each directory before it is read. Holds 32 descriptors at most however deep the tree is: what
+    is deeper is moved up first. Never enters a mount, a bind mount of the same file system included. Raises
+    KernelRefused, naming the entry; what was removed by then stays removed.
     """
     head, name = os.path.split(os.path.abspath(path))
     try:

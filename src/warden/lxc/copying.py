@@ -129,8 +129,17 @@ def directory_of(root: Root | None) -> str:
 
 def write_config(moving: Moving, file: ConfigFile, config: LxcConfig) -> None:
     """The configuration of the new one, and the files below the old directory that it needs."""
+    copy_files(moving, file, config, moving.new.path)
+    written = moving.config(file)
+    reading.config_of(written)
+    configfile.write(written)
+    os.chmod(written.path, 0o640)
+
+
+def copy_files(moving: Moving, file: ConfigFile, config: LxcConfig, directory: str) -> None:
+    """What the configuration needs of the old directory, into *directory*."""
     for name in moving.files(file):
-        target = os.path.join(moving.new.path, name)
+        target = os.path.join(directory, name)
         os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
         source = os.path.join(moving.old.path, name)
         if source == config.mount_fstab:
@@ -138,10 +147,6 @@ def write_config(moving: Moving, file: ConfigFile, config: LxcConfig) -> None:
             configfile.write(configfile.parse(text, target))
         else:
             shutil.copy2(source, target, follow_symlinks=False)
-    written = moving.config(file)
-    reading.config_of(written)
-    configfile.write(written)
-    os.chmod(written.path, 0o640)
 
 
 def _run_hook(order: Copy, made: Root | None) -> None:

@@ -74,8 +74,13 @@ def _change(parent: Home, old: Home, new: Home | None) -> None:
         return
     with bookkeeping(parent.lxcpath):
         path = _file(parent, _CLONES)
-        before = _read(path)
-        rest = [pair for pair in before if not _same(Home(*pair), old) and os.path.isdir(Home(*pair).path)]
+        changed = (old, new) if new else (old,)
+        rest = [
+            (lxcpath, name)
+            for lxcpath, name in _read(path)
+            if os.path.isdir(os.path.join(lxcpath, name))
+            and not any(_same(Home(lxcpath, name), home) for home in changed)
+        ]
         after = rest + ([(new.lxcpath, new.name)] if new else [])
         if after:
             _write(path, after)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from warden.errors import BadInput, KernelRefused, WrongState
 
 CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
+#: What storage has in a container's directory.
+STORAGE = (ROOTFS, "overlay", "rootdev")
 _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
 

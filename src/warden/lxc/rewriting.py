@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from warden.lxc import keys, reading
 from warden.lxc.configfile import ConfigFile, Line
-from warden.lxc.home import Home
+from warden.lxc.home import STORAGE, Home
 from warden.lxc.translate_net import drawn_address
 
 #: Their value is a file that goes along, or a program and its arguments.
@@ -45,15 +45,15 @@ class Moving:
         return "\n".join(line if line.lstrip().startswith("#") else self._entry(line) for line in lines)
 
     def files(self, file: ConfigFile) -> tuple[str, ...]:
-        """Paths below the old directory, relative to it, of files that the configuration needs."""
+        """Paths below the old directory, relative to it, of files that the configuration needs; none of the root's."""
         found = dict.fromkeys(
-            word.removeprefix(self.old.path + "/")
+            os.path.relpath(word, self.old.path)
             for line in file.lines
             if _is_file(line.key)
             for word in line.value.split()
             if self.old.holds(word) and os.path.isfile(word)
         )
-        return tuple(found)
+        return tuple(name for name in found if name.partition("/")[0] not in STORAGE)
 
     def _line(self, line: Line) -> Line:
         name = reading.modern_name(line.key)

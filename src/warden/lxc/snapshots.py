@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import time
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from warden.errors import BadInput, HandleTaken, WrongState
 from warden.kernel.paths import remove_tree
 from warden.lxc import configfile, copying, dependencies, destroying, reading
 from warden.lxc.copying import Copy
-from warden.lxc.home import ROOTFS, Home
+from warden.lxc.home import STORAGE, Home
 from warden.lxc.rewriting import Moving
 from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, Wanted, root_of
@@ -27,8 +26,6 @@ ALL = "ALL"
 _MOST = 1000
 _TIME = "%Y:%m:%d %H:%M:%S"
 _WORK, _READY, _OLD = ".restore", "ready", "old"
-#: What storage has in a container's directory.
-_STORAGE = (ROOTFS, "overlay", "rootdev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +132,11 @@ def _prepare(home: Home, one: Home) -> None:
     final = Root(made.kind, copying.moved_place(made.place, work, home)) if made else None
     places = (copying.directory_of(root), copying.directory_of(final))
     moving = Moving(one, home, config.rootfs_path, str(final or ""), places, keep_name=True, keep_mac=True)
-    for name in moving.files(file):
-        target = os.path.join(work.path, name)
-        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
-        shutil.copy2(os.path.join(one.path, name), target, follow_symlinks=False)
+    copying.copy_files(moving, file, config, work.path)
     written = moving.config(file)
     configfile.write(configfile.parse(written.text, work.config))
     parents = [(parent.lxcpath, parent.name) for parent in copying.needed(one, root, work, made)]
-    entries = [entry for entry in _STORAGE if os.path.lexists(os.path.join(work.path, entry))]
+    entries = [entry for entry in STORAGE if os.path.lexists(os.path.join(work.path, entry))]
     import json  # few restore
 
     ready = json.dumps({"entries": entries, "parents": parents})
@@ -172,7 +166,7 @@ def _finish_restoring(home: Home, work: str) -> None:
         raise BadInput(f"{work}/{_READY} is not what was written there") from error
     old = os.path.join(work, _OLD)
     os.makedirs(old, exist_ok=True)
-    for entry in _STORAGE:
+    for entry in STORAGE:
         new, place = os.path.join(work, entry), os.path.join(home.path, entry)
         is_next = os.path.lexists(new)
         if os.path.lexists(place) and (is_next or entry not in entries):

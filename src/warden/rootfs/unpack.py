@@ -47,9 +47,7 @@ def _opened(archive: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise BadInput(f"{archive} cannot be read: {error.strerror}") from error
     with os.fdopen(fd, "rb") as file:
-        mark = file.read(4)
-        file.seek(0)
-        if mark != _ZSTD:
+        if os.pread(fd, len(_ZSTD), 0) != _ZSTD:
             yield file
             return
         program = shutil.which("zstd")
