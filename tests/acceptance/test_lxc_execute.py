@@ -138,7 +138,8 @@ def test_what_cannot_be_started_is_said(lxc: Lxc) -> None:
         (["box", "true", "-u", "x"], "--uid: 'x' is not a number"),
         (["box", "true", "-s", "lxc.tty"], "-s lxc.tty: is not KEY=VALUE"),
         (["box", "true", "-s", "lxc.rootfs.path=/no/such"], "lxc.rootfs.path: /no/such: there is no such directory"),
-        (["box", "true", "-s", "lxc.seccomp.profile=/x"], "lxc.seccomp.profile /x: is not carried out here"),
+        (["box", "true", "-s", "lxc.seccomp.profile=/x"], "/x: cannot be read: No such file or directory"),
+        (["box", "true", "-s", "lxc.arch=i686"], "lxc.arch i686: is not carried out here"),
         (["box", "true", "--share-net", "other"], "container other: is not running"),
         (["box", "true", "-s", "lxc.mount.entry=/no/such tmp none bind 0 0"], "No such file or directory"),
     ):
@@ -268,6 +269,18 @@ def test_a_hook_that_fails_ends_the_start(lxc: Lxc, which: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert f"lxc.hook.{which}" in done.stderr
     assert "no room" in done.stderr
+
+
+@pytest.mark.parametrize("ids", ["", USER_NAMESPACE], ids=["privileged", "unprivileged"])
+def test_system_call_filters(lxc: Lxc, ids: str) -> None:
+    profile = lxc.root / "profile"
+    lxc.define("box", f"{ids}lxc.seccomp.profile = {profile}\nlxc.init.uid = 1000\n")
+    profile.write_text("2\ndenylist\nreject_force_umount\n[all]\nchmod errno 28\nfchmodat errno 28\nno_such_call\n")
+    done = lxc.sh("box", "chmod 700 /tmp; grep Seccomp: /proc/self/status; id -u", "-s", "lxc.mount.auto=proc:rw")
+    assert "No space left on device" in done.stderr
+    assert done.stdout.splitlines() == ["Seccomp:\t2", "1000"]
+    profile.write_text("2\ndenylist\n[x86_64]\nsync kill\n[all]\n")
+    assert lxc.run("box", "--", "sync").returncode == (128 + signal.SIGSYS if os.uname().machine == "x86_64" else 0)
 
 
 BRIDGE = """

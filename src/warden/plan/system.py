@@ -60,7 +60,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
-            *(_serve() if system.init is None else _become(system, system.init, place.permitted)),
+            *(_serve() if system.init is None else _become(system, system.init, place.permitted, place.seccomp)),
         )
     )
 
@@ -221,17 +221,17 @@ def _serve() -> Iterator[Step]:
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
 
 
-def program_plan(system: System, program: Init, joins: int, permitted: int) -> Plan:
+def program_plan(system: System, program: Init, joins: int, permitted: int, seccomp: bytes = b"") -> Plan:
     """The steps by which a child of our PID 1 becomes *program*, on descriptors of the caller's: those to be joined by
-    come first, *joins* of them, then its standard input, output and error."""
+    come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none."""
     steps = [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
     if "cgroup" not in system.kept:
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
-    return Plan((*steps, *_become(system, program, permitted)))
+    return Plan((*steps, *_become(system, program, permitted, seccomp)))
 
 
-def _become(system: System, init: Init, permitted: int) -> Iterator[Step]:
+def _become(system: System, init: Init, permitted: int, seccomp: bytes) -> Iterator[Step]:
     yield words.simple(Op.SETSID, "setsid()")
     for name, *pair in init.rlimits:
         soft, hard = (UNLIMITED if value is None else value for value in pair)
@@ -244,6 +244,8 @@ def _become(system: System, init: Init, permitted: int) -> Iterator[Step]:
         text = "prctl(PR_CAPBSET_DROP, all but " + (",".join(capabilities.capability_names(kept)) or "none") + ")"
         # exec of root takes what the bounding set leaves (capabilities(7)); until then its own rights are needed
         yield Step(Op.CAPABILITIES, (kept, own, own, 0, 0), text, "all others are gone for good")
+    if seccomp:  # while CAP_SYS_ADMIN is still there, which it needs without no_new_privs
+        yield Step(Op.SECCOMP, (seccomp,), "seccomp(SECCOMP_SET_MODE_FILTER)", "what its configuration lets it call")
     if (init.uid, init.gid) != (0, 0):
         yield from words.owner_ids(init.uid, init.gid, "whom the first process runs as")
     if init.no_new_privs:
