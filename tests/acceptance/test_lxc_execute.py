@@ -184,6 +184,18 @@ def test_signals_reach_the_command(lxc: Lxc) -> None:
     assert process.returncode == 9
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_command_runs_undoes_the_start(lxc: Lxc, number: int) -> None:
+    mark = lxc.root / "mark"
+    lxc.define("box", f"lxc.hook.start-host = sleep 1000 & echo $! > {mark}.new; mv {mark}.new {mark}; wait; :\n")
+    process = lxc.begin("box", "--", "echo", "ran")
+    until("the hook runs", mark.exists)
+    process.send_signal(number)
+    assert process.stdout is not None
+    assert (process.wait(PATIENCE), process.stdout.read()) == (128 + number, b"")
+    until("the hook's own child lives on", lambda: not os.path.exists(f"/proc/{mark.read_text().strip()}"))
+
+
 def test_one_of_a_name_runs_at_a_time_and_others_can_join_it(lxc: Lxc) -> None:
     lxc.define("box")
     lxc.define("second")
