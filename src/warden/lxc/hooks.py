@@ -7,6 +7,7 @@ this adds to it (the container's name) is handed over as arguments and never bec
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -86,15 +87,28 @@ class Scene:
     def run_on_host(self, which: str, more: Mapping[str, str] | None = None, extra: tuple[str, ...] = ()) -> None:
         """Every program of a hook, one after another, *extra* after its arguments; raises HookFailed for the first that
         fails."""
-        import subprocess  # most containers have no hook
-
         for line in self.config.hooks(which):
-            env = {**self.environment(which), **(more or {})}
-            argv = (*self.argv(which, line), *extra)
-            done = subprocess.run(argv, check=False, cwd="/", env=env, stdin=subprocess.DEVNULL, capture_output=True)
-            if done.returncode:
-                how = f"status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-                raise HookFailed(f"lxc.hook.{which}: {line}: ended with {how}" + _said(done.stderr or done.stdout))
+            code, said = _run((*self.argv(which, line), *extra), {**self.environment(which), **(more or {})})
+            if code:
+                how = f"status {code}" if code > 0 else f"signal {-code}"
+                raise HookFailed(f"lxc.hook.{which}: {line}: ended with {how}" + _said(said))
+
+
+def _run(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[int, bytes]:
+    """Exit code and output of a program of the host; what it started is killed with it when the wait is broken off."""
+    import subprocess  # most containers have no hook
+
+    pipe = subprocess.PIPE
+    program = subprocess.Popen(
+        argv, cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    with program:
+        try:
+            out, err = program.communicate()
+        except BaseException:
+            os.killpg(program.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
+            raise
+    return program.returncode, err or out
 
 
 def judge(plan: Plan, ran: Ran) -> None:

@@ -27,9 +27,10 @@ _EXIT_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """*state*: directory of the running ones; *parent*: of their cgroups. The environment can move both."""
+    """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
+    The environment can move both."""
 
-    state: str = "/run/warden/lxc"
+    state: str = "/run/warden-lxc"
     parent: str = "lxc.warden"
 
     @classmethod

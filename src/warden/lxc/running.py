@@ -6,6 +6,7 @@ cgroups, PID 1, the program. Blocking. Nothing is left behind; what a kill -9 le
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from warden.lxc import hooks, place
 from warden.lxc.hooks import Scene
 from warden.lxc.missing import Missing, Need
 from warden.lxc.place import Running, Site
+from warden.lxc.settings import LxcConfig
 from warden.lxc.translate import Translation
 from warden.model.interfaces import Bridge, Link, LinkKind
 from warden.model.limits import Limits
@@ -41,10 +43,11 @@ from warden.undo import Undo
 if TYPE_CHECKING:
     from warden.network.hostlink import HostLink
 
+log = logging.getLogger("warden.lxc")
 JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
-_OF_NO_USE = (Need.CONSOLE, Need.HOOK)
+_OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP)
 _LSM_SHOWN = {"lxc.apparmor.profile": "/sys/module/apparmor", "lxc.selinux.context": "/sys/fs/selinux"}
 
 
@@ -72,6 +75,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
     """Runs *program* beside a PID 1 of ours, on the caller's standard streams; its exit code, or 128 and the number of
     the signal that ended it. Raises WardenError when the container or the program cannot be started."""
     check(start.translation.missing)
+    filtered = program_filter(start.scene.config)
     with Undo() as undo:
         container_id = IdSource().next()
         undo.add("claim", place.claim(start.lxcpath, start.scene.name).close)
@@ -84,7 +88,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         start.scene.run_on_host("pre-start")
         group = _limited(start, container_id, undo)
         launched = _launch(start, container_id, directory, undo)
-        return _run(start, program, _Inside(container_id, directory, group, launched), on_running)
+        return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
 
 
 def check(missing: Sequence[Missing]) -> None:
@@ -94,6 +98,18 @@ def check(missing: Sequence[Missing]) -> None:
         if item.need not in _OF_NO_USE and not absent:
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
+
+
+def program_filter(config: LxcConfig) -> bytes:
+    """The system call filter of a configuration, b"" without one. Raises ConfigError, NotSupported."""
+    if not config.seccomp_profile:
+        return b""
+    from warden.lxc import seccomp
+
+    program, unknown = seccomp.load(config.seccomp_profile)
+    for sentence in unknown:
+        log.warning("%s: %s", config.seccomp_profile, sentence)
+    return program
 
 
 def _limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
@@ -224,6 +240,7 @@ class _Inside:
     directory: str
     group: ContainerGroup
     launched: Launched
+    seccomp: bytes
 
 
 def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], None]) -> int:
@@ -234,7 +251,7 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
         for fd in joins:
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
-        plan = program_plan(start.system, program, len(joins), permitted())
+        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp)
         direct = Direct(f"{inside.directory}/run")
         undo.add("connection", direct.close)
         record = direct.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))

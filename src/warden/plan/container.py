@@ -95,7 +95,8 @@ class Placement:
     same. *lower*: the image. *id_base*: the
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
     *programs*: what an operator wants to be run on the way. *shared*: for the network mode container. *permitted*: the
-    engine's own capabilities, all that a container without a user namespace can have.
+    engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
+    of its own.
     """
 
     directory: str
@@ -111,6 +112,7 @@ class Placement:
     programs: Programs = field(default_factory=dict)
     shared: Shared | None = None
     permitted: int = ALL
+    seccomp: bytes = b""
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:

@@ -53,14 +53,14 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *_terminals(system, place),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
             words.simple(Op.RELEASE, "release the child", "from here on it acts for itself, without the host's rights"),
-            *_inside(system),
+            *_inside(system, place),
             *(step for item in late for step in _mount(system, item)),
             *_names(spec, system, place),
             *run_steps(place.programs, Point.CHILD_BEFORE_PIVOT),
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
-            *(_serve() if system.init is None else _become(system, system.init, place.permitted)),
+            *(_serve() if system.init is None else _become(system, system.init, place.permitted, place.seccomp)),
         )
     )
 
@@ -168,7 +168,7 @@ def _terminals(system: System, place: Placement) -> Iterator[Step]:
         yield words.bind(item.source, item.target, attributes, BIND_RECURSIVE, "what the engine lends")
 
 
-def _inside(system: System) -> Iterator[Step]:
+def _inside(system: System, place: Placement) -> Iterator[Step]:
     if system.id_map:
         yield from words.owner_ids(0, 0, "root of its user namespace")
     own = flags.CLONE_NEWNS
@@ -182,6 +182,11 @@ def _inside(system: System) -> Iterator[Step]:
         read_only = flags.MS_RDONLY if system.sys == "ro" else 0
         yield words.mkdir("/sys", 0o555)
         yield words.mount("sysfs", "/sys", "sysfs", NOTHING | read_only)
+    root = f"{place.directory}/mnt/root"
+    if system.proc == "mixed":
+        yield from _close_proc(root)
+    if system.sys == "mixed":
+        yield from _close_sys(root)
     if system.terminals:
         shared = flags.MS_NOSUID | flags.MS_NOEXEC
         if not system.dev:
@@ -192,7 +197,7 @@ def _inside(system: System) -> Iterator[Step]:
 
 
 def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[Step]:
-    """What is written while the host's /proc and the places to write are still there, and closed after it."""
+    """What is set while the host's /proc is still in sight: there sysctls can be written."""
     if "uts" not in system.kept and "uts" not in dict(system.entered):
         yield words.hostname(place.hostname)
     if place.container_network is not None and spec.network in OWN_NETWORK:
@@ -200,20 +205,24 @@ def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[St
     for name, value in system.sysctls:
         # proc_sys_call_handler (fs/proc/proc_sysctl.c): the table is that of the writer's namespaces
         yield words.write(f"/proc/sys/{name.replace('.', '/')}", value, "of its own namespaces")
-    root = f"{place.directory}/mnt/root"
-    if system.proc == "mixed":
-        yield from _read_only_but(root, "/proc/sys", "net", "/proc/tty")
-        yield words.readonly("/proc/sysrq-trigger", "steers the host")
-    if system.sys == "mixed":
-        yield from _read_only_but(root, "/sys", "devices/virtual/net", "/sys/kernel")
 
 
-def _read_only_but(root: str, tree: str, kept: str, aside: str) -> Iterator[Step]:
-    """*tree* read-only, what is *kept* below it not: put aside over a directory of no use before, and back after it."""
-    yield words.bind(f"{root}{tree}/{kept}", aside, 0, 0, "put aside, while it can be written")
-    yield words.readonly(tree, "steers the host")
-    yield words.bind(f"{root}{aside}", f"{tree}/{kept}", 0, 0, "its own namespace's, back in its place")
-    yield words.umount(aside, MNT_DETACH)
+def _close_proc(root: str) -> Iterator[Step]:
+    """Read-only what steers the host, but for what is its own network's: that is put aside over a directory of no use
+    while the rest is closed, and back in its place."""
+    yield words.bind(f"{root}/proc/sys/net", "/proc/tty", 0, 0, "put aside, while it can be written")
+    yield words.readonly("/proc/sys", "steers the host")
+    yield words.bind(f"{root}/proc/tty", "/proc/sys/net", 0, 0, "its own namespace's, back in its place")
+    yield words.umount("/proc/tty", MNT_DETACH)
+    yield words.readonly("/proc/sysrq-trigger", "steers the host")
+
+
+def _close_sys(root: str) -> Iterator[Step]:
+    """The same: a second sysfs has what is its own network's, since the first is closed with all that lies on it."""
+    own = "/sys/devices/virtual/net"
+    yield words.readonly("/sys", "steers the host")
+    yield words.mount("sysfs", own, "sysfs", NOTHING, "", "another one, which can be written")
+    yield words.bind(f"{root}{own}/devices/virtual/net", own, 0, 0, "of it only its own network's links")
 
 
 def _serve() -> Iterator[Step]:
@@ -221,17 +230,17 @@ def _serve() -> Iterator[Step]:
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
 
 
-def program_plan(system: System, program: Init, joins: int, permitted: int) -> Plan:
+def program_plan(system: System, program: Init, joins: int, permitted: int, seccomp: bytes = b"") -> Plan:
     """The steps by which a child of our PID 1 becomes *program*, on descriptors of the caller's: those to be joined by
-    come first, *joins* of them, then its standard input, output and error."""
+    come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none."""
     steps = [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
     if "cgroup" not in system.kept:
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
-    return Plan((*steps, *_become(system, program, permitted)))
+    return Plan((*steps, *_become(system, program, permitted, seccomp)))
 
 
-def _become(system: System, init: Init, permitted: int) -> Iterator[Step]:
+def _become(system: System, init: Init, permitted: int, seccomp: bytes) -> Iterator[Step]:
     yield words.simple(Op.SETSID, "setsid()")
     for name, *pair in init.rlimits:
         soft, hard = (UNLIMITED if value is None else value for value in pair)
@@ -244,6 +253,8 @@ def _become(system: System, init: Init, permitted: int) -> Iterator[Step]:
         text = "prctl(PR_CAPBSET_DROP, all but " + (",".join(capabilities.capability_names(kept)) or "none") + ")"
         # exec of root takes what the bounding set leaves (capabilities(7)); until then its own rights are needed
         yield Step(Op.CAPABILITIES, (kept, own, own, 0, 0), text, "all others are gone for good")
+    if seccomp:  # while CAP_SYS_ADMIN is still there, which it needs without no_new_privs
+        yield Step(Op.SECCOMP, (seccomp,), "seccomp(SECCOMP_SET_MODE_FILTER)", "what its configuration lets it call")
     if (init.uid, init.gid) != (0, 0):
         yield from words.owner_ids(init.uid, init.gid, "whom the first process runs as")
     if init.no_new_privs:

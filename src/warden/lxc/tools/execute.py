@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ NOT_RUN = 255
 
 def main(argv: list[str] | None = None) -> int:
     given = TOOL.parse(sys.argv[1:] if argv is None else argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # until the command runs and gets them; then nothing is left behind
+        signal.signal(number, _end)
     try:
         start = start_of(given, execute=True)
         program = _program(given, start)
@@ -46,6 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     except WardenError as error:
         say(given, "ERROR", str(error))
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _end(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def say(given: Given, level: str, message: str) -> None:
