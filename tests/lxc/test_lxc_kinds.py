@@ -179,3 +179,37 @@ def test_best_is_a_directory_elsewhere(store: Store) -> None:
 def test_the_store_itself_is_clean(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         store.create("c", "--fssize", "8")
+
+
+# ---- started
+
+
+@pytest.mark.parametrize("kind", ["overlay", "loop", "clone"])
+def test_a_container_is_started_from_it(store: Store, kind: str) -> None:
+    options = {"overlay": ("-B", "overlay"), "loop": ("--fssize", "24"), "clone": ()}[kind]
+    store.ok("create", "-n", "base", "-t", "busybox", "-f", str(store.config), "-q", *options)
+    name = "base"
+    if kind == "clone":
+        name = "c"
+        store.ok("copy", "-n", "base", "-N", name, "-s")
+    said = store.ok("execute", "-n", name, "--", "/bin/sh", "-c", "cat /etc/hostname; echo kept > /kept")
+    assert said == "base\n"
+    assert store.ok("execute", "-n", name, "--", "/bin/cat", "/kept") == "kept\n"
+    if kind != "loop":
+        assert (store.path / name / "overlay/delta/kept").read_text() == "kept\n"
+        assert not (store.path / "base/rootfs/kept").exists()
+    else:
+        store.ok("copy", "-n", name, "-N", "flat", "-B", "dir")
+        assert (store.path / "flat/rootfs/kept").read_text() == "kept\n"
+
+
+def test_storage_that_is_not_here_is_said_so(store: Store) -> None:
+    store.create("c")
+    store.add("c", "lxc.rootfs.path = zfs:tank/c\n")
+    assert "storage 'zfs'" in store.run("execute", "-n", "c", "--", "/bin/true").stderr
+
+
+def test_what_was_not_made_to_its_end_is_not_started(store: Store) -> None:
+    home = store.create("c")
+    (home / "partial").touch()
+    assert "was not made to its end" in store.run("execute", "-n", "c", "--", "/bin/true").stderr

@@ -1,7 +1,8 @@
 """Copies of containers: whole ones, clones that share what does not change, and new names.
 
 The new one is whole or not there, as one that is created. A clone that is nothing without its parent is recorded there
-(dependencies.py). Renaming moves the directory in one step; who is killed right after it leaves a note in it.
+(dependencies.py). Renaming moves the directory in one step; a file in it says what it was called until its configuration
+has the new name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 from warden.lxc import configfile, creating, dependencies, destroying, reading
 from warden.lxc.configfile import ConfigFile
-from warden.lxc.home import SNAPSHOTS, Home
+from warden.lxc.home import RENAMED, SNAPSHOTS, Home
 from warden.lxc.rewriting import Moving
 from warden.lxc.settings import LxcConfig
 from warden.lxc.stopping import not_running
@@ -24,8 +25,6 @@ from warden.lxc.storage.kinds import choose, filling, storage_of
 from warden.lxc.storage.kinds import reading as showing
 from warden.rootfs.duplicate import copy_tree
 from warden.undo import Undo
-
-_NOTE = "renamed"  # in a directory: what it was called, until its configuration says the new name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,6 @@ def copy(order: Copy) -> None:
     """Raises WrongState, HandleTaken, BadInput, NotSupported before anything is made; what storage and hooks raise after
     what was made is gone again."""
     old, new = order.old, order.new
-    finish_renaming(old)
     with old.locked(shared=True), not_running(old), Undo() as undo:
         config = reading.load(old.config)
         root = root_of(config.rootfs_path)
@@ -167,7 +165,6 @@ def _run_hook(order: Copy, made: Root | None) -> None:
 def rename(old: Home, new: Home) -> None:
     """In one step, with its snapshots and its place among clones and parents. Raises WrongState, HandleTaken,
     KernelRefused (EXDEV: the new lxcpath is on another file system)."""
-    finish_renaming(old)
     if os.path.lexists(new.path):
         raise HandleTaken("Container already exists", hint=f"{new.path} is there")
     with old.locked(), not_running(old), not_running(new):
@@ -177,7 +174,7 @@ def rename(old: Home, new: Home) -> None:
             names = ", ".join(clone.path for clone in clones)
             raise WrongState(f"{old.name} has clones", hint=f"they name its directory; destroy them first: {names}")
         destroying.refuse_mounts(old.path)
-        note = os.path.join(old.path, _NOTE)
+        note = os.path.join(old.path, RENAMED)
         configfile.write(configfile.parse(f"{old.lxcpath}\n{old.name}\n", note))
         try:
             os.rename(old.path, new.path)
@@ -190,7 +187,7 @@ def rename(old: Home, new: Home) -> None:
 
 def finish_renaming(home: Home) -> None:
     """What a rename leaves to be done, also when somebody was killed in the middle of it. Nothing where nothing is."""
-    note = os.path.join(home.path, _NOTE)
+    note = os.path.join(home.path, RENAMED)
     try:
         lxcpath, name, *_ = configfile.read(note).text.split("\n") if os.path.lexists(note) else ("", "")
     except ValueError as error:

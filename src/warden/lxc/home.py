@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from warden.errors import BadInput, KernelRefused, WrongState
 
 CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
+#: What is there only while something is being done to a container, or after somebody was killed doing it.
+RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
 STORAGE = (ROOTFS, "overlay", "rootdev")
 _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
@@ -54,6 +56,11 @@ class Home:
         return inside and os.path.realpath(plain).startswith(os.path.realpath(self.path) + "/")
 
     # ---- whole or not
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is being done to it, and nobody was killed while he did."""
+        return not any(os.path.lexists(os.path.join(self.path, name)) for name in (PARTIAL, RENAMED, RESTORING))
 
     @property
     def is_half_made(self) -> bool:

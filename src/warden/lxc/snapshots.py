@@ -15,7 +15,7 @@ from warden.errors import BadInput, HandleTaken, WrongState
 from warden.kernel.paths import remove_tree
 from warden.lxc import configfile, copying, dependencies, destroying, reading
 from warden.lxc.copying import Copy
-from warden.lxc.home import STORAGE, Home
+from warden.lxc.home import RESTORING, STORAGE, Home
 from warden.lxc.rewriting import Moving
 from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, Wanted, root_of
@@ -25,7 +25,7 @@ from warden.lxc.storage.kinds import storage_of
 ALL = "ALL"
 _MOST = 1000
 _TIME = "%Y:%m:%d %H:%M:%S"
-_WORK, _READY, _OLD = ".restore", "ready", "old"
+_READY, _OLD = "ready", "old"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +118,12 @@ def restore(home: Home, name: str) -> None:
             raise WrongState(f"{home.name} has clones", hint=f"what is below them must not change: {names}")
         destroying.refuse_mounts(home.path)
         _prepare(home, one)
-        mend(home)
+        _mend(home)
 
 
 def _prepare(home: Home, one: Home) -> None:
     """Everything in its place below NAME/.restore, and then the file that says so."""
-    work = Home(home.path, _WORK)
+    work = Home(home.path, RESTORING)
     os.mkdir(work.path, 0o700)
     file = configfile.read(one.config)
     config = reading.config_of(file)
@@ -145,14 +145,29 @@ def _prepare(home: Home, one: Home) -> None:
 
 def mend(home: Home) -> None:
     """Finishes what somebody began who was killed: a new name, a snapshot that is being put back. To be called before a
-    container is used; costs two looks at its directory."""
+    container is used. Raises WrongState while somebody is at it."""
+    if os.path.isdir(home.path) and not home.is_settled:
+        with home.locked():
+            _mend(home)
+
+
+def _mend(home: Home) -> None:
     copying.finish_renaming(home)
-    work = os.path.join(home.path, _WORK)
+    work = os.path.join(home.path, RESTORING)
     if not os.path.isdir(work):
         return
     if os.path.exists(os.path.join(work, _READY)):
         _finish_restoring(home, work)
     remove_tree(work, drop_subvolume)
+
+
+def settle(home: Home) -> None:
+    """Before it is started: `mend`, and a refusal for one that is only half there. Raises WrongState."""
+    if home.is_settled:
+        return
+    mend(home)
+    if home.is_half_made:
+        raise WrongState(f"{home.name} was not made to its end", hint="lxc-destroy removes what there is")
 
 
 def _finish_restoring(home: Home, work: str) -> None:

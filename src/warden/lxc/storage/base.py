@@ -142,15 +142,20 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "")
         raise KernelRefused("mount", f"{source} at {target}", error.errno or 0) from error
 
 
-@contextlib.contextmanager
-def unseen(target: str) -> Iterator[None]:
-    """For mounts at *target* that nobody else sees, gone at the end and with this process at the latest: it gets a mount
-    namespace of its own, for good. Raises KernelRefused."""
+def private_mounts() -> None:
+    """A mount namespace of its own for the calling thread, for good; mounts of the host still arrive in it. Raises
+    KernelRefused."""
     try:
         mounts.unshare(mounts.CLONE_NEWNS)
         mounts.mount("", "/", "", mounts.MS_REC | mounts.MS_SLAVE)
     except OSError as error:
         raise KernelRefused("unshare", "the mount namespace", error.errno or 0, hint="this is root's work") from error
+
+
+@contextlib.contextmanager
+def unseen(target: str) -> Iterator[None]:
+    """For mounts at *target* that nobody else sees, gone at the end and with this process at the latest."""
+    private_mounts()
     try:
         yield
     finally:
