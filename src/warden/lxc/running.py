@@ -265,11 +265,12 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
         plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp)
         direct = Direct(f"{inside.directory}/run")
         undo.add("connection", direct.close)
-        record = direct.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
-        if record.state == STATE_FAILED:
-            raise _failure(plan, record, start.scene.name, program)
-        on_running()
-        with _Forwarding(direct):
+        with _Forwarding(direct) as forwarding:
+            record = direct.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
+            if record.state == STATE_FAILED:
+                raise _failure(plan, record, start.scene.name, program)
+            forwarding.begin()
+            on_running()
             code = os.waitstatus_to_exitcode(direct.wait(JOB).status)
     return code if code >= 0 else 128 - code
 
@@ -282,15 +283,21 @@ def _failure(plan: Plan, record: Record, name: str, program: Init) -> Exception:
 
 
 class _Forwarding:
-    """Signals of this process go to the program for the `with` block."""
+    """Signals of this process go to the program for the `with` block. They wait until `begin`: who hears that the program
+    runs may send one at once."""
 
     def __init__(self, direct: Direct) -> None:
         self._direct = direct
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Forwarding:
+        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         for number in FORWARDED:
             self._before[number] = signal.signal(number, self._forward)
+        return self
+
+    def begin(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
 
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         self._direct.signal(JOB, number)
@@ -298,3 +305,4 @@ class _Forwarding:
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
+        self.begin()
