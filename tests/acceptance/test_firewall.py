@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 import pytest
-from netns import HOST, OTHER, OUTSIDE, THIRD, Namespace, Server, World, icmp, tcp, udp, world
+from netns import HOST, OTHER, OUTSIDE, THIRD, Server, World, icmp, tcp, udp, world
 from test_network import PROBES, TCP_OUTSIDE, daemon_in, inside, opened, table
 
 from warden import errors
@@ -257,9 +257,7 @@ def doctor(daemon: PrivateDaemon, *words: str) -> dict[str, object]:
     return next(one for one in found if one["name"] == "firewall of the daemon")
 
 
-def test_the_doctor_finds_and_repairs(
-    place: World, closed: tuple[PrivateDaemon, Client], container: Container
-) -> None:
+def test_the_doctor_finds_and_repairs(place: World, closed: tuple[PrivateDaemon, Client], container: Container) -> None:
     daemon, link = closed[0], f"w-{container.info().id}-0"
     assert doctor(daemon)["ok"] is True
     place.host.run("nft", "delete", "element", "inet", daemon.nft_table, "links", f'{{ "{link}" }}')
@@ -286,7 +284,9 @@ def test_the_command(place: World, closed: tuple[PrivateDaemon, Client], contain
     assert f"{OUTSIDE}  tcp       81    1" in text
     warden(daemon, "net", name, "remove", "1")
     warden(daemon, "net", name, "remove", "udp any 53 log")
-    assert warden(daemon, "net", name, "remove", "1", code=2).startswith("warden: net_remove: index: there is no rule 1")
+    assert warden(daemon, "net", name, "remove", "1", code=2).startswith(
+        "warden: net_remove: index: there is no rule 1"
+    )
     warden(daemon, "net", name, "replace", f"tcp {OUTSIDE} 81", f"icmp {THIRD} 8")
     warden(daemon, "net", name, "policy", "--deny", "0.0.0.0/0", "--allow", f"{THIRD}/32")
     shown = json.loads(warden(daemon, "net", "--json", name))
