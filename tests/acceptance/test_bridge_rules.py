@@ -364,6 +364,8 @@ def test_lies_do_not_reach_the_neighbour(scene: Scene) -> None:
     assert len(unhindered) > len(lies) / 2, "it is the table that holds them back"
     scene.firewall.look()
     assert scene.firewall.faults() == []
+    for deceived in (two.at, scene.place.host):
+        deceived.run("ip", "neighbour", "flush", "all")
     came = heard(two, (list(lies.values()), one))
     assert [name for name, lie in lies.items() if came_through(lie, came)] == []
 

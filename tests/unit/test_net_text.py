@@ -124,6 +124,7 @@ def test_whoever_denies_all_of_ipv4_denies_ipv6() -> None:
         ((None, 80, 80, "sctp"), "port: 'sctp' is not a protocol with ports (tcp or udp)"),
         ((None, 65536, 80), "port: host_port: 65536 is not a port (1 to 65535)"),
         ((None, 0, -1), "port: container_port: -1 is not a port (1 to 65535)"),
+        (("fe80::1%x", 80, 80), "port: 'fe80::1%x' is not an address (an IPv4 or IPv6 address)"),
         (("localhost", 80, 80), "port: 'localhost' is not an address (an IPv4 or IPv6 address)"),
     ],
 )

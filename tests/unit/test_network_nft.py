@@ -374,6 +374,19 @@ def test_a_refused_change_is_forgotten(firewall: Firewall, recorder: Recorder) -
     assert len(recorder.ran) == 1
 
 
+def test_what_could_not_be_made_anew_is_tried_again(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([ONE])
+    recorder.refuse, recorder.chain = ".", b"something else"
+    recorder.now += 1
+    for _ in range(2):
+        with pytest.raises(EngineFault):
+            firewall.look()
+    recorder.refuse = ""
+    firewall.look()
+    firewall.look()
+    assert len(recorder.ran) == 2
+
+
 def test_start_goes_on_without_nft_and_refuses_a_shared_table(recorder: Recorder, tmp_path: Path) -> None:
     recorder.refuse = "."
     first, second = (Firewall(POLICY, recorder, Kernel(recorder), str(tmp_path)) for _ in range(2))

@@ -57,7 +57,8 @@ class Firewall:
         self._bridges: dict[str, BridgeNet] = {}
         self._claims = Claims()
         self._generation = 0
-        self._shared: inspection.Shared = {}
+        self._shared: inspection.Shared = {}  # empty: the tables are not there
+        self._made = False
 
     def start(self, guests: Iterable[Guest], bridges: Iterable[BridgeNet] = ()) -> None:
         """Makes the tables anew. Raises EngineFault when another daemon has them. When the kernel or nft refuses, that is
@@ -256,6 +257,7 @@ class Firewall:
                 self._kernel.run(name, changes, self._generation)
                 self._generation = _after(self._generation)
             self._shared = inspection.shared(self._kernel, name, self._families())
+            self._made = True
         except OSError as error:
             raise EngineFault(f"firewall: table {name}: {error.strerror}") from error
 
@@ -263,10 +265,10 @@ class Firewall:
         """Notices when somebody else lost or changed our tables, and makes them anew. Costs one question when nobody
         changed anything. Raises EngineFault when that fails."""
         with self._mutex:
-            if not self._shared:
+            if not self._made:  # they never could be, and whoever wants them is told
                 return
             try:
-                if self._kernel.generation() != self._generation:
+                if not self._shared or self._kernel.generation() != self._generation:
                     self._look_again()
             except OSError as error:
                 log.warning("firewall: %s; table %s is made anew", error.strerror, self.policy.table)
