@@ -14,6 +14,7 @@ from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.system import System
 
 L = TypeVar("L", Interface, Link)
 VERSION = 1
@@ -171,7 +172,15 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
         "publish": _ports_from_data(data.get("publish", ())),
         "net_policy": _policy_from_data(data.get("net_policy")),
     }
-    return ContainerSpec(**{**data, **known, **net})
+    return ContainerSpec(**{**data, **known, **net, "system": _system_from_data(data.get("system"))})
+
+
+def _system_from_data(data: dict[str, Any] | None) -> System | None:
+    if data is None:
+        return None
+    import msgspec  # few containers have one
+
+    return msgspec.convert(data, System)
 
 
 def _link_from_data(kind: type[L], data: dict[str, Any]) -> L:

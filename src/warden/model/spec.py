@@ -12,6 +12,7 @@ from warden.errors import BadInput
 from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.limits import Limits
 from warden.model.net import NetPolicy, PortMap
+from warden.model.system import System
 
 
 class NetworkMode(enum.Enum):
@@ -51,6 +52,7 @@ class ContainerSpec:
     *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
+    *system*: it has a root file system and a first process of its own, *rootfs* as it is.
     """
 
     handle: str | None = None
@@ -68,6 +70,7 @@ class ContainerSpec:
     network_of: str | None = None
     publish: tuple[PortMap, ...] = ()
     net_policy: NetPolicy | None = None
+    system: System | None = None
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
