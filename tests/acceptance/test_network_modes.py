@@ -189,6 +189,17 @@ def test_several_interfaces_are_ready_at_once(scene: Scene) -> None:
         assert [route["dev"] for route in routes] == [f"w-{box.info().id}-1"]
 
 
+def test_ports_and_rules_hold_on_a_bridge_too(scene: Scene) -> None:
+    with scene.client.create(network="bridge", publish="18080:7", net_deny=["0.0.0.0/0"]) as box, listening(inside(box)):
+        assert reach(scene.outside, HOST, 18080) == OUTSIDE
+        assert reach(inside(box), OUTSIDE) == "refused"
+        box.net_out(f"{OUTSIDE}/32", port=7)
+        assert reach(inside(box), OUTSIDE) == HOST
+        scene.again(crash=True)
+        assert reach(scene.outside, HOST, 18080) == OUTSIDE
+        assert reach(inside(box), OUTSIDE) == HOST
+
+
 def test_a_container_does_not_tell_the_host_its_routes(scene: Scene) -> None:
     scene.client.create_network("web", ipv6="auto")
     with containers(scene, "bridge:web") as (box,):

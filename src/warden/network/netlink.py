@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
+RTM_SETLINK, AF_BRIDGE, IFLA_PROTINFO, IFLA_BRPORT_MODE = 19, 7, 12, 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO = 0x1, 0x4, 0x8
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
@@ -186,3 +187,9 @@ def add_default_route(index: int, gateway: IPv4Address | IPv6Address) -> Message
     )  # fmt: skip
     body = head + attribute(RTA_GATEWAY, gateway.packed) + number(RTA_OIF, index)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def set_hairpin(index: int) -> Message:
+    """bridge link set dev PORT hairpin on."""
+    head = struct.pack("=BxHiII", AF_BRIDGE, 0, index, 0, 0)
+    return RTM_SETLINK, 0, head + attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))
