@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 from storage_fixtures import Store, until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.vm]
 #: Deny everything but null, as most configurations of LXC's begin.
-DENIED = "lxc.cgroup.devices.deny = a\nlxc.cgroup.devices.allow = c 1:3 rwm\n"
+DENIED = "".join(f"lxc.{v}.devices.deny = a\nlxc.{v}.devices.allow = c 1:3 rwm\n" for v in ("cgroup", "cgroup2"))
 #: Opens /dev/own as often as it is asked to.
 PROGRAM = "while read word < /gate; do (head -c 3 /dev/own | wc -c) > /answer 2>&1; mv /answer /answered; done"
 
@@ -33,6 +34,13 @@ def answer(store: Store) -> str:
     return answered.read_text()
 
 
+def first_process(store: Store) -> int:
+    (found,) = (store.root / "state").glob("*/container.json")
+    pid = json.loads(found.read_text())["pid"]
+    assert isinstance(pid, int)
+    return pid
+
+
 @pytest.mark.parametrize("config", ["", DENIED])
 def test_a_node_is_there_and_allowed(store: Store, config: str) -> None:
     process = begin(store, config)
@@ -44,6 +52,8 @@ def test_a_node_is_there_and_allowed(store: Store, config: str) -> None:
         assert "File exists" in store.refused("device", "-n", "c", "add", "/dev/zero", "/dev/own")
         store.ok("device", "-n", "c", "del", "/dev/zero", "/dev/own")
         assert "No such file" in answer(store)
+        subprocess.run(["mknod", f"/proc/{first_process(store)}/root/dev/own", "c", "1", "5"], check=True)
+        assert answer(store).split()[-1] == ("0" if config else "3")  # nothing but what was added was ever allowed
     finally:
         store.ok("destroy", "-n", "c", "-f")
         process.wait()
