@@ -127,6 +127,17 @@ def test_who_is_killed_leaves_what_the_next_one_removes(store: Store) -> None:
     assert sorted(os.listdir(store.path / "c")) == ["config", "rootfs"]
 
 
+def test_an_interrupt_undoes_what_was_made(store: Store) -> None:
+    waiting = store.program("waits", store.template.read_text() + 'touch "$path/there"\nexec sleep 600\n')
+    words = store.command("create", "-n", "c", "-t", str(waiting), "-f", str(store.config))
+    process = subprocess.Popen(words, env=store.env, stderr=subprocess.PIPE)
+    until((store.path / "c/there").exists)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert (process.returncode, said) == (130, b"")
+    assert os.listdir(store.path) == []
+
+
 def test_a_half_made_one_is_destroyed(store: Store) -> None:
     home = store.create("c")
     (home / "partial").touch()
