@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import socket
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import pytest
 from storage_fixtures import Store, until
+
+from warden.errors import BadInput
+from warden.lxc.destroying import check_removable
+from warden.lxc.home import Home
 
 pytestmark = pytest.mark.root
 
@@ -233,14 +238,22 @@ def test_a_root_outside_stays_unless_it_is_asked_for(store: Store) -> None:
     assert not outside.exists()
 
 
-@pytest.mark.parametrize("place", ["/", "/usr", "LXCPATH", "LXCPATH/.."])
-def test_some_places_are_removed_for_nobody(store: Store, place: str) -> None:
+@pytest.mark.parametrize("place", ["", "/.."])
+def test_what_has_all_containers_is_removed_for_nobody(store: Store, place: str) -> None:
     store.ok("create", "-n", "c", "-t", "none", "-f", str(store.config))
-    store.add("c", f"lxc.rootfs.path = {place.replace('LXCPATH', str(store.path))}\n")
+    store.add("c", f"lxc.rootfs.path = {store.path}{place}\n")
     said = store.refused("destroy", "-n", "c", "--remove-rootfs")
     assert "not removed, whatever is asked" in said
     assert store.text("c")
     store.ok("destroy", "-n", "c")
+
+
+@pytest.mark.parametrize("place", ["/", "/usr", "/usr/", "/etc/..", "HOME"])
+def test_some_places_are_removed_for_nobody(place: str) -> None:
+    """Asked of the function alone: a tool that is wrong about it would remove this machine."""
+    path = pwd.getpwuid(os.getuid()).pw_dir if place == "HOME" else place
+    with pytest.raises(BadInput, match="whatever is asked"):
+        check_removable(Home("/var/lib/lxc", "c"), (path,))
 
 
 def test_a_path_that_climbs_out_is_outside(store: Store) -> None:

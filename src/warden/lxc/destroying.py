@@ -8,6 +8,7 @@ the directory is a refusal before anything is touched.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def _destroy(order: Destruction, config: LxcConfig) -> str:
     home = order.home
     outside = _outside(home, root_of(config.rootfs_path))
     told = outside if order.outside and config.rootfs_managed else ()
-    _check_removable(home, told)
+    check_removable(home, told)
     refuse_mounts(home.path, *told)
     if config.hooks("destroy"):
         from warden.lxc.hooks import Scene  # few have any
@@ -135,12 +136,13 @@ def _outside(home: Home, root: Root | None) -> tuple[str, ...]:
     return tuple(path for path in places if path.startswith("/") and not home.holds(path) and os.path.lexists(path))
 
 
-def _check_removable(home: Home, paths: tuple[str, ...]) -> None:
-    """Raises BadInput for what nobody can mean: the host's own directories, what has all containers in it."""
+def check_removable(home: Home, paths: tuple[str, ...]) -> None:
+    """Raises BadInput for what nobody can mean: the host's own directories, somebody's home, what has all containers."""
+    homes = {os.path.realpath(user.pw_dir) for user in pwd.getpwall()} if paths else set()
     for path in paths:
         real = os.path.realpath(path)
         parts = [part for part in real.split("/") if part]
-        if len(parts) < 2 or (os.path.realpath(home.lxcpath) + "/").startswith(real + "/"):
+        if len(parts) < 2 or real in homes or (os.path.realpath(home.lxcpath) + "/").startswith(real + "/"):
             raise BadInput(f"{path} is not removed, whatever is asked", hint="remove it by hand if that is meant")
         if not stat.S_ISDIR(os.lstat(path).st_mode) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise BadInput(f"{path} is neither a directory nor a file", hint="remove it by hand if that is meant")
