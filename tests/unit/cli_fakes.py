@@ -96,6 +96,17 @@ class FakeContainer:
         self._world.spawned.append((script_or_argv, options))
         return FakeJob(self._world)
 
+    def start(self) -> None:
+        if self._world.fail_spawn:
+            raise self._world.fail_spawn
+        self._world.calls.append(("start", self.handle))
+
+    def restart(self, *, kill: bool = False) -> None:
+        self._world.calls.append(("restart", self.handle, kill))
+
+    def rename(self, handle: str) -> None:
+        self._world.calls.append(("rename", self.handle, handle))
+
     def job(self, job_id: int) -> FakeJob:
         return FakeJob(self._world, job_id)
 

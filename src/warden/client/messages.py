@@ -14,6 +14,7 @@ from warden.errors import BadInput, EngineFault, UnknownHandle, WardenError
 from warden.model import resources
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
+from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.net import NetRule, Protocol, check_port
 from warden.model.resources import LimitReport
@@ -21,10 +22,12 @@ from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
+from warden.model.volumes import Volume
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
+from warden.protocol.convert_life import fill_create, message_to_volume
 from warden.protocol.convert_stats import message_to_stats
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
@@ -69,8 +72,12 @@ class LimitOptions(TypedDict, total=False):
 
 class CreateOptions(LimitOptions, total=False):
     """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing is
-    said. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection until it is
-    destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
+    said, where a source that is no absolute path is the name of a volume, "" a volume of its own (read-write if nothing
+    is said); or warden.Mount. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection
+    until it is destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured. *volumes_from*:
+    "HANDLE[:ro]". *read_only*: only mounts and /dev/shm can be written. *shm_size*: bytes of /dev/shm. *main*: the
+    command or JobSpec that `start` begins; *restart*: "no", "on-failure[:N]", "always" or "unless-stopped";
+    *auto_remove*: destroy it at its end. *stop_signal*, *stop_timeout*: instead of TERM and the daemon's time."""
 
     image: str | None
     rootfs: str | None
@@ -79,6 +86,15 @@ class CreateOptions(LimitOptions, total=False):
     network: str
     grace_time: float | str | None
     user_namespace: bool | None
+    volumes_from: Iterable[str]
+    read_only: bool
+    shm_size: str | int | None
+    labels: Mapping[str, str]
+    main: Command | JobSpec | None
+    restart: str
+    auto_remove: bool
+    stop_signal: int | None
+    stop_timeout: float | str | None
 
 
 class JobOptions(TypedDict, total=False):
@@ -160,13 +176,35 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         limits=base,
         network=_choice(NetworkMode, "network", network),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
+        **_life(options),
     )
     resources.apply(base, settings)  # a mistake is found here, with the caller
     request = convert.spec_to_create(spec, image=options.get("image"), user_namespace=options.get("user_namespace"))
     request.limits.extend(convert.settings_to(settings))
+    fill_create(request, spec)
     if options.get("best_effort"):
         request.best_effort = True
     return codec.KINDS["Create"], request
+
+
+def _life(options: CreateOptions) -> dict[str, Any]:
+    """The fields of a ContainerSpec that say how it lives."""
+    main, shm_size, timeout = options.get("main"), options.get("shm_size"), options.get("stop_timeout")
+    return {
+        "volumes_from": tuple(map(VolumesFrom.parse, options.get("volumes_from", ()))),
+        "read_only": options.get("read_only", False),
+        "shm_size": None if shm_size is None else parse_size(shm_size, field="shm_size"),
+        "labels": tuple(options.get("labels", {}).items()),
+        "main": main if main is None or isinstance(main, JobSpec) else job_spec(main, {}),
+        "restart": RestartPolicy.parse(options.get("restart", "no")),
+        "auto_remove": options.get("auto_remove", False),
+        "stop_signal": options.get("stop_signal"),
+        "stop_timeout": None if timeout is None else parse_duration(timeout, field="stop_timeout"),
+    }
+
+
+def volume(message: pb.Volume) -> Volume:
+    return message_to_volume(message)
 
 
 def limit(handle: str, options: LimitOptions, *, raw: bool) -> Request:
@@ -191,6 +229,8 @@ def _mount(value: MountLike) -> Mount:
     source, target, mode = value if len(value) == 3 else (*value, "ro")
     if mode not in ("ro", "rw"):
         raise BadInput(f"mount {source}: {mode!r} is not a mode", hint="ro or rw")
+    if not source.startswith("/"):
+        return Mount.volume(source, target, read_only=len(value) == 3 and mode == "ro")
     return Mount(source, target, read_only=mode == "ro")
 
 
@@ -240,7 +280,7 @@ def run(handle: str, job: JobSpec) -> Request:
     return codec.KINDS["Run"], request
 
 
-def request(name: str, **fields: Any) -> Request:
+def request(name: str, /, **fields: Any) -> Request:
     """A request by its name in the .proto file; texts are turned into bytes, None leaves a field out."""
     kind = codec.KINDS[name]
     given = {key: convert.raw(value) if isinstance(value, str) else value for key, value in fields.items()}

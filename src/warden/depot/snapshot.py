@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from warden.depot.jobdata import job_from_data, job_to_data
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.life import Phase, RestartMode, RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
+from warden.model.mounts import MountKind
 from warden.model.net import NetRule, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
@@ -23,7 +26,7 @@ class Snapshot:
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
     *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
     its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none. *paused*: its
-    processes stand still."""
+    processes stand still. *vcap*: the number of vcap where it is not *uid*. *phase*, *restarts*: of its main job."""
 
     container_id: str
     handle: str
@@ -45,6 +48,14 @@ class Snapshot:
     project: int = 0
     disk: str = "none"
     paused: bool = False
+    vcap: int | None = None
+    phase: Phase = Phase.NEW
+    restarts: int = 0
+
+    @property
+    def vcap_uid(self) -> int:
+        """The number of vcap inside; *uid* is only what it takes from the pool."""
+        return self.uid if self.vcap is None else self.vcap
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -74,6 +85,9 @@ class Snapshot:
             "project": self.project,
             "disk": self.disk,
             "paused": self.paused,
+            "vcap": self.vcap,
+            "phase": self.phase.value,
+            "restarts": self.restarts,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -118,6 +132,9 @@ class Snapshot:
                 project=ours.get("project", 0),
                 disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
                 paused=ours.get("paused", False),
+                vcap=ours.get("vcap"),
+                phase=Phase(ours.get("phase", "new")),
+                restarts=ours.get("restarts", 0),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
@@ -140,16 +157,36 @@ def _rule_from_row(row: list[Any]) -> NetRule:
 
 
 def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
-    data = asdict(spec)
+    data = asdict(replace(spec, main=None))
     data["network"] = spec.network.value
     data["limits"]["oom_policy"] = spec.limits.oom_policy.value
+    data["main"] = None if spec.main is None else job_to_data(spec.main)
+    data["restart"] = {"mode": spec.restart.mode.value, "retries": spec.restart.retries}
+    for mount, written in zip(spec.mounts, data["mounts"], strict=True):
+        written["kind"] = mount.kind.value
     return data
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
-    limits = _limits_from_data(data["limits"])
-    mounts = tuple(Mount(**mount) for mount in data["mounts"])
-    return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts})
+    """What an earlier version did not know of is as usual."""
+    found: dict[str, Any] = {
+        **data,
+        "network": NetworkMode(data["network"]),
+        "limits": _limits_from_data(data["limits"]),
+        "mounts": tuple(map(_mount_from_data, data["mounts"])),
+        "labels": _as_tuples(data.get("labels", [])),
+        "volumes_from": tuple(VolumesFrom(**item) for item in data.get("volumes_from", [])),
+    }
+    if data.get("main") is not None:
+        found["main"] = job_from_data(data["main"])
+    if data.get("restart") is not None:
+        found["restart"] = RestartPolicy(RestartMode(data["restart"]["mode"]), data["restart"]["retries"])
+    return ContainerSpec(**found)
+
+
+def _mount_from_data(data: dict[str, Any]) -> Mount:
+    kind, options = MountKind(data.get("kind", "bind")), _as_tuples(data.get("options", []))
+    return Mount(**{**data, "kind": kind, "options": options})
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:

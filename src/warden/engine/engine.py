@@ -19,17 +19,18 @@ from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import build, limits, networking, pausing, recovery, starthooks, stats
 from warden.engine.container import Container
-from warden.engine.events import ContainerCreated, Emitter, Event
+from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.logtag import Syslog
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
+from warden.engine.volumes import Volumes, names_in, vcap_number, with_borrowed
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
-from warden.model.spec import ContainerSpec
+from warden.model.spec import ContainerSpec, check_handle
 from warden.model.stats import Stats
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
@@ -132,6 +133,8 @@ class Engine:
     async def _recover(self) -> None:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
+        site.volumes.handle_of = self._handle_of
+        await site.volumes.start((found.snapshot.container_id, found.snapshot.spec) for found in survivors)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
         await site.blocking(site.firewall.start, guests)
         if self.settings.forwarding:
@@ -142,6 +145,7 @@ class Engine:
             except OSError as error:
                 log.error("container %s: %s; it is removed", found.snapshot.handle, error)
                 await site.blocking(recovery.remove, site, found.directory, found.pidfd, found.snapshot)
+                await site.volumes.release(found.snapshot.container_id)
                 continue
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
@@ -189,6 +193,7 @@ class Engine:
         else:
             await self._site.blocking(self._site.disks.rest)
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
+        await self._site.volumes.close()
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
@@ -227,6 +232,21 @@ class Engine:
         # Shielded: a caller that goes away leaves a whole container or none, never a half.
         return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id)))
 
+    async def rename(self, old: str, new: str) -> None:
+        """From now on *old* is called *new*. Raises UnknownHandle, HandleTaken, BadInput, KernelRefused."""
+        container = self.get(old)
+        check_handle(new)
+        if new in self._containers or new in self._reserved:
+            raise HandleTaken(f"container with handle: {new} already exists.")
+        container.rename(new)
+        self._containers = {found.handle: found for found in self._containers.values()}
+        if self.events:
+            self.events.emit(ContainerRenamed(facts_of(container), old))
+
+    @property
+    def volumes(self) -> Volumes:
+        return self.site.volumes
+
     async def _create(self, spec: ContainerSpec, handle: str, container_id: str) -> Container:
         try:
             async with AsyncUndo() as undo:
@@ -258,6 +278,8 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
+        undo.add("volumes", site.volumes.release, container_id)
+        spec = await site.volumes.take(container_id, with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts))
         spec, image, binds = await site.blocking(build.look_up, site, spec)
         disk = site.disks.decided
         if disk is None:
@@ -274,6 +296,7 @@ class Engine:
             networking.attachment(snapshot, site.settings.mtu),
         )
         built = await site.building(build.build, site, order, binds)
+        site.volumes.settle(container_id, names_in(spec.mounts))
         pidfd = built.launched.pidfd
         try:
             return Container(
@@ -315,6 +338,8 @@ class Engine:
             draft = replace(draft, uid=pools.take_uid())
             if draft.spec.user_namespace and self.settings.user_namespace:
                 draft = replace(draft, id_base=pools.take_range())
+                if names_in(draft.spec.mounts):
+                    draft = replace(draft, vcap=vcap_number(self.settings))
         except WardenError:
             self._release(draft)
             raise
@@ -339,6 +364,11 @@ class Engine:
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)
         self._release(container.snapshot)
+        if names_in(container.snapshot.spec.mounts):
+            self.site.in_background(asyncio.ensure_future(self.site.volumes.release(container.id)))
+
+    def _handle_of(self, container_id: str) -> str:
+        return next((found.handle for found in self._containers.values() if found.id == container_id), "")
 
 
 def _raise_open_files() -> None:

@@ -74,7 +74,8 @@ class JobInfo:
 @dataclass(frozen=True, slots=True)
 class Info:
     """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured.
-    *paused*: its processes stand still; its state is active all the same."""
+    *paused*: its processes stand still; its state is active all the same. *main_job*: the last job of the one that the
+    container is made for, *restarts*: how often its restart policy has begun it again since somebody started it."""
 
     handle: str
     id: str
@@ -92,3 +93,5 @@ class Info:
     disk: DiskStat | None = None
     jobs: tuple[JobInfo, ...] = ()
     paused: bool = False
+    restarts: int = 0
+    main_job: int | None = None

@@ -15,6 +15,7 @@ from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model import resources
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
 from warden.model.limits import Limits, OomPolicy
+from warden.model.mounts import MountKind
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
@@ -44,21 +45,25 @@ class CreateDefaults:
     user_namespace: bool = True
 
 
-def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> ContainerSpec:
-    """Raises BadInput. Without an image and a rootfs, the defaults' rootfs wins over their image."""
+def create_to_spec(
+    request: pb.CreateRequest, defaults: CreateDefaults, mounts: Iterable[Mount] = (), **more: Any
+) -> ContainerSpec:
+    """Raises BadInput. *mounts*, *more*: what the original did not know (convert_life.py). Without an image and a rootfs,
+    the defaults' rootfs wins over their image."""
     chosen = request.HasField("image") or request.HasField("rootfs")
     return ContainerSpec(
         handle=_optional_text(request, "handle"),
         image=_optional_text(request, "image") or defaults.image,
         rootfs=_optional_text(request, "rootfs") if chosen else defaults.rootfs,
         hostname=_optional_text(request, "hostname"),
-        mounts=tuple(_mount(mount) for mount in request.bind_mounts),
+        mounts=(*map(_mount, request.bind_mounts), *mounts),
         limits=_limits(request),
         network=_enum(NetworkMode, request, "network_mode", NetworkMode.WARDEN),
         network_address=_optional_text(request, "network"),
         grace_time=float(request.grace_time) if request.HasField("grace_time") else defaults.grace_time,
         user_namespace=request.user_namespace if request.HasField("user_namespace") else defaults.user_namespace,
         best_effort=request.best_effort,
+        **more,
     )
 
 
@@ -102,9 +107,10 @@ def _mount(mount: pb.CreateRequest.BindMount) -> Mount:
 
 
 def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bool | None) -> pb.CreateRequest:
-    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server."""
+    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server. Mounts that the original
+    did not know, and what convert_life.py has, are not in it."""
     request = pb.CreateRequest()
-    for mount in spec.mounts:
+    for mount in spec.mounts if all(mount.kind is MountKind.BIND for mount in spec.mounts) else ():
         mode = pb.CreateRequest.BindMount.RO if mount.read_only else pb.CreateRequest.BindMount.RW
         request.bind_mounts.add(src_path=raw(mount.source), dst_path=raw(mount.target), mode=mode)
     if spec.grace_time is not None:

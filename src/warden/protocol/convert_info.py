@@ -12,6 +12,7 @@ from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
+from warden.protocol.convert_life import fill_life, life_of, message_to_mount, mount_to_message
 
 #: What the original says of a container without a bandwidth limit, in each of the four fields.
 UNLIMITED_BANDWIDTH = 2**32 - 1
@@ -57,6 +58,11 @@ def _fill_extensions(response: pb.InfoResponse, info: Info) -> None:
         response.rootfs = raw(info.spec.rootfs)
     response.network_mode = raw(info.spec.network.value)
     response.paused = info.paused
+    fill_life(response, info.spec)
+    response.mounts.extend(map(mount_to_message, info.spec.mounts))
+    response.restarts = info.restarts
+    if info.main_job is not None:
+        response.main_job = info.main_job
 
 
 def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
@@ -92,6 +98,8 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
         disk=_disk(response.disk_stat) if response.HasField("disk_stat") else None,
         jobs=tuple(map(_job, response.jobs)),
         paused=response.paused,
+        restarts=response.restarts,
+        main_job=response.main_job if response.HasField("main_job") else None,
     )
 
 
@@ -112,6 +120,8 @@ def _spec(response: pb.InfoResponse, handle: str, limit: int | None) -> Containe
         hostname=text(response.hostname) or None,
         limits=Limits(memory_bytes=limit),
         network=NetworkMode(text(response.network_mode) or "warden"),
+        mounts=tuple(map(message_to_mount, response.mounts)),
+        **life_of(response),
     )
 
 
