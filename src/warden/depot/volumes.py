@@ -143,6 +143,10 @@ class VolumeStore:
         except OSError as error:
             raise KernelRefused("rename", f"{self.place}/{name}/fill", error.errno or 0) from error
 
+    def drop_fill(self, name: str) -> None:
+        """There is nothing to fill it with."""
+        remove_tree(f"{self.place}/{name}/fill")
+
     def remove(self, name: str) -> None:
         """Out of sight at once, then for good. Raises UnknownVolume."""
         self.open()

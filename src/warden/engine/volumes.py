@@ -19,7 +19,7 @@ from warden.model.mounts import Mount, MountKind, check_volume_name
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.model.volumes import Volume
-from warden.rootfs.volumecopy import Origin, copy_into
+from warden.rootfs.volumecopy import Origin, copy_into, make_place
 
 log = logging.getLogger("warden.volumes")
 
@@ -198,13 +198,22 @@ class Volumes:
         """Blocking, while the container is made: new volumes get what the image has at their place, as docker's do; where
         it has nothing they belong to *owner*, who is vcap."""
         for mount in _volumes(mounts):
-            name = mount.source
-            if self.others(container_id, name) or not self._store.is_empty(name):
-                continue
-            if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
-                self._store.fill(name)
-            else:
-                os.chown(self._store.data(name), owner, owner)
+            if not self.others(container_id, mount.source) and self._store.is_empty(mount.source):
+                self._fill(mount, origins, owner)
+        for mount in mounts:
+            around = max((m for m in mounts if mount.place.startswith(f"{m.place}/")), key=_depth, default=None)
+            if around is not None and around.kind is MountKind.VOLUME:
+                inner = mount.place.removeprefix(around.place)
+                is_directory = mount.kind is not MountKind.BIND or os.path.isdir(mount.source)
+                make_place(self.path(around.source), inner, is_directory=is_directory)
+
+    def _fill(self, mount: Mount, origins: Sequence[Origin], owner: int) -> None:
+        name = mount.source
+        if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
+            self._store.fill(name)
+        else:
+            self._store.drop_fill(name)
+            os.chown(self.path(name), owner, owner)
 
 
 def with_borrowed(spec: ContainerSpec, mounts_of: Callable[[str], Sequence[Mount]]) -> ContainerSpec:
@@ -224,6 +233,10 @@ def _make(store: VolumeStore, name: str, owner: int, anonymous: bool) -> Volume:
 
 def _volumes(mounts: Iterable[Mount]) -> list[Mount]:
     return [mount for mount in mounts if mount.kind is MountKind.VOLUME]
+
+
+def _depth(mount: Mount) -> int:
+    return len(mount.place)
 
 
 def _named(mount: Mount) -> Mount:

@@ -6,17 +6,19 @@ FIFO is opened or made, and set-user-ID bits stay behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warden.errors import ImageError, KernelRefused
-from warden.kernel.paths import open_in_root
+from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
 from warden.rootfs import place
 from warden.rootfs.copypaths import Owner
 
 MAX_DEPTH = 200
+DIRECTORY_MODE = 0o3777  # there the set-group-ID bit gives files a group, and nobody rights
 _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -73,7 +75,9 @@ def _copy_directory(source: int, target: int, origin: Origin, path: str, depth: 
         finally:
             os.close(entry)
     status = os.fstat(source)
-    place.finish(target, stat.S_IMODE(status.st_mode), _owner(status, origin))
+    owner, shown = _owner(status, origin), place.by_descriptor(target)
+    os.chown(shown, owner.uid, owner.gid)
+    os.chmod(shown, stat.S_IMODE(status.st_mode) & DIRECTORY_MODE)
 
 
 def _copy_entry(source: int, entry: int, name: str, target: int, origin: Origin, path: str, depth: int) -> None:
@@ -101,3 +105,20 @@ def _copy_entry(source: int, entry: int, name: str, target: int, origin: Origin,
 
 def _owner(status: os.stat_result, origin: Origin) -> Owner:
     return Owner(max(status.st_uid - origin.base, 0), max(status.st_gid - origin.base, 0))
+
+
+def make_place(directory: str, path: str, *, is_directory: bool) -> None:
+    """Makes *path* below *directory*, for something to be mounted on: in an id-mapped mount the kernel lets nobody create
+    whose ids it does not map (EOVERFLOW), and the launcher is such a one. Where a link or a file of a container's is in the
+    way nothing is made, and the mount fails or follows it inside."""
+    *above, last = [part for part in path.split("/") if part]
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        fd = os.open(directory, place.DIRECTORY)
+        stack.callback(os.close, fd)
+        for name in (*above, last) if is_directory else above:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=fd)
+            fd = openat2(name, place.DIRECTORY, resolve=RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV, dir_fd=fd)
+            stack.callback(os.close, fd)
+        if not is_directory:
+            os.close(os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=fd))
