@@ -277,7 +277,9 @@ def build_parser(name: str, command: Command) -> argparse.ArgumentParser:
 
 def parse(name: str, command: Command, words: list[str]) -> argparse.Namespace:
     """Parses one subcommand's words; `--help` prints and exits 0, everything wrong raises BadInput."""
-    options = build_parser(name, command).parse_args(words)
+    parser = build_parser(name, command)
+    # An option between two words of one list: parse_args would take what follows it for too much.
+    options = parser.parse_intermixed_args(words) if "words" in command.arguments else parser.parse_args(words)
     given = getattr(options, "command", None)
     if given and given[0] == "--":
         del given[0]
