@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from warden.errors import UnknownHandle, WardenError
+from warden.errors import UnknownHandle, UnknownVolume, WardenError
 from warden.model.info import Info, JobInfo, MemoryUse, State
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.volumes import Volume
 
 
 @dataclass
@@ -33,6 +34,7 @@ class World:
     rounds: list[list[Stats]] = field(default_factory=list)  # of measurements
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
+    volumes: list[Volume] = field(default_factory=list)
 
 
 class FakeStream:
@@ -160,6 +162,26 @@ class FakeClient:
 
     def container(self, handle: str) -> FakeContainer:
         return FakeContainer(self._world, handle)
+
+    def create_volume(self, name: str | None = None) -> Volume:
+        return Volume(name or "made-up", "/v/x", 1.0, name is None)
+
+    def volumes(self) -> list[Volume]:
+        return self._world.volumes
+
+    def volume(self, name: str) -> Volume:
+        for volume in self._world.volumes:
+            if volume.name == name:
+                return volume
+        raise UnknownVolume(f"volume {name}: there is none")
+
+    def remove_volume(self, name: str) -> None:
+        self.volume(name)
+        self._world.calls.append(("remove", name))
+
+    def prune_volumes(self, *, every: bool = False) -> list[str]:
+        self._world.calls.append(("prune", every))
+        return []
 
     def containers(self) -> list[Info]:
         return [self._world.info] if self._world.info else []

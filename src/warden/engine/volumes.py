@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from warden.depot.volumes import VolumeStore
-from warden.errors import UnknownVolume, VolumeInUse, WardenError
+from warden.errors import BadInput, UnknownVolume, VolumeInUse, WardenError
 from warden.model.mounts import Mount, MountKind, check_volume_name
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
@@ -25,8 +25,12 @@ log = logging.getLogger("warden.volumes")
 
 
 def place_of(settings: EngineSettings) -> str:
-    """Where volumes are: as configured, else beside the depot."""
+    """Where volumes are: as configured, else beside the depot. Raises BadInput for a place in the depot, where every
+    directory is taken for a container's."""
     if settings.volumes is not None:
+        place, depot = os.path.realpath(settings.volumes), os.path.realpath(settings.depot)
+        if os.path.commonpath((place, depot)) == depot:
+            raise BadInput(f"server.volumes_path: {settings.volumes} lies in the depot", hint="choose another place")
         return settings.volumes
     parent, name = os.path.split(settings.depot.rstrip("/"))
     return f"{parent}/volumes" if name == "containers" else f"{parent}/{name}-volumes"
