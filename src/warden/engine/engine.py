@@ -296,7 +296,7 @@ class Engine:
             networking.attachment(snapshot, site.settings.mtu),
         )
         built = await site.building(build.build, site, order, binds)
-        site.volumes.settle(container_id, names_in(spec.mounts))
+        site.volumes.settle(container_id)
         pidfd = built.launched.pidfd
         try:
             return Container(

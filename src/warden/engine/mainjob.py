@@ -65,17 +65,21 @@ class MainJob:
             hint = "containers of `warden run -d` and `warden create … -- CMD` have one"
             raise BadInput(f"container {self._container.handle}: it has no main job", hint=hint)
         async with self._turn:
-            self._cancel()
             await self._container.activate()
             if self._runs():
                 return
-            self._wait = 0.0
-            self._save(Phase.DUE, 0)
-            try:
-                await self._spawn()
-            except BaseException:
-                self._save(Phase.OVER, 0)
-                raise
+            with self._container.passing():  # while it is paused nothing is changed
+                self._cancel()
+                self._wait = 0.0
+                await self._first()
+
+    async def _first(self) -> None:
+        self._save(Phase.DUE, 0)
+        try:
+            await self._spawn()
+        except BaseException:
+            self._save(Phase.OVER, 0)
+            raise
 
     async def restart(self, *, kill: bool = False) -> None:
         """Stops everything in the container and starts the main job."""

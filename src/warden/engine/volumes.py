@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from warden.depot.volumes import VolumeStore
@@ -54,6 +54,16 @@ class Run(Protocol):
     def __call__(self, function: Callable[..., Any], *args: object) -> Awaitable[Any]: ...
 
 
+@dataclass(slots=True)
+class _Making:
+    """A container that is being made: volumes *made* for it, those that nobody else gets until it runs, and of these the
+    ones that no running container has."""
+
+    made: list[str] = field(default_factory=list)
+    filling: frozenset[str] = frozenset()
+    fresh: frozenset[str] = frozenset()
+
+
 class Volumes:
     """One engine's. *handle_of* gives the handle of a container's id, "" while it has none."""
 
@@ -63,7 +73,7 @@ class Volumes:
         self._run = run
         self._users: dict[str, set[str]] = {}
         self._filling: dict[str, asyncio.Event] = {}
-        self._made: dict[str, list[str]] = {}  # by container in the making
+        self._making: dict[str, _Making] = {}  # by container
         self._changing = asyncio.Lock()
         self.handle_of: Callable[[str], str] = lambda _container_id: ""
 
@@ -143,56 +153,46 @@ class Volumes:
         names = names_in(mounts)
         if not names:
             return spec
+        making = self._making[container_id] = _Making()
+        self._hold(container_id, names)
         while busy := [self._filling[name] for name in names if name in self._filling]:
             await busy[0].wait()
         for name in names:
             self._filling[name] = asyncio.Event()
-        self._made[container_id] = []
-        self._hold(container_id, names)
+        making.filling = frozenset(names)
+        making.fresh = frozenset(name for name in names if not self._users[name] - self._making.keys())
         own = {new.source for new, old in zip(mounts, spec.mounts, strict=True) if new is not old}
-        try:
-            async with self._changing:
-                for name in names:
-                    if await self._run(self._store.find, name) is None:
-                        await self._run(_make, self._store, name, self._owner, name in own)
-                        self._made[container_id].append(name)
-        except BaseException:
-            self._finish(names)
-            raise
+        async with self._changing:
+            for name in names:
+                if await self._run(self._store.find, name) is None:
+                    await self._run(_make, self._store, name, self._owner, name in own)
+                    making.made.append(name)
         return replace(spec, mounts=mounts)
 
-    def settle(self, container_id: str, names: Iterable[str]) -> None:
+    def settle(self, container_id: str) -> None:
         """The container runs: others may have them too."""
-        self._made.pop(container_id, None)
-        self._finish(names)
-
-    def _finish(self, names: Iterable[str]) -> None:
-        for name in names:
-            if (event := self._filling.pop(name, None)) is not None:
-                event.set()
+        if (making := self._making.pop(container_id, None)) is not None:
+            for name in making.filling:
+                self._filling.pop(name).set()
 
     async def release(self, container_id: str) -> None:
         """The container is gone, or was never made: then what was made for it goes as well."""
-        held = [name for name, users in self._users.items() if container_id in users]
-        made = self._made.pop(container_id, None)
+        making = self._making.get(container_id, _Making())
         async with self._changing:
-            for name in held:
+            for name in [name for name, users in self._users.items() if container_id in users]:
                 self._users[name].discard(container_id)
-                if self._users[name]:
-                    continue
-                del self._users[name]
-                try:
-                    volume = await self._run(self._store.find, name)
-                    if volume is not None and (volume.anonymous or name in (made or ())):
-                        await self._run(self._store.remove, name)
-                except WardenError as error:
-                    log.error("volume %s: %s", name, error)
-        if made is not None:
-            self._finish(held)
+                if not self._users[name]:
+                    del self._users[name]
+                    await self._drop(name, even_named=name in making.made)
+        self.settle(container_id)
 
-    def others(self, container_id: str, name: str) -> bool:
-        """Whether another container has it as well."""
-        return bool(self._users.get(name, set()) - {container_id})
+    async def _drop(self, name: str, *, even_named: bool) -> None:
+        try:
+            volume = await self._run(self._store.find, name)
+            if volume is not None and (volume.anonymous or even_named):
+                await self._run(self._store.remove, name)
+        except WardenError as error:
+            log.error("volume %s: %s", name, error)
 
     def path(self, name: str) -> str:
         """Where its files are."""
@@ -201,8 +201,9 @@ class Volumes:
     def fill(self, container_id: str, mounts: Sequence[Mount], origins: Sequence[Origin], owner: int) -> None:
         """Blocking, while the container is made: new volumes get what the image has at their place, as docker's do; where
         it has nothing they belong to *owner*, who is vcap."""
+        fresh = self._making[container_id].fresh
         for mount in _volumes(mounts):
-            if not self.others(container_id, mount.source) and self._store.is_empty(mount.source):
+            if mount.source in fresh and self._store.is_empty(mount.source):
                 self._fill(mount, origins, owner)
         for mount in mounts:
             around = max((m for m in mounts if mount.place.startswith(f"{m.place}/")), key=_depth, default=None)
