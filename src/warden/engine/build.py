@@ -24,7 +24,7 @@ from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.engine.volumes import names_in
-from warden.errors import BadInput, KernelRefused
+from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
 from warden.model.limits import DiskLimits, Limits
 from warden.model.mounts import Mount, MountKind, in_order
@@ -35,8 +35,8 @@ from warden.plan.job import JobPlace
 from warden.plan.mounting import Tmpfs
 from warden.plan.program import Programs
 from warden.process.launch import Launched, StepFailed, launch, listen_at
-from warden.rootfs import etc
-from warden.rootfs.disk import Layer
+from warden.rootfs import etc, inuse
+from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
 from warden.rootfs.volumecopy import Origin
 from warden.undo import Undo
@@ -76,6 +76,20 @@ def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tupl
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec, site.volumes.path)
+
+
+def fit_disk(spec: ContainerSpec, disk: Disk) -> tuple[ContainerSpec, tuple[str, ...]]:
+    """*spec*, and why its disk limit was left out of it: a *disk* that cannot do it, and best effort. Else raises
+    NotSupported."""
+    if spec.limits.disk in (None, DiskLimits()):
+        return spec, ()
+    try:
+        disk.check(spec.limits.disk)
+    except NotSupported as error:
+        if not spec.best_effort:
+            raise
+        return replace(spec, limits=replace(spec.limits, disk=None)), (str(error),)
+    return spec, ()
 
 
 def check_mounts(spec: ContainerSpec, volume_path: Callable[[str], str]) -> tuple[Bind | Tmpfs, ...]:
@@ -136,6 +150,7 @@ def build(site: Site, order: Order, binds: tuple[Bind | Tmpfs, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            os.symlink(order.image.lower, order.directory / inuse.LINK)
             disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
                 undo.add("layer", disk.remove, order.layer.path)
