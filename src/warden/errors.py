@@ -105,21 +105,21 @@ class UnknownVolume(WardenError):
     """No volume has this name."""
 
     code = "unknown_volume"
-    exit_code = 12
+    exit_code = 16
 
 
 class VolumeTaken(WardenError):
     """A volume of this name exists."""
 
     code = "volume_taken"
-    exit_code = 13
+    exit_code = 17
 
 
 class VolumeInUse(WardenError):
     """A container has this volume, so it cannot be removed."""
 
     code = "volume_in_use"
-    exit_code = 14
+    exit_code = 18
 
 
 class WrongState(WardenError):

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from scene import client_of, configured_daemon, wait_until
+from scene import client_of, configured_daemon, nothing_new, wait_until
 
 from warden.client.blocking import Client, Container
-from warden.errors import BadInput, EngineFault, KernelRefused, UnknownVolume, VolumeInUse, VolumeTaken
+from warden.errors import BadInput, EngineFault, KernelRefused, UnknownVolume, VolumeInUse, VolumeTaken, WardenError
 from warden.model.mounts import Mount
 from warden.testing.daemon import PrivateDaemon
 
@@ -273,3 +276,52 @@ def test_without_a_user_namespace(client: Client) -> None:
     for _ in range(2):
         with made(client, ("data", "/data"), user_namespace=False) as container:
             text(container, "touch /data/f", privileged=True)
+
+
+def test_killed_at_any_instant_nothing_is_half_made(daemon: PrivateDaemon, client: Client) -> None:
+    """Containers with new volumes are made and destroyed all the time while the daemon is killed."""
+    kept = made(client, ("kept", "/kept"))
+    text(kept, "echo 1 > /kept/f")
+    over = threading.Event()
+
+    def work(number: int) -> None:
+        while not over.is_set():
+            with suppress(WardenError), client_of(daemon) as other:
+                made(other, (f"v{number}", "/a"), ("", "/b"), ("kept", "/kept")).destroy()
+                other.remove_volume(f"v{number}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for round_number in range(8):
+            time.sleep(0.1 + round_number * 0.037)
+            daemon.kill()
+            daemon.start()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    daemon.kill()
+    daemon.start()
+    for handle in client.list():
+        if handle != kept.handle:
+            client.container(handle).destroy()
+    wait_until(lambda: not [volume for volume in client.volumes() if volume.anonymous])
+    assert {volume.name for volume in client.volumes()} <= {"kept", "v0", "v1", "v2"}
+    wait_until(lambda: not [name for name in os.listdir(place(daemon)) if name.startswith((".new", ".old"))])
+    for volume in client.volumes():
+        assert sorted(os.listdir(os.path.dirname(volume.path))) == ["data", "volume.json"]
+    assert text(kept, "cat /kept/f") == "1\n"
+
+
+def test_nothing_is_left_of_many(daemon: PrivateDaemon, client: Client) -> None:
+    def look() -> set[str]:
+        return {name for name in os.listdir(place(daemon)) if not name.startswith(".")}
+
+    made(client, ("data", "/a"), ("", "/b")).destroy()
+    wait_until(lambda: look() == {"data"})
+    with nothing_new(daemon):
+        for _ in range(20):
+            made(client, ("data", "/a"), ("", "/b"), Mount.tmpfs("/c")).destroy()
+        wait_until(lambda: look() == {"data"})

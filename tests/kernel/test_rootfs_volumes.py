@@ -48,9 +48,13 @@ def test_made_found_removed(store: VolumeStore) -> None:
         store.make("data", 0, anonymous=True)
     assert [found.anonymous for found in store.list()] == [False]
     (Path(volume.path) / "f").write_text("x")
-    store.remove("data")
+    hidden = store.hide("data")
+    assert (Path(hidden) / "data/f").read_text() == "x"
     with pytest.raises(UnknownVolume):
-        store.remove("data")
+        store.hide("data")
+    assert store.list() == []
+    store.close()
+    store.open()
     assert os.listdir(store.place) == [".lock"]
 
 

@@ -174,3 +174,17 @@ def test_a_record_without_the_newer_limits_is_read() -> None:
     del data["warden"]["layer"], data["warden"]["project"], data["warden"]["paused"]
     data["warden"]["spec"]["limits"] = {"memory_bytes": None, "oom_policy": "kill_job"}
     assert Snapshot.from_json(json.dumps(data)) == PLAIN
+
+
+def test_what_a_version_before_volumes_wrote() -> None:
+    spec = ContainerSpec(mounts=(Mount("/a", "/b"),))
+    snapshot = Snapshot("i", "h", State.ACTIVE, spec, 1.0, 5, None, "h", "/bin/sh")
+    data = json.loads(snapshot.to_json())
+    for name in ("vcap", "phase", "restarts"):
+        del data["warden"][name]
+    written = data["warden"]["spec"]
+    for name in ("volumes_from", "read_only", "shm_size", "labels", "main", "restart", "auto_remove"):
+        del written[name]
+    for name in ("kind", "no_copy", "options"):
+        del written["mounts"][0][name]
+    assert Snapshot.from_json(json.dumps(data)) == snapshot

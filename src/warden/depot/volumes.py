@@ -142,8 +142,9 @@ class VolumeStore:
         """There is nothing to fill it with."""
         remove_tree(f"{self.place}/{name}/fill")
 
-    def remove(self, name: str) -> None:
-        """Out of sight at once, then for good. Raises UnknownVolume."""
+    def hide(self, name: str) -> str:
+        """Takes it out of sight: it is gone; the path that `remove_tree` finishes, now or at the next start. Raises
+        UnknownVolume."""
         self.open()
         hidden = f"{self.place}/.old-{name}-{os.urandom(4).hex()}"
         try:
@@ -152,4 +153,4 @@ class VolumeStore:
             raise UnknownVolume(f"volume {name}: there is none") from None
         except OSError as error:
             raise KernelRefused("rename", f"{self.place}/{name}", error.errno or 0) from error
-        remove_tree(hidden)
+        return hidden

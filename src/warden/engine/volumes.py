@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from warden.depot.volumes import VolumeStore
 from warden.errors import BadInput, UnknownVolume, VolumeInUse, WardenError
+from warden.kernel.paths import remove_tree
 from warden.model.mounts import Mount, MountKind, check_volume_name
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
@@ -67,10 +68,13 @@ class _Making:
 class Volumes:
     """One engine's. *handle_of* gives the handle of a container's id, "" while it has none."""
 
-    def __init__(self, settings: EngineSettings, run: Run) -> None:
+    def __init__(
+        self, settings: EngineSettings, run: Run, keep: Callable[[asyncio.Task[None]], None]
+    ) -> None:
         self._store = VolumeStore(place_of(settings))
         self._owner = vcap_number(settings) or settings.pool_start_uid
         self._run = run
+        self._keep = keep
         self._users: dict[str, set[str]] = {}
         self._filling: dict[str, asyncio.Event] = {}
         self._making: dict[str, _Making] = {}  # by container
@@ -84,7 +88,7 @@ class Volumes:
         try:
             for volume in await self._run(self._store.list):
                 if volume.anonymous and not self._users.get(volume.name):
-                    await self._run(self._store.remove, volume.name)
+                    await self._take_away(volume.name)
         except WardenError as error:  # containers without volumes need none
             log.error("%s", error)
 
@@ -120,7 +124,7 @@ class Volumes:
             if users := self._handles(name):
                 hint = "destroy what uses it first"
                 raise VolumeInUse(f"volume {name}: in use by " + ", ".join(users), hint=hint)
-            await self._run(self._store.remove, name)
+            await self._take_away(name)
 
     async def prune(self, *, every: bool = False) -> list[str]:
         """Removes the anonymous ones that no container has, *every*: named ones too. Their names."""
@@ -128,7 +132,7 @@ class Volumes:
         async with self._changing:
             for volume in await self._run(self._store.list):
                 if (volume.anonymous or every) and not self._users.get(volume.name):
-                    await self._run(self._store.remove, volume.name)
+                    await self._take_away(volume.name)
                     removed.append(volume.name)
         return removed
 
@@ -190,9 +194,20 @@ class Volumes:
         try:
             volume = await self._run(self._store.find, name)
             if volume is not None and (volume.anonymous or even_named):
-                await self._run(self._store.remove, name)
+                await self._take_away(name)
         except WardenError as error:
             log.error("volume %s: %s", name, error)
+
+    async def _take_away(self, name: str) -> None:
+        """It is gone at once; its files take as long as they take, and nobody waits for them."""
+        hidden = await self._run(self._store.hide, name)
+        self._keep(asyncio.ensure_future(self._clear(hidden)))
+
+    async def _clear(self, hidden: str) -> None:
+        try:
+            await self._run(remove_tree, hidden)
+        except WardenError as error:
+            log.error("%s: removed at the next start: %s", hidden, error)
 
     def path(self, name: str) -> str:
         """Where its files are."""
