@@ -153,6 +153,16 @@ def test_a_stop_between_two_runs(client: Client, flags: Path) -> None:
     wait_until(lambda: runs(flags) > seen)
 
 
+def test_a_kill_between_two_runs(client: Client, flags: Path) -> None:
+    (flags / "go").write_text("1")
+    container = started(client, flags, restart="always")
+    wait_until(lambda: container.info().restarts == 4)
+    container.kill()
+    seen = runs(flags), container.info().restarts
+    container.run("sleep 2")
+    assert (runs(flags), container.info().restarts) == seen
+
+
 def test_what_ended_while_no_daemon_ran_is_started_by_the_next(client: Client, flags: Path, daemon: PrivateDaemon) -> None:
     container = started(client, flags, restart="always")
     wait_until(lambda: runs(flags) == 1)
@@ -237,9 +247,9 @@ def test_restart_by_hand(client: Client, flags: Path) -> None:
 
 
 def test_stop_signal_and_time(client: Client, flags: Path) -> None:
-    script = "trap 'echo asked >> /flags/runs; exit 5' USR1; trap '' TERM; while :; do sleep 0.05; done"
+    script = "trap 'echo asked >> /flags/runs; exit 5' USR1; trap '' TERM; : > /flags/ready; while :; do sleep 0.05; done"
     container = started(client, flags, ["bash", "-c", script], stop_signal=int(signal.SIGUSR1), stop_timeout=20)
-    container.run("sleep 0.2")
+    wait_until((flags / "ready").exists)
     container.stop()
     assert container.info().jobs[0].exit_status == 5
     assert runs(flags) == 1

@@ -91,7 +91,7 @@ class MainJob:
             self._held = False
 
     def halt(self) -> None:
-        """The container is being stopped: it is not started again, and what runs is ended by others."""
+        """The container is being stopped, or its jobs killed: it is not started again, and what runs is ended by others."""
         self._cancel()
         if self.phase is Phase.DUE and not self._runs():
             self._finish()
