@@ -153,14 +153,19 @@ def test_a_stop_between_two_runs(client: Client, flags: Path) -> None:
     wait_until(lambda: runs(flags) > seen)
 
 
-def test_a_kill_between_two_runs(client: Client, flags: Path) -> None:
+def test_a_kill_at_any_moment_of_it(client: Client, flags: Path) -> None:
     (flags / "go").write_text("1")
     container = started(client, flags, restart="always")
-    wait_until(lambda: container.info().restarts == 4)
-    container.kill()
-    seen = runs(flags), container.info().restarts
-    container.run("sleep 2")
-    assert (runs(flags), container.info().restarts) == seen
+    for pause in (0.0, 0.05, 0.1, 0.12, 0.15, 0.3):  # while one runs, ends, waits, starts
+        seen = runs(flags)
+        wait_until(lambda seen=seen: runs(flags) > seen)  # type: ignore[misc]
+        container.run(f"sleep {pause}")
+        container.kill()
+        told = runs(flags), container.info().restarts, main_runs(container.info())
+        container.run("sleep 0.7")
+        assert (runs(flags), container.info().restarts, main_runs(container.info())) == told
+        assert not told[2]
+        container.start()
 
 
 def test_what_ended_while_no_daemon_ran_is_started_by_the_next(client: Client, flags: Path, daemon: PrivateDaemon) -> None:

@@ -280,7 +280,7 @@ class Container:
         """SIGKILL to every process of every job, and returns when the jobs have ended; the container stays active, and
         paused if it was, and its main job is not started again. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE)
-        self.main.halt()
+        await self.main.halt_settled()
         running = [job for job in self._jobs.values() if job.result is None]
         for job in (*running, *(job for job, _ in self._starting.values())):
             job.blame(Verdict.STOPPED)

@@ -91,10 +91,18 @@ class MainJob:
             self._held = False
 
     def halt(self) -> None:
-        """The container is being stopped, or its jobs killed: it is not started again, and what runs is ended by others."""
+        """The container is being stopped, or its jobs killed: it is not started again, however the one that runs ends. That
+        is ended by others."""
         self._cancel()
-        if self.phase is Phase.DUE and not self._runs():
-            self._finish()
+        if self.phase is Phase.DUE:
+            self._save(Phase.OVER, self._container.snapshot.restarts)
+            if not self._runs():
+                self._finish()
+
+    async def halt_settled(self) -> None:
+        """The same, when one that is just being started has started: else a kill would miss it."""
+        async with self._turn:
+            self.halt()
 
     async def _spawn(self) -> None:
         spec = self._container.snapshot.spec.main
@@ -109,8 +117,11 @@ class MainJob:
 
     def ended(self, job: Job, result: JobResult) -> None:
         """A job of the container was judged."""
-        if job.about.main and self.phase is Phase.DUE and not self._runs():
-            self._decide(result)
+        if job.about.main and not self._runs():
+            if self.phase is Phase.DUE:
+                self._decide(result)
+            else:
+                self._finish()
 
     def _decide(self, result: JobResult | None) -> None:
         """*result* None: it could not be started."""
