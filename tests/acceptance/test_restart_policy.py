@@ -350,6 +350,18 @@ def test_rename(warden: Warden, client: Client, flags: Path, daemon: PrivateDaem
     assert client.list() == ["other"]
 
 
+def test_rename_reaches_those_who_share_a_network(client: Client) -> None:
+    owner = client.create("old", network="none")
+    sharer = client.create("sharer", network="container:old")
+    owner.rename("new")
+    sharer.rename("guest")
+    assert sharer.info().spec.network_of == "new"
+    with pytest.raises(WrongState, match="shared by guest"):
+        owner.destroy()
+    sharer.destroy()
+    owner.destroy()
+
+
 def test_rename_keeps_the_grace_time(daemon: PrivateDaemon) -> None:
     with Client(daemon.socket) as client:
         client.create("old", grace_time=0, network="none").rename("new")

@@ -12,7 +12,16 @@ from warden.cli import connect, jobs, output
 from warden.cli.control import signal_number
 from warden.cli.envfile import read_env_file
 from warden.cli.mounting import all_mounts
-from warden.cli.options import CONTAINER, JOB, Command, given_limits, read_script, split_env, split_rlimits
+from warden.cli.options import (
+    CONTAINER,
+    JOB,
+    Command,
+    given_limits,
+    given_network,
+    read_script,
+    split_env,
+    split_rlimits,
+)
 from warden.cli.signals import Interrupted, Signals
 from warden.cli.terminal import window_size
 from warden.errors import BadInput, WardenError
@@ -35,9 +44,10 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "rootfs": os.path.abspath(options.rootfs) if options.rootfs else None,
         "mounts": all_mounts(options),
         "hostname": options.hostname,
-        "network": options.network,
+        **given_network(options),
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
         **life_arguments(options),
+        **_network_arguments(options),
         **given_limits(options),
     }
     if options.image and options.rootfs:
@@ -72,6 +82,11 @@ def _environment(options: Namespace) -> dict[str, str]:
     for path in options.env_file:
         found.update(read_env_file(path, caller))
     return found | split_env(options.env, caller)
+
+
+def _network_arguments(options: Namespace) -> dict[str, Any]:
+    given = {"publish": options.publish, "net_allow": options.create_allow, "net_deny": options.create_deny}
+    return {name: value for name, value in given.items() if value}
 
 
 def _command_of(options: Namespace) -> dict[str, Any]:
@@ -254,6 +269,7 @@ COMMANDS = {
 warden run -- echo hello
 warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
 warden run -v ./src:/src:ro -w /src -- make check
+warden run -p 8080:80 -- python3 -m http.server 80
 warden run -it -- bash
 warden run --json --script job.sh
 warden run -d --name db --restart always -v data:/var/lib/db -- ./db

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from warden.depot.jobdata import job_from_data, job_to_data
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.life import Phase, RestartMode, RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
 from warden.model.mounts import MountKind
-from warden.model.net import NetRule, Protocol
+from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.system import System
 
+L = TypeVar("L", Interface, Link)
 VERSION = 1
 
 
@@ -24,9 +27,11 @@ VERSION = 1
 class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
-    *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
-    its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none. *paused*: its
-    processes stand still. *vcap*: the number of vcap where it is not *uid*. *phase*, *restarts*: of its main job."""
+    *net_out*: oldest first; *published*: ports that no other container may share; *net_policy*: None: as all. *disk*:
+    the way in which their size can be limited (a value of disk.backend); *layer*: where its writable files lie, "" in
+    its own directory; *project*: the number that their quota has, 0 none. *paused*: its processes stand still. *links*:
+    what the interfaces of its spec became. *network_owner*: the id of the container whose network it shares. *vcap*: the
+    number of vcap where it is not *uid*. *phase*, *restarts*: of its main job."""
 
     container_id: str
     handle: str
@@ -48,6 +53,10 @@ class Snapshot:
     project: int = 0
     disk: str = "none"
     paused: bool = False
+    links: tuple[Link, ...] = ()
+    network_owner: str = ""
+    published: tuple[PortMap, ...] = ()
+    net_policy: NetPolicy | None = None
     vcap: int | None = None
     phase: Phase = Phase.NEW
     restarts: int = 0
@@ -88,6 +97,10 @@ class Snapshot:
             "vcap": self.vcap,
             "phase": self.phase.value,
             "restarts": self.restarts,
+            "links": [asdict(link) | {"kind": link.kind.value} for link in self.links],
+            "network_owner": self.network_owner,
+            "published": [asdict(port) for port in self.published],
+            "net_policy": None if self.net_policy is None else asdict(self.net_policy),
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -135,6 +148,10 @@ class Snapshot:
                 vcap=ours.get("vcap"),
                 phase=Phase(ours.get("phase", "new")),
                 restarts=ours.get("restarts", 0),
+                network_owner=ours.get("network_owner", ""),
+                links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
+                published=_ports_from_data(ours.get("published", ())),
+                net_policy=_policy_from_data(ours.get("net_policy")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
@@ -164,6 +181,7 @@ def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
     data["restart"] = {"mode": spec.restart.mode.value, "retries": spec.restart.retries}
     for mount, written in zip(spec.mounts, data["mounts"], strict=True):
         written["kind"] = mount.kind.value
+    data["interfaces"] = [asdict(item) | {"kind": item.kind.value} for item in spec.interfaces]
     return data
 
 
@@ -176,6 +194,10 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
         "mounts": tuple(map(_mount_from_data, data["mounts"])),
         "labels": _as_tuples(data.get("labels", [])),
         "volumes_from": tuple(VolumesFrom(**item) for item in data.get("volumes_from", [])),
+        "interfaces": tuple(_link_from_data(Interface, item) for item in data.get("interfaces", ())),
+        "publish": _ports_from_data(data.get("publish", ())),
+        "net_policy": _policy_from_data(data.get("net_policy")),
+        "system": _system_from_data(data.get("system")),
     }
     if data.get("main") is not None:
         found["main"] = job_from_data(data["main"])
@@ -187,6 +209,28 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
 def _mount_from_data(data: dict[str, Any]) -> Mount:
     kind, options = MountKind(data.get("kind", "bind")), _as_tuples(data.get("options", []))
     return Mount(**{**data, "kind": kind, "options": options})
+
+
+def _system_from_data(data: dict[str, Any] | None) -> System | None:
+    if data is None:
+        return None
+    import msgspec  # few containers have one
+
+    return msgspec.convert(data, System)
+
+
+def _link_from_data(kind: type[L], data: dict[str, Any]) -> L:
+    """An Interface or a Link."""
+    found = {name: _as_tuples(value) for name, value in data.items()}
+    return kind(**{**found, "kind": LinkKind(data["kind"])})
+
+
+def _ports_from_data(data: Iterable[dict[str, Any]]) -> tuple[PortMap, ...]:
+    return tuple(PortMap(**item) for item in data)
+
+
+def _policy_from_data(data: dict[str, list[str]] | None) -> NetPolicy | None:
+    return None if data is None else NetPolicy(tuple(data["allow"]), tuple(data["deny"]))
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:

@@ -36,4 +36,5 @@ async def info_of(container: Container) -> Info:
         paused=snapshot.paused,
         restarts=snapshot.restarts,
         main_job=None if main is None else main.id,
+        links=snapshot.links,
     )

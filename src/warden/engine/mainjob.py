@@ -170,6 +170,7 @@ class MainJob:
         try:
             await self._container.destroy()
         except (WardenError, OSError) as error:
+            self._removing = False
             log.error("container %s: not removed: %s", self._container.handle, error)
 
     # ---- over restarts of the engine

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from warden.errors import BadInput
+from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.job import JobSpec
 from warden.model.life import RestartMode, RestartPolicy, VolumesFrom, check_label
 from warden.model.limits import Limits
 from warden.model.mounts import Mount as Mount
 from warden.model.mounts import in_order
+from warden.model.net import NetPolicy, PortMap
+from warden.model.system import System
 
 
 class NetworkMode(enum.Enum):
@@ -20,6 +25,10 @@ class NetworkMode(enum.Enum):
     WARDEN = "warden"  # a veth pair and a /30 of its own from the pool
     NONE = "none"  # a network namespace with lo only
     HOST = "host"  # the host's own network namespace
+    CONTAINER = "container"  # another container's network namespace
+
+
+InterfaceLike = Interface | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +37,10 @@ class ContainerSpec:
 
     *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
+    *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
-
+    *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
+    *system*: it has a root file system and a first process of its own, *rootfs* as it is.
     *main*: the job that the container is made for; `start` begins it, *restart* begins it again, and *auto_remove* ends
     the container with it. *stop_signal*, *stop_timeout*: how a stop asks, and for how many seconds; None as configured.
     *read_only*: nothing but mounts and /dev/shm can be written. *shm_size*: bytes of /dev/shm.
@@ -46,6 +57,11 @@ class ContainerSpec:
     grace_time: float | None = None
     user_namespace: bool = True
     best_effort: bool = False
+    interfaces: tuple[Interface, ...] = ()
+    network_of: str | None = None
+    publish: tuple[PortMap, ...] = ()
+    net_policy: NetPolicy | None = None
+    system: System | None = None
     volumes_from: tuple[VolumesFrom, ...] = ()
     read_only: bool = False
     shm_size: int | None = None
@@ -66,6 +82,7 @@ class ContainerSpec:
             raise BadInput(f"rootfs: {self.rootfs!r} is not an absolute path")
         if self.grace_time is not None and not self.grace_time >= 0:  # also refuses "not a number"
             raise BadInput(f"grace_time: {self.grace_time} is not a number of seconds")
+        self._check_network()
         self._check_life()
         in_order(self.mounts)
 
@@ -81,8 +98,34 @@ class ContainerSpec:
         if self.stop_timeout is not None and not 0 <= self.stop_timeout < 1e9:
             raise BadInput(f"stop_timeout: {self.stop_timeout} is not a number of seconds")
 
+    def _check_network(self) -> None:
+        if (self.network is NetworkMode.CONTAINER) != bool(self.network_of):
+            raise BadInput("network_of: goes with the network mode container alone", hint="container:HANDLE")
+        if self.interfaces and self.network not in (NetworkMode.WARDEN, NetworkMode.NONE):
+            hint = "interfaces go with the modes warden and none"
+            raise BadInput(f"interfaces: the network mode {self.network.value} has none of its own", hint=hint)
+        check_together(self.interfaces)
+
 
 def check_handle(handle: str) -> None:
     """Raises BadInput for what no container can be called."""
     if not handle or "\0" in handle or len(handle) > 1024:
         raise BadInput(f"handle: {handle!r} is not usable", hint="1 to 1024 characters without NUL")
+
+
+def network_fields(network: str, more: Iterable[InterfaceLike] = ()) -> dict[str, Any]:
+    """The fields of a ContainerSpec that *network*, as people write it, and further interfaces mean; raises BadInput."""
+    interfaces = tuple(item if isinstance(item, Interface) else _interface(item) for item in more)
+    word, _, rest = network.partition(":")
+    if word == NetworkMode.CONTAINER.value and rest:
+        return {"network": NetworkMode.CONTAINER, "network_of": rest, "interfaces": interfaces}
+    if network in (NetworkMode.WARDEN.value, NetworkMode.NONE.value, NetworkMode.HOST.value):
+        return {"network": NetworkMode(network), "interfaces": interfaces}
+    return {"network": NetworkMode.NONE, "interfaces": (_interface(network), *interfaces)}
+
+
+def _interface(text: str) -> Interface:
+    found = parse_interface(text)
+    if found is None:
+        raise usage_error(text)
+    return found

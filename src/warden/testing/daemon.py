@@ -136,7 +136,7 @@ class PrivateDaemon:
 
         client = Client(self.socket)
         try:
-            for handle in client.list():
+            for handle in reversed(client.list()):  # who shares another's network comes after it
                 with contextlib.suppress(UnknownHandle):  # one that goes with its main job
                     client.container(handle).destroy()
         finally:
