@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from warden.lxc import keys, reading
 from warden.lxc.configfile import ConfigFile, Line
 from warden.lxc.home import STORAGE, Home
-from warden.lxc.translate_net import drawn_address
 
 #: Their value is a file that goes along, or a program and its arguments.
 _FILES = ("lxc.mount.fstab", "lxc.seccomp.profile", "lxc.include")
@@ -98,7 +97,13 @@ def _set_once(file: ConfigFile, name: str, value: str) -> ConfigFile:
 
 def redrawn(address: str) -> str:
     """Another hardware address of the same vendor."""
-    return drawn_address(address[:8] + ":xx:xx:xx", os.urandom(12).hex())
+    return _drawn(address[:8] + ":xx:xx:xx")
+
+
+def _drawn(address: str) -> str:
+    from warden.lxc.translate_net import drawn_address  # many have no address
+
+    return drawn_address(address, os.urandom(12).hex())
 
 
 def drawn(file: ConfigFile) -> ConfigFile:
@@ -108,6 +113,6 @@ def drawn(file: ConfigFile) -> ConfigFile:
         wanted = line.key.startswith(("lxc.net", "lxc.network")) and line.key.endswith("hwaddr")
         if not wanted or "x" not in line.value.lower():
             return line
-        return line.with_value(drawn_address(line.value.lower(), os.urandom(12).hex()))
+        return line.with_value(_drawn(line.value.lower()))
 
     return file.mapped(change)

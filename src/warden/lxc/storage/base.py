@@ -15,7 +15,6 @@ from warden.errors import BadInput, KernelRefused
 from warden.kernel import mounts
 from warden.lxc.home import ROOTFS, Home
 from warden.lxc.values import size, split_kind
-from warden.rootfs.generation import tree_size
 
 DEFAULT_SIZE = 1 << 30
 SMALLEST = 4 << 20
@@ -109,10 +108,17 @@ class Directory:
         return ""
 
     def measure(self, root: Root) -> int:
-        return tree_size(root.place)
+        return occupied(root.place)
 
     def places(self, root: Root) -> tuple[str, ...]:
         return (root.place,)
+
+
+def occupied(directory: str) -> int:
+    """Bytes on the disk of all that is in a directory."""
+    from warden.rootfs.generation import tree_size  # few ask
+
+    return tree_size(directory)
 
 
 def rootfs_directory(home: Home) -> str:

@@ -8,9 +8,8 @@ import os
 from warden.errors import BadInput
 from warden.kernel import mounts
 from warden.lxc.home import Home
-from warden.lxc.storage.base import Root, Wanted, make_directory, mount, rootfs_directory
+from warden.lxc.storage.base import Root, Wanted, make_directory, mount, occupied, rootfs_directory
 from warden.rootfs.duplicate import copy_tree
-from warden.rootfs.generation import tree_size
 
 _WORK = "work"
 
@@ -63,7 +62,7 @@ class OverlayStorage:
         return split_layers(root)[0][0]
 
     def measure(self, root: Root) -> int:
-        return tree_size(split_layers(root)[1])
+        return occupied(split_layers(root)[1])
 
     def places(self, root: Root) -> tuple[str, ...]:
         upper = split_layers(root)[1]
