@@ -145,9 +145,18 @@ def test_shares_stand_where_the_original_has_them() -> None:
 
 
 def test_the_newer_limits_are_kept() -> None:
-    limited = with_limits(Limits(bandwidth=Bandwidth(5, 6), disk=DiskLimits(1, 2, 3, 4)))
+    limited = with_limits(Limits(bandwidth_in=Bandwidth(5, 6), bandwidth_out=Bandwidth(7, 8), disk=DiskLimits(1, 2, 3, 4)))
     snapshot = replace(limited, layer="/pool/x", project=77, paused=True)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
+
+
+def test_one_bandwidth_of_an_earlier_version_was_for_both_directions() -> None:
+    data = json.loads(PLAIN.to_json())
+    limits = data["warden"]["spec"]["limits"]
+    del limits["bandwidth_in"], limits["bandwidth_out"]
+    limits["bandwidth"] = {"rate": 5, "burst": 6}
+    read = Snapshot.from_json(json.dumps(data)).spec.limits
+    assert (read.bandwidth_in, read.bandwidth_out) == (Bandwidth(5, 6), Bandwidth(5, 6))
 
 
 def test_a_record_without_the_newer_limits_is_read() -> None:

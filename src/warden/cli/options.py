@@ -52,7 +52,9 @@ LIMIT_ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "io_max": (("--io-max",), _many("LIMIT", "'DEVICE rbps=N wbps=N riops=N wiops=N', a second; DEVICE or a path on it")),
     "devices": (("--device",), _many("RULE", "devices it may use: all, none, or such as 'c 1:3 rwm'")),
     "hugetlb": (("--hugetlb",), _many("LIMIT", "huge pages, such as '2MB 64M'")),
-    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link, each way: '1M' or '1M 64K'"}),
+    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link: 1M, 100mbit, '1M 64K'"}),
+    "bandwidth_in": (("--bandwidth-in",), {"metavar": "RATE", "help": "the same for what comes to it alone"}),
+    "bandwidth_out": (("--bandwidth-out",), {"metavar": "RATE", "help": "the same for what it sends alone"}),
     "disk": (("--disk",), {"metavar": "SIZE", "help": "what its own files may take"}),
     "inodes": (("--inodes",), {"metavar": "N", "help": "files and directories of its own"}),
 }

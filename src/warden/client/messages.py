@@ -38,8 +38,9 @@ Path = str | bytes | os.PathLike[str]
 class LimitOptions(TypedDict, total=False):
     """Keyword arguments for limits: sizes in bytes or "64M", "max" for none. *cpus*: a number of processors, such as
     1.5. *cpu_burst*: microseconds. *pids*: processes and threads. *io_max*, *hugetlb*: one or several of "/dev/sda
-    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M" or "1M 64K".
-    *disk*, *inodes*: of its own files. *limits*: any resource by cgroup v2's or v1's name (docs/limits.md).
+    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M", "1M 64K" or
+    "100mbit", each way, or *bandwidth_in*, *bandwidth_out*. *disk*, *inodes*: of its own files. *limits*: any resource
+    by cgroup v2's or v1's name (docs/limits.md).
     *oom_policy*: "kill_job", "kill_container" or "stop". *best_effort*: leave out what this machine cannot do."""
 
     memory: str | int | None
@@ -61,6 +62,8 @@ class LimitOptions(TypedDict, total=False):
     devices: str | Sequence[str] | None
     hugetlb: str | Sequence[str] | None
     bandwidth: str | int | None
+    bandwidth_in: str | int | None
+    bandwidth_out: str | int | None
     disk: str | int | None
     inodes: int | str | None
     limits: Mapping[str, str | int] | Sequence[tuple[str, str]] | None

@@ -153,11 +153,15 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:
-    """What an earlier version did not know of is as usual. JSON has lists where Limits has tuples."""
+    """What an earlier version did not know of is as usual; its bandwidth was for both directions. JSON has lists where
+    Limits has tuples."""
+    both = data.get("bandwidth")
+    data = {"bandwidth_in": both, "bandwidth_out": both} | {k: v for k, v in data.items() if k != "bandwidth"}
     found: dict[str, Any] = {name: _as_tuples(value) for name, value in data.items()}
     found["oom_policy"] = OomPolicy(data["oom_policy"])
     kind: Any
-    for name, kind in (("bandwidth", Bandwidth), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
+    band: Any = Bandwidth
+    for name, kind in (("bandwidth_in", band), ("bandwidth_out", band), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
         if data.get(name) is not None:
             found[name] = kind(**data[name])
     for name, kind in (("io_max", IoLimit), ("devices", DeviceRule), ("rdma", RdmaLimit)):

@@ -24,7 +24,7 @@ from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused
 from warden.model.info import State
-from warden.model.limits import DiskLimits, Limits
+from warden.model.limits import DiskLimits, Limits, Shaping
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links, shaping
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
@@ -164,10 +164,10 @@ def _limit(order: Order) -> tuple[Snapshot, tuple[str, ...]]:
 
 def _shape(order: Order, undo: Undo) -> None:
     """Its link is there only now."""
-    wanted = order.snapshot.spec.limits.bandwidth
-    if wanted is not None and order.attachment is not None:
+    wanted = order.snapshot.spec.limits.shaping
+    if wanted and order.attachment is not None:
         undo.add("ifb", shaping.remove_ifb, order.snapshot.container_id)
-        shaping.limit(order.attachment, wanted, None)
+        shaping.limit(order.attachment, wanted, Shaping())
 
 
 def _write_etc(site: Site, order: Order, base: int) -> None:

@@ -52,7 +52,7 @@ class _Shared:
 def _subject(container: Container) -> _Subject:
     running = sum(job.result is None for job in container.jobs())
     snapshot = container.snapshot
-    shaped = bool(snapshot.network) and snapshot.spec.limits.bandwidth is not None
+    shaped = bool(snapshot.network) and bool(snapshot.spec.limits.shaping)
     return _Subject(container, container.state, running, shaped)
 
 

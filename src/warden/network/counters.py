@@ -91,7 +91,8 @@ def read_drops(link: Attachment) -> ShapingDrops:
             _one(route, tc.get_root(index), f"tc -s qdisc show dev {name} root")
             for name, index in ((link.host_name, link.host_index), (link.ifb_name, link.ifb_index))
         )
-    return ShapingDrops(*(tc.parse_drops(replies[0]) if replies else None for replies in (into, out)))
+    rx, tx = ((tc.parse_queue(replies[0]) if replies else None) or (None, None) for replies in (into, out))
+    return ShapingDrops(rx[0], tx[0], rx[1], tx[1])
 
 
 def _one(route: Route, message: Message, what: str) -> list[bytes]:

@@ -978,12 +978,16 @@ class ContainerStats(_message.Message):
         tx_drops: int
         def __init__(self, name: _Optional[bytes] = ..., rx_bytes: _Optional[int] = ..., rx_packets: _Optional[int] = ..., rx_errors: _Optional[int] = ..., rx_drops: _Optional[int] = ..., tx_bytes: _Optional[int] = ..., tx_packets: _Optional[int] = ..., tx_errors: _Optional[int] = ..., tx_drops: _Optional[int] = ...) -> None: ...
     class Shaping(_message.Message):
-        __slots__ = ("rx", "tx")
+        __slots__ = ("rx", "tx", "rx_overlimits", "tx_overlimits")
         RX_FIELD_NUMBER: _ClassVar[int]
         TX_FIELD_NUMBER: _ClassVar[int]
+        RX_OVERLIMITS_FIELD_NUMBER: _ClassVar[int]
+        TX_OVERLIMITS_FIELD_NUMBER: _ClassVar[int]
         rx: int
         tx: int
-        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ...) -> None: ...
+        rx_overlimits: int
+        tx_overlimits: int
+        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ..., rx_overlimits: _Optional[int] = ..., tx_overlimits: _Optional[int] = ...) -> None: ...
     class Disk(_message.Message):
         __slots__ = ("bytes_used", "inodes_used")
         BYTES_USED_FIELD_NUMBER: _ClassVar[int]
