@@ -224,7 +224,7 @@ def test_history_is_loaded_and_bounded(tmp_path: Path) -> None:
     [
         ("", {"ping", "help", "limit_memory"}),
         ("lim", {"limit", "limit_memory", "limit_cpu", "limit_disk", "limit_bandwidth"}),
-        ("help net", {"net_in", "net_out"}),
+        ("help net_", {"net_in", "net_out"}),
         ("info --han", {"--handle"}),
         ("info --handle ", {"box", "'my box'"}),
         ("info --handle b", {"box"}),

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from warden.errors import EngineFault
-from warden.model.net import NetRule, Protocol
+from warden.model.net import NetRule, PortMap, Protocol
 from warden.network import libnft, nft
 from warden.network.elements import elements
 from warden.network.firewall import Firewall, settle
-from warden.network.nft import Guest, Policy
+from warden.network.nft import Guest, GuestLink, Policy
 
 POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),))
-ONE = Guest("aaaaaaaaaaa", IPv4Address("10.254.0.2"))
-TWO = Guest("bbbbbbbbbbb", IPv4Address("10.254.0.6"))
+ONE = Guest("aaaaaaaaaaa", (GuestLink("w-aaaaaaaaaaa-0", (IPv4Address("10.254.0.2"),)),))
+TWO = Guest("bbbbbbbbbbb", (GuestLink("w-bbbbbbbbbbb-0", (IPv4Address("10.254.0.6"),)),))
 ANY = "ip daddr != 10.254.0.0/16"
 
 
@@ -84,7 +84,7 @@ def test_the_first_rule_makes_the_chain_and_later_ones_go_in_front() -> None:
 
 
 def test_the_whole_table_names_no_other() -> None:
-    text = nft.whole(POLICY, [replace(ONE, rules=(NetRule("1.1.1.1"),)), TWO], {80: (TWO.address, 8080)})
+    text = nft.whole(POLICY, [replace(ONE, rules=(NetRule("1.1.1.1"),)), TWO], {80: (TWO.addresses[0], 8080)})
     assert set(re.findall(r"\b(?:table|element|chain|rule) (?:inet|ip|ip6|arp|bridge|netdev) (\S+)", text)) == {"t"}
     assert "flush" not in text
     assert "add element inet t ports { 80 : 10.254.0.6 . 8080 }" in text
@@ -98,12 +98,12 @@ def test_networks_of_the_pool_are_kept_apart_and_overlaps_are_merged() -> None:
 
 
 def test_ports_go_to_the_first_and_then_to_the_next() -> None:
-    one, two = replace(ONE, ports=((80, 1), (81, 2))), replace(TWO, ports=((80, 3),))
+    one, two = replace(ONE, ports=(PortMap(None, 80, 1), PortMap(None, 81, 2))), replace(TWO, ports=(PortMap(None, 80, 3),))
     forwards = settle({}, {one.container_id: one}, None, one)
     both = settle(forwards, {one.container_id: one, two.container_id: two}, None, two)
-    assert both == {80: (ONE.address, 1), 81: (ONE.address, 2)}
+    assert both == {80: (ONE.addresses[0], 1), 81: (ONE.addresses[0], 2)}
     left = settle(both, {two.container_id: two}, one, None)
-    assert left == {80: (TWO.address, 3)}
+    assert left == {80: (TWO.addresses[0], 3)}
     assert nft.reroute(POLICY, both, left) == [
         "delete element inet t ports { 80 }",
         "delete element inet t ports { 81 }",
@@ -149,11 +149,11 @@ def test_a_refused_change_is_forgotten(runner: Recorder, tmp_path: Path) -> None
     firewall.start([])
     runner.refuse = "."
     with pytest.raises(EngineFault):
-        firewall.put(replace(ONE, ports=((80, 80),)))
+        firewall.put(replace(ONE, ports=(PortMap(None, 80, 80),)))
     runner.refuse = ""
     firewall.drop(ONE.container_id)
     assert len(runner.ran) == 1
-    firewall.put(replace(TWO, ports=((80, 8080),)))
+    firewall.put(replace(TWO, ports=(PortMap(None, 80, 8080),)))
     assert "ports { 80 : 10.254.0.6 . 8080 }" in runner.ran[-1]
     firewall.close(remove=False)
     assert len(runner.ran) == 2

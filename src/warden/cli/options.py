@@ -84,8 +84,18 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "network": (
         ("--network",),
-        {"choices": ("warden", "none", "host"), "default": "warden", "help": "default: warden"},
+        {
+            "metavar": "MODE",
+            "action": "append",
+            "default": [],
+            "help": "warden (default), none, host, container:HANDLE, bridge[:NAME], macvlan:PARENT[:MODE], "
+            "ipvlan:PARENT[:MODE], vlan:PARENT:ID or phys:LINK; the last five with ,key=value of name, ip, gateway, mac, "
+            "mtu, alias, and repeatable for several interfaces",
+        },
     ),
+    "ip": (("--ip",), {"metavar": "ADDRESS", "help": "its address on that bridge or link"}),
+    "ip6": (("--ip6",), {"metavar": "ADDRESS", "help": "the same of IPv6"}),
+    "mac_address": (("--mac-address",), {"metavar": "MAC", "help": "the address of that interface's link"}),
     "hostname": (("--hostname",), {"metavar": "NAME", "help": "host name inside"}),
     "grace_time": (
         ("--grace-time",),
@@ -186,7 +196,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
-CONTAINER = ("name", "image", "rootfs", "mount", "network", "hostname", "no_user_namespace", *LIMITS)
+NETWORK = ("network", "ip", "ip6", "mac_address")
+CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, "hostname", "no_user_namespace", *LIMITS)
 JOB = (
     *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),
@@ -282,3 +293,27 @@ def read_script(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise BadInput(f"--script {path}: {error.strerror}") from error
+
+
+def given_network(options: argparse.Namespace) -> dict[str, Any]:
+    """What `Client.create` gets of --network, --ip, --ip6 and --mac-address; raises BadInput."""
+    plain = [word for word in options.network if word.partition(":")[0] in _MODES]
+    interfaces = [word for word in options.network if word not in plain]
+    if len(plain) > 1:
+        raise BadInput(f"--network: {plain[0]} and {plain[1]} exclude each other")
+    extra = [f",ip={address}" for address in (options.ip, options.ip6) if address]
+    extra += [f",mac={options.mac_address}"] if options.mac_address else []
+    if extra and len(interfaces) != 1:
+        hint = "such as --network bridge --ip 10.1.2.3; of several each has its own: --network bridge,ip=10.1.2.3"
+        raise BadInput("--ip, --ip6 and --mac-address go with one interface", hint=hint)
+    if extra:
+        interfaces = [interfaces[0] + "".join(extra)]
+    first = plain[0] if plain else interfaces.pop(0) if interfaces else "warden"
+    if options.network:
+        from warden.model.spec import network_fields
+
+        network_fields(first, interfaces)  # a mistake is found here
+    return {"network": first, "interfaces": interfaces}
+
+
+_MODES = ("warden", "none", "host", "container")

@@ -8,7 +8,16 @@ from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
-from warden.cli.options import CONTAINER, JOB, Command, given_limits, read_script, split_env, split_rlimits
+from warden.cli.options import (
+    CONTAINER,
+    JOB,
+    Command,
+    given_limits,
+    given_network,
+    read_script,
+    split_env,
+    split_rlimits,
+)
 from warden.cli.signals import Interrupted, Signals
 from warden.cli.terminal import window_size
 from warden.errors import BadInput, WardenError
@@ -41,7 +50,7 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "rootfs": os.path.abspath(options.rootfs) if options.rootfs else None,
         "mounts": tuple(parse_mount(text) for text in options.mount),
         "hostname": options.hostname,
-        "network": options.network,
+        **given_network(options),
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
         **given_limits(options),
     }

@@ -19,7 +19,7 @@ from warden.model.net import NetRule, Protocol, check_port
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.spec import ContainerSpec, InterfaceLike, Mount, network_fields
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
@@ -72,14 +72,17 @@ class LimitOptions(TypedDict, total=False):
 
 class CreateOptions(LimitOptions, total=False):
     """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing is
-    said. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection until it is
-    destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
+    said. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]", "macvlan:PARENT[:MODE]",
+    "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value" of name, ip, gateway, mac, mtu,
+    alias. *interfaces*: more of them, as such texts or Interface. *grace_time*: seconds or "5m" without a connection until
+    it is destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
 
     image: str | None
     rootfs: str | None
     mounts: Iterable[MountLike]
     hostname: str | None
     network: str
+    interfaces: Iterable[InterfaceLike]
     grace_time: float | str | None
     user_namespace: bool | None
 
@@ -161,7 +164,7 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         hostname=options.get("hostname"),
         mounts=tuple(map(_mount, options.get("mounts", ()))),
         limits=base,
-        network=_choice(NetworkMode, "network", network),
+        **network_fields(network, options.get("interfaces", ())),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
     )
     resources.apply(base, settings)  # a mistake is found here, with the caller
@@ -174,9 +177,7 @@ def create(handle: str | None, options: CreateOptions) -> Request:
 
 def limit(handle: str, options: LimitOptions, *, raw: bool) -> Request:
     settings = convert.settings_to(resources.settings_of(options))
-    return request(
-        "Limit", handle=handle, settings=settings, best_effort=options.get("best_effort"), raw=raw or None
-    )
+    return request("Limit", handle=handle, settings=settings, best_effort=options.get("best_effort"), raw=raw or None)
 
 
 def limit_report(message: pb.LimitResponse) -> LimitReport:

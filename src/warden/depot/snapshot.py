@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
 from warden.model.net import NetRule, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
+L = TypeVar("L", Interface, Link)
 VERSION = 1
 
 
@@ -23,7 +25,7 @@ class Snapshot:
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
     *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
     its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none. *paused*: its
-    processes stand still."""
+    processes stand still. *links*: what the interfaces of its spec became."""
 
     container_id: str
     handle: str
@@ -45,6 +47,7 @@ class Snapshot:
     project: int = 0
     disk: str = "none"
     paused: bool = False
+    links: tuple[Link, ...] = ()
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -74,6 +77,7 @@ class Snapshot:
             "project": self.project,
             "disk": self.disk,
             "paused": self.paused,
+            "links": [asdict(link) | {"kind": link.kind.value} for link in self.links],
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -118,6 +122,7 @@ class Snapshot:
                 project=ours.get("project", 0),
                 disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
                 paused=ours.get("paused", False),
+                links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
@@ -143,13 +148,22 @@ def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
     data = asdict(spec)
     data["network"] = spec.network.value
     data["limits"]["oom_policy"] = spec.limits.oom_policy.value
+    data["interfaces"] = [asdict(item) | {"kind": item.kind.value} for item in spec.interfaces]
     return data
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
     limits = _limits_from_data(data["limits"])
     mounts = tuple(Mount(**mount) for mount in data["mounts"])
-    return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts})
+    interfaces = tuple(_link_from_data(Interface, item) for item in data.get("interfaces", ()))
+    more = {"network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts, "interfaces": interfaces}
+    return ContainerSpec(**{**data, **more})
+
+
+def _link_from_data(kind: type[L], data: dict[str, Any]) -> L:
+    """An Interface or a Link."""
+    found = {name: _as_tuples(value) for name, value in data.items()}
+    return kind(**{**found, "kind": LinkKind(data["kind"])})
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
 from warden.errors import BadInput, WrongState
-from warden.model.net import NetRule, check_port
+from warden.model.net import NetRule, PortMap, check_port
 from warden.model.settings import EngineSettings
 from warden.network.links import Attachment
-from warden.network.nft import Guest, Policy
+from warden.network.nft import Guest, GuestLink, Policy
 from warden.undo import AsyncUndo
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def guest(snapshot: Snapshot) -> Guest | None:
     link = attachment(snapshot, 0)
     if link is None:
         return None
-    return Guest(snapshot.container_id, link.container_ip, snapshot.net_in, snapshot.net_out)
+    links = (GuestLink(link.host_name, (link.container_ip,)),)
+    ports = tuple(PortMap(None, host, inside) for host, inside in snapshot.net_in)
+    return Guest(snapshot.container_id, links, ports, snapshot.net_out)
 
 
 def policy(settings: EngineSettings) -> Policy:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError, ip_address
 
 from warden.errors import BadInput
 
 MAX_PORT = 65535
 ANY_ICMP = -1
+PORT_PROTOCOLS = ("tcp", "udp")
 _PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
 
 
@@ -67,6 +68,30 @@ class NetRule:
         kind = None if self.icmp_type == ANY_ICMP else self.icmp_type
         code = None if self.icmp_code == ANY_ICMP else self.icmp_code
         return kind, (None if kind is None else code)
+
+
+@dataclass(frozen=True, slots=True)
+class PortMap:
+    """A port of the host that leads to one of the container. *host_ip*: one address of the host, None: all of them.
+
+    *protocol*: "tcp" or "udp". Raises BadInput.
+    """
+
+    host_ip: str | None
+    host_port: int
+    container_port: int
+    protocol: str = "tcp"
+
+    def __post_init__(self) -> None:
+        check_port(self.host_port, "port: host_port")
+        check_port(self.container_port, "port: container_port")
+        if self.protocol not in PORT_PROTOCOLS:
+            raise BadInput(f"port: {self.protocol!r} is not a protocol with ports", hint=" or ".join(PORT_PROTOCOLS))
+        if self.host_ip is not None:
+            try:
+                ip_address(self.host_ip)
+            except ValueError:
+                raise BadInput(f"port: {self.host_ip!r} is not an address", hint="an IPv4 or IPv6 address") from None
 
 
 def parse_ports(text: str) -> tuple[int, int]:

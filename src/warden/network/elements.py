@@ -25,14 +25,16 @@ ANSWER_S = 5
 
 
 def elements(table: str, guest: Guest, *, add: bool) -> bytes:
-    """One transaction: *guest*'s elements of `links` and `guests` are added or deleted. The last message is number 3."""
-    link = guest.link.encode().ljust(IFNAMSIZ, b"\0")  # an ifname is a key of 16 bytes
-    messages = (
+    """One transaction: *guest*'s elements of `links` and `guests` are added or deleted."""
+    keys = []
+    for link in guest.links:
+        name = link.name.encode().ljust(IFNAMSIZ, b"\0")  # an ifname is a key of 16 bytes
+        keys += [("links", name), *(("guests", name + address.packed) for address in link.addresses)]
+    messages = [
         _message(NFNL_MSG_BATCH_BEGIN, 0, 0, socket.AF_UNSPEC, NFNL_SUBSYS_NFTABLES, b""),
-        _element(1, table, "links", link, add=add),
-        _element(2, table, "guests", link + guest.address.packed, add=add),
-        _message(NFNL_MSG_BATCH_END, 0, 3, socket.AF_UNSPEC, NFNL_SUBSYS_NFTABLES, b""),
-    )
+        *(_element(number, table, name, key, add=add) for number, (name, key) in enumerate(keys, 1)),
+        _message(NFNL_MSG_BATCH_END, 0, len(keys) + 1, socket.AF_UNSPEC, NFNL_SUBSYS_NFTABLES, b""),
+    ]
     return b"".join(messages)
 
 
@@ -62,8 +64,9 @@ class ElementSocket:
         """Adds or deletes both elements; raises OSError, and then neither."""
         self._drain()
         self._sock.send(elements(table, guest, add=add))
+        wanted = set(range(1, 1 + sum(1 + len(link.addresses) for link in guest.links)))
         answered: set[int] = set()
-        while not {1, 2} <= answered:
+        while not wanted <= answered:
             answered |= _answers(self._sock.recv(65536))
 
     def _drain(self) -> None:

@@ -11,12 +11,13 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
 
 from warden.errors import EngineFault
 from warden.network import nft
 from warden.network.elements import ElementSocket
 from warden.network.libnft import Runner, open_runner
-from warden.network.nft import Forward, Guest, Policy
+from warden.network.nft import BridgeNet, Forward, Guest, Policy
 
 log = logging.getLogger("warden.firewall")
 
@@ -35,14 +36,16 @@ class Firewall:
         self._locks = locks
         self._mutex = threading.Lock()
         self._guests: dict[str, Guest] = {}
+        self._bridges: dict[str, BridgeNet] = {}
         self._forwards: dict[int, Forward] = {}
         self._lock_fd = -1
 
-    def start(self, guests: Iterable[Guest]) -> None:
-        """Makes the table anew for *guests*. Raises EngineFault when another daemon has it. When the kernel or nft
-        refuses, that is logged: then only containers without a network can be made."""
+    def start(self, guests: Iterable[Guest], bridges: Iterable[BridgeNet] = ()) -> None:
+        """Makes the table anew. Raises EngineFault when another daemon has it. When the kernel or nft refuses, that is
+        logged: then only containers without a network can be made."""
         self._lock_fd = _lock_table(self.policy.table, self._locks)
         self._guests = {guest.container_id: guest for guest in guests}
+        self._bridges = {bridge.device: bridge for bridge in bridges}
         for guest in self._guests.values():
             self._forwards = settle(self._forwards, self._guests, None, guest)
         try:
@@ -60,6 +63,16 @@ class Firewall:
         with self._mutex:
             if container_id in self._guests:
                 self._replace(self._guests[container_id], None)
+
+    def put_bridge(self, bridge: BridgeNet) -> None:
+        """Lets a bridge in, before its device is there and before any guest of it."""
+        with self._mutex:
+            self._bridges[bridge.device] = bridge
+
+    def drop_bridge(self, device: str) -> None:
+        """Takes it away, after its guests; one that is not known is none."""
+        with self._mutex:
+            self._bridges.pop(device, None)
 
     def _replace(self, old: Guest | None, new: Guest | None) -> None:
         one = new or old
@@ -134,7 +147,10 @@ def settle(
 
 
 def _routes(guest: Guest | None) -> list[tuple[int, Forward]]:
-    return [] if guest is None else [(port, (guest.address, inside)) for port, inside in guest.ports]
+    if guest is None:
+        return []
+    address = next(address for address in guest.addresses if isinstance(address, IPv4Address))
+    return [(port.host_port, (address, port.container_port)) for port in guest.ports]
 
 
 def _lock_table(table: str, directory: str) -> int:

@@ -9,31 +9,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 
-from warden.model.net import NetRule, Protocol, destination, parse_ports
-from warden.network.links import host_link
+from warden.model.net import NetRule, PortMap, Protocol, destination, parse_ports
 
 #: Where a port of the host leads: address and port of a container.
 Forward = tuple[IPv4Address, int]
 
 
 @dataclass(frozen=True, slots=True)
+class GuestLink:
+    """One way into a container. *name*: of the host's end (w-ID-0 …); *addresses*: what it may send from. *bridge*: the
+    device that the host's end is a port of (w-br-NAME); None: it is routed, as the /30 of mode warden."""
+
+    name: str
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    mac: str | None = None
+    bridge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Guest:
-    """A container as the firewall knows it. *ports*: (host, container) of net_in; *rules*: of net_out, oldest first."""
+    """A container as the firewall knows it. *links*: those that the host can filter; *ports* lead to the first address
+    of its family; *rules*: of net_out, oldest first."""
 
     container_id: str
-    address: IPv4Address
-    ports: tuple[tuple[int, int], ...] = ()
+    links: tuple[GuestLink, ...]
+    ports: tuple[PortMap, ...] = ()
     rules: tuple[NetRule, ...] = ()
 
     @property
-    def link(self) -> str:
-        return host_link(self.container_id)
+    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """Of all its links, in their order."""
+        return tuple(address for link in self.links for address in link.addresses)
 
     @property
     def chain(self) -> str:
         return f"warden-i-{self.container_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeNet:
+    """A bridge as the firewall knows it. *device*: w-br-NAME, which GuestLink.bridge names; *networks*: its subnets,
+    of either family; *internal*: nothing leaves it."""
+
+    device: str
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +163,12 @@ def change(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
 
 
 def _elements(verb: str, table: str, guest: Guest) -> list[str]:
-    return [
-        f'{verb} element inet {table} links {{ "{guest.link}" }}',
-        f'{verb} element inet {table} guests {{ "{guest.link}" . {guest.address} }}',
-    ]
+    lines = []
+    for link in guest.links:
+        lines.append(f'{verb} element inet {table} links {{ "{link.name}" }}')
+        for address in link.addresses:
+            lines.append(f'{verb} element inet {table} guests {{ "{link.name}" . {address} }}')
+    return lines
 
 
 def _rules(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
@@ -155,14 +179,14 @@ def _rules(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
         return []
     if not after:
         assert old is not None
-        gone = f'delete element inet {table} rules {{ "{old.link}" }}'
-        return [gone, f"delete chain inet {table} {old.chain}"]
+        gone = [f'delete element inet {table} rules {{ "{link.name}" }}' for link in old.links]
+        return [*gone, f"delete chain inet {table} {old.chain}"]
     assert new is not None
     chain = f"inet {table} {new.chain}"
     lines = []
     if not before:
-        enter = f'add element inet {table} rules {{ "{new.link}" : goto {new.chain} }}'
-        lines = [f"add chain {chain}", f"add rule {chain} goto to_network", enter]
+        lines = [f"add chain {chain}", f"add rule {chain} goto to_network"]
+        lines += [f'add element inet {table} rules {{ "{link.name}" : goto {new.chain} }}' for link in new.links]
     elif after[: len(before)] != before:
         lines, before = [f"flush chain {chain}", f"add rule {chain} goto to_network"], ()
     return lines + [f"insert rule {chain} {rule_text(policy, rule, new)}" for rule in after[len(before) :]]
