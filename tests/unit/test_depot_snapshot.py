@@ -16,6 +16,7 @@ from warden.errors import EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.names import Names
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 #: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
@@ -43,6 +44,7 @@ SPECS = st.builds(
     limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
     network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
     interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
+    names=st.sampled_from((Names(), Names(("192.0.2.1",), (".",), ("ndots:1",), (("db", "host-gateway"),)))),
     network_address=st.none() | st.ip_addresses(v=4).map(str),
     grace_time=st.none() | st.floats(0, allow_infinity=False),
     user_namespace=st.booleans(),

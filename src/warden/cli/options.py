@@ -96,6 +96,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "ip": (("--ip",), {"metavar": "ADDRESS", "help": "its address on that bridge or link"}),
     "ip6": (("--ip6",), {"metavar": "ADDRESS", "help": "the same of IPv6"}),
     "mac_address": (("--mac-address",), {"metavar": "MAC", "help": "the address of that interface's link"}),
+    "dns": (("--dns",), _many("ADDRESS", "ask this server for names; may be repeated")),
+    "dns_search": (("--dns-search",), _many("DOMAIN", "look names up in this domain; . for none")),
+    "dns_options": (("--dns-option", "--dns-opt"), _many("OPTION", "an option of resolv.conf, such as ndots:1")),
+    "add_hosts": (("--add-host",), _many("NAME:ADDRESS", "a line of /etc/hosts; host-gateway: the host's address")),
     "hostname": (("--hostname",), {"metavar": "NAME", "help": "host name inside"}),
     "grace_time": (
         ("--grace-time",),
@@ -197,7 +201,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
 NETWORK = ("network", "ip", "ip6", "mac_address")
-CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, "hostname", "no_user_namespace", *LIMITS)
+NAMES = ("dns", "dns_search", "dns_options", "add_hosts")
+CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, *NAMES, "hostname", "no_user_namespace", *LIMITS)
 JOB = (
     *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),

@@ -11,6 +11,7 @@ from warden.cli import connect, jobs, output
 from warden.cli.options import (
     CONTAINER,
     JOB,
+    NAMES,
     Command,
     given_limits,
     given_network,
@@ -51,6 +52,7 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "mounts": tuple(parse_mount(text) for text in options.mount),
         "hostname": options.hostname,
         **given_network(options),
+        **{name: value for name in NAMES if (value := getattr(options, name))},
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
         **given_limits(options),
     }

@@ -15,6 +15,7 @@ from warden.model import resources
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.names import Names, names_of
 from warden.model.net import NetRule, Protocol, check_port
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
@@ -75,7 +76,8 @@ class CreateOptions(LimitOptions, total=False):
     said. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]", "macvlan:PARENT[:MODE]",
     "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value" of name, ip, gateway, mac, mtu,
     alias. *interfaces*: more of them, as such texts or Interface. *grace_time*: seconds or "5m" without a connection until
-    it is destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
+    it is destroyed. *dns*, *dns_search*, *dns_options*: for its resolv.conf; *add_hosts*: for its hosts, as "NAME:ADDRESS"
+    or by name (docs/names.md). *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
 
     image: str | None
     rootfs: str | None
@@ -83,6 +85,10 @@ class CreateOptions(LimitOptions, total=False):
     hostname: str | None
     network: str
     interfaces: Iterable[InterfaceLike]
+    dns: str | Iterable[str]
+    dns_search: str | Iterable[str]
+    dns_options: str | Iterable[str]
+    add_hosts: Mapping[str, str] | Iterable[str]
     grace_time: float | str | None
     user_namespace: bool | None
 
@@ -165,6 +171,7 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         mounts=tuple(map(_mount, options.get("mounts", ()))),
         limits=base,
         **network_fields(network, options.get("interfaces", ())),
+        names=_names(options),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
     )
     resources.apply(base, settings)  # a mistake is found here, with the caller
@@ -173,6 +180,15 @@ def create(handle: str | None, options: CreateOptions) -> Request:
     if options.get("best_effort"):
         request.best_effort = True
     return codec.KINDS["Create"], request
+
+
+def _names(options: CreateOptions) -> Names:
+    return names_of(
+        options.get("dns", ()),
+        options.get("dns_search", ()),
+        options.get("dns_options", ()),
+        options.get("add_hosts", ()),
+    )
 
 
 def limit(handle: str, options: LimitOptions, *, raw: bool) -> Request:

@@ -12,6 +12,7 @@ from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
+from warden.model.names import Names
 from warden.model.net import NetRule, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
@@ -157,7 +158,8 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
     mounts = tuple(Mount(**mount) for mount in data["mounts"])
     interfaces = tuple(_link_from_data(Interface, item) for item in data.get("interfaces", ()))
     more = {"network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts, "interfaces": interfaces}
-    return ContainerSpec(**{**data, **more})
+    names = Names(**{name: _as_tuples(value) for name, value in data.get("names", {}).items()})
+    return ContainerSpec(**{**data, **more, "names": names})
 
 
 def _link_from_data(kind: type[L], data: dict[str, Any]) -> L:

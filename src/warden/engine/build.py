@@ -17,7 +17,7 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import networking, starthooks
+from warden.engine import naming, networking, starthooks
 from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
@@ -68,6 +68,7 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
 def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind, ...]]:
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
     check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    naming.check(spec)
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec)
@@ -172,15 +173,12 @@ def _shape(order: Order, undo: Undo) -> None:
 
 def _write_etc(site: Site, order: Order, base: int) -> None:
     snapshot, link = order.snapshot, order.attachment
-    host_ip, container_ip = ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
-    host_text = b""
-    with contextlib.suppress(OSError), open("/etc/resolv.conf", "rb") as file:
-        host_text = file.read()
     files = etc.container_files(
         order.image.lower,
         hostname=snapshot.hostname,
-        container_ip=container_ip,
-        resolv_conf=etc.resolv_conf(site.settings.dns_servers, host_text, host_ip),
+        container_ip=naming.own_address(snapshot, link),
+        resolv_conf=naming.resolv_conf(site.settings, snapshot, link),
+        more_hosts=naming.more_hosts(snapshot, link),
         vcap_uid=snapshot.uid,
         shell=order.image.shell,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from warden.errors import BadInput
 from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.limits import Limits
+from warden.model.names import Names
 
 
 class NetworkMode(enum.Enum):
@@ -49,6 +50,7 @@ class ContainerSpec:
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
+    *names*: more for its /etc/hosts and /etc/resolv.conf.
     """
 
     handle: str | None = None
@@ -64,6 +66,7 @@ class ContainerSpec:
     best_effort: bool = False
     interfaces: tuple[Interface, ...] = ()
     network_of: str | None = None
+    names: Names = Names()
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
@@ -84,6 +87,9 @@ class ContainerSpec:
             hint = "interfaces go with the modes warden and none"
             raise BadInput(f"interfaces: the network mode {self.network.value} has none of its own", hint=hint)
         check_together(self.interfaces)
+        if self.names and self.network is NetworkMode.CONTAINER:
+            field = next(name for name, given in self.names.by_option().items() if given)
+            raise BadInput(f"{field}: the network mode container has the other's", hint="ask for it there")
 
 
 def network_fields(network: str, more: Iterable[InterfaceLike] = ()) -> dict[str, Any]:
