@@ -8,15 +8,16 @@ from ipaddress import IPv4Network
 
 from warden.model.job import JobSpec
 from warden.model.spec import ContainerSpec, NetworkMode
-from warden.network.links import Attachment, loopback_batch
+from warden.network.links import LOOPBACK as LOOPBACK_PART
+from warden.network.links import Attachment, batch_of
 from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.job import JobPlace, Person, job_plan
 from warden.plan.program import Point, Program, guest_program, host_program
 from warden.plan.steps import Plan
 
 LINK = Attachment("18jn0aqmdbo", IPv4Network("10.254.0.4/30"), 1500)
-HOST, INSIDE = (Batch(batch.messages, batch.text) for batch in (LINK.host_batch(), LINK.container_batch()))
-LOOPBACK = Batch(loopback_batch().messages, loopback_batch().text)
+HOST, INSIDE = (Batch(b.messages, b.text) for b in (batch_of(LINK.host_part()), batch_of(LOOPBACK_PART, LINK.container_part())))
+LOOPBACK = Batch(*(getattr(batch_of(LOOPBACK_PART), name) for name in ("messages", "text")))
 PLACE = Placement(
     directory="/depot/18jn0aqmdbo",
     lower="/images/host/1/rootfs",

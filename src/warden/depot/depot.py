@@ -63,7 +63,7 @@ class ContainerDirectory:
     def write_snapshot(self, snapshot: Snapshot, jobs: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Replaces snapshot.json as a whole; raises KernelRefused, and the old one stays."""
         try:
-            _replace_file(self / "snapshot.json", snapshot.to_json(jobs))
+            replace_file(self / "snapshot.json", snapshot.to_json(jobs))
         except OSError as error:
             raise KernelRefused("write", self / "snapshot.json", error.errno or 0) from error
 
@@ -184,7 +184,8 @@ class Depot:
             remove_tree(f"{self.path}/{TRASH}/{name}")
 
 
-def _replace_file(path: str, text: str) -> None:
+def replace_file(path: str, text: str) -> None:
+    """The whole text or the old one, whatever happens; raises OSError."""
     _write_file(f"{path}.new", text)
     os.rename(f"{path}.new", path)
 

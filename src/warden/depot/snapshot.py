@@ -26,7 +26,8 @@ class Snapshot:
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
     *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
     its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none. *paused*: its
-    processes stand still. *links*: what the interfaces of its spec became."""
+    processes stand still. *links*: what the interfaces of its spec became.
+    *network_owner*: the id of the container whose network it shares."""
 
     container_id: str
     handle: str
@@ -49,6 +50,7 @@ class Snapshot:
     disk: str = "none"
     paused: bool = False
     links: tuple[Link, ...] = ()
+    network_owner: str = ""
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -79,6 +81,7 @@ class Snapshot:
             "disk": self.disk,
             "paused": self.paused,
             "links": [asdict(link) | {"kind": link.kind.value} for link in self.links],
+            "network_owner": self.network_owner,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -123,6 +126,7 @@ class Snapshot:
                 project=ours.get("project", 0),
                 disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
                 paused=ours.get("paused", False),
+                network_owner=ours.get("network_owner", ""),
                 links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:

@@ -16,7 +16,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, diskroom, limits, networking, oom, pausing, spawn, stats, stopping
+from warden.engine import copying, diskroom, limits, networking, oom, pausing, sharing, spawn, stats, stopping
 from warden.engine.describe import info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -433,7 +433,9 @@ class Container:
         self._tell(ContainerStopped)
 
     async def destroy(self) -> None:
-        """Kills and removes everything. Goes on after errors and raises the first; twice is fine."""
+        """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
+        others share its network."""
+        sharing.check_unshared(self)
         self._destroying = True
         self._kill_init()  # before the lock: a stop that waits for its processes ends with them
         await self._site.transfers.end(self.id)
@@ -441,7 +443,13 @@ class Container:
             if self.state is State.DESTROYED:
                 return
             failures: list[Exception] = []
-            for step in (self._remove_ifb, self._end_processes, self._leave_kernel, self._remove_directory):
+            for step in (
+                self._remove_ifb,
+                self._end_processes,
+                self._leave_kernel,
+                self._leave_networks,
+                self._remove_directory,
+            ):
                 try:
                     await step()
                 except (WardenError, OSError) as error:
@@ -479,6 +487,10 @@ class Container:
 
     async def _leave_kernel(self) -> None:
         await self._site.blocking(self._leave_groups_and_firewall)
+
+    async def _leave_networks(self) -> None:
+        if self.snapshot.links:
+            await networking.leave(self._site, self.id)
 
     def _leave_groups_and_firewall(self) -> None:
         try:

@@ -17,13 +17,15 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, recovery, starthooks, stats
+from warden.engine import build, limits, networking, pausing, recovery, sharing, starthooks, stats
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, Emitter, Event
 from warden.engine.facts import facts_of
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
+from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
+from warden.engine.networks import Networks
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
@@ -44,6 +46,7 @@ from warden.undo import AsyncUndo, Undo
 
 log = logging.getLogger("warden.engine")
 
+NETWORK = ".network"  # of the depot: networks that containers share, and links that they have
 HOST_LOOK_S = 1.0
 BACKGROUND_S = 5.0  # how long `close` waits for what was begun, such as a stop; recovery finishes the rest
 
@@ -109,12 +112,15 @@ class Engine:
             disks.start()
             cgroups = Manager(self.settings.cgroup_parent)
             cgroups.prepare()
+            firewall = open_firewall(networking.policy(self.settings))
             site = Site(
                 settings=self.settings,
                 depot=depot,
                 images=ImageStore(self.settings.images),
                 cgroups=cgroups,
-                firewall=open_firewall(networking.policy(self.settings)),
+                firewall=firewall,
+                networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
+                lending=Lending(f"{depot.path}/{NETWORK}/lent"),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
                 disks=disks,
@@ -133,7 +139,10 @@ class Engine:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
-        await site.blocking(site.firewall.start, guests)
+        bridges = await site.blocking(site.networks.load, [found.snapshot for found in survivors])
+        await site.blocking(site.firewall.start, guests, bridges)
+        await site.blocking(site.networks.settle)
+        await site.blocking(site.lending.settle, [found.snapshot.container_id for found in survivors])
         if self.settings.forwarding:
             await site.blocking(open_outer)
         for found in survivors:
@@ -146,6 +155,8 @@ class Engine:
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
             self._containers[container.handle] = container
+            if found.snapshot.links:
+                await site.blocking(site.lending.hold, container.id, container.pid)
             try:
                 await limits.reapply(container)
                 await site.blocking(pausing.reapply, container)
@@ -166,6 +177,8 @@ class Engine:
                 pools.networks.acquire_address(snapshot.network, now)
         for port in snapshot.ports:
             pools.ports.take(port, now)
+        if snapshot.network_owner:
+            self.site.sharers.setdefault(snapshot.network_owner, {})[snapshot.container_id] = snapshot.handle
 
     async def close(self) -> None:
         """Finishes what is being created, then lets go of everything; containers and jobs go on."""
@@ -188,6 +201,8 @@ class Engine:
             await self._site.blocking(self._site.disks.close)
         else:
             await self._site.blocking(self._site.disks.rest)
+        await self._site.blocking(self._site.networks.close)
+        self._site.lending.close()
         await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
@@ -266,6 +281,9 @@ class Engine:
             disk.check(spec.limits.disk)
         snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
         undo.add("resources", self._release, snapshot)
+        if spec.interfaces:
+            snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
+            undo.add("interfaces", networking.leave, site, container_id)
         order = build.Order(
             snapshot,
             image,
@@ -273,7 +291,16 @@ class Engine:
             site.cgroups.container(container_id),
             networking.attachment(snapshot, site.settings.mtu),
         )
-        built = await site.building(build.build, site, order, binds)
+        with contextlib.ExitStack() as opened:
+            if spec.network_of is not None:
+                order, shared = sharing.share(site, order, self.get(spec.network_of))
+                undo.add("shared network", shared.undo)
+                opened.callback(os.close, shared.fd)
+            built = await site.building(build.build, site, order, binds)
+        return await self._take_up(order, built)
+
+    async def _take_up(self, order: build.Order, built: build.Built) -> Container:
+        site = self.site
         pidfd = built.launched.pidfd
         try:
             return Container(
@@ -335,6 +362,8 @@ class Engine:
             pools.networks.release(IPv4Network((snapshot.network, SLOT_PREFIX)), now)
         for port in snapshot.ports:
             pools.ports.release(port, now)
+        if snapshot.network_owner:
+            self.site.sharers.get(snapshot.network_owner, {}).pop(snapshot.container_id, None)
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)

@@ -9,8 +9,9 @@ import contextlib
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from warden.depot.snapshot import Snapshot
+from warden.engine.facts import addresses
 from warden.errors import BadInput
-from warden.model.interfaces import Link, LinkKind
+from warden.model.interfaces import Link, LinkKind, bridge_device
 from warden.model.names import HOST_GATEWAY
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
@@ -36,12 +37,11 @@ def host_text() -> bytes:
     return b""
 
 
-def own_address(snapshot: Snapshot, link: Attachment | None) -> str:
-    """What its host name stands for: of its /30, else of its first interface; "" without one."""
-    if link is not None:
-        return str(link.container_ip)
-    addresses = (address for item in snapshot.links for address in item.addresses)
-    return next((str(ip_interface(address).ip) for address in addresses), "")
+def own_address(snapshot: Snapshot) -> str:
+    """What its host name stands for: of its /30, else of its first interface, IPv4 before IPv6; "" without one."""
+    _, ipv4 = addresses(snapshot)
+    every = (address for link in snapshot.links for address in link.addresses)
+    return ipv4 or next((address.partition("/")[0] for address in every), "")
 
 
 def resolv_conf(settings: EngineSettings, snapshot: Snapshot, link: Attachment | None) -> bytes:
@@ -57,7 +57,7 @@ def resolver_of(snapshot: Snapshot) -> str | None:
 
 def gateway_of(link: Link) -> str | None:
     """The bridge's own address, IPv4 before IPv6; None for a link to no bridge of ours."""
-    if link.bridge is None or not link.addresses:
+    if link.bridge != bridge_device(link.parent) or not link.addresses:
         return None
     first: IPv4Interface | IPv6Interface = min(map(ip_interface, link.addresses), key=lambda address: address.version)
     return str(first.network.network_address + 1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_interface
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
 from warden.errors import BadInput, WrongState
+from warden.model.interfaces import Link, bridge_device
 from warden.model.net import NetRule, PortMap, check_port
 from warden.model.settings import EngineSettings
 from warden.network.links import Attachment
@@ -18,6 +20,7 @@ from warden.undo import AsyncUndo
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
+    from warden.engine.site import Site
 
 log = logging.getLogger("warden.container")
 
@@ -32,11 +35,18 @@ def attachment(snapshot: Snapshot, mtu: int) -> Attachment | None:
 def guest(snapshot: Snapshot) -> Guest | None:
     """The container as the firewall knows it, None when it has no link of its own."""
     link = attachment(snapshot, 0)
-    if link is None:
+    links = [] if link is None else [GuestLink(link.host_name, (link.container_ip,))]
+    links += [_port(item) for item in snapshot.links if item.bridge == bridge_device(item.parent)]
+    if not links:
         return None
-    links = (GuestLink(link.host_name, (link.container_ip,)),)
     ports = tuple(PortMap(None, host, inside) for host, inside in snapshot.net_in)
-    return Guest(snapshot.container_id, links, ports, snapshot.net_out)
+    return Guest(snapshot.container_id, tuple(links), ports, snapshot.net_out)
+
+
+def _port(link: Link) -> GuestLink:
+    """Of a bridge of ours. What the host bridges itself, or the kernel connects past it, is not the firewall's."""
+    addresses = tuple(ip_interface(text).ip for text in link.addresses)
+    return GuestLink(link.host_name, addresses, link.mac, link.bridge)
 
 
 def policy(settings: EngineSettings) -> Policy:
@@ -102,3 +112,10 @@ async def _apply(container: Container, after: Snapshot, undo: AsyncUndo) -> None
     await site.blocking(site.firewall.put, new)
     undo.add("firewall", site.blocking, site.firewall.put, old)
     container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)
+
+
+async def leave(site: Site, container_id: str) -> None:
+    """Gives back what a container's interfaces were made of. The kernel is not waited for, but for links of the host."""
+    await site.blocking(site.lending.fetch, container_id)
+    if await site.blocking(site.networks.release, container_id):
+        site.in_background(asyncio.ensure_future(site.blocking(site.networks.tidy)))

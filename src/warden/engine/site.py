@@ -16,7 +16,9 @@ from warden.engine import networking
 from warden.engine.events import Emitter
 from warden.engine.hooks import Hooks
 from warden.engine.janitor import Janitor
+from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
+from warden.engine.networks import Networks
 from warden.engine.transfers import Transfers
 from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
@@ -81,6 +83,10 @@ class Site:
     seccomp: bytes
     syslog: Syslog
     hooks: Hooks
+    networks: Networks
+    lending: Lending
+    #: Whose network is shared, by id, and by whom: id and handle.
+    sharers: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: Transfers = field(default_factory=Transfers)
     events: Emitter = field(default_factory=Emitter)
     builders: ThreadPoolExecutor | None = None  # where creates wait for hooks without holding up others; None: workers

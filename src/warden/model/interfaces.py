@@ -277,7 +277,10 @@ def check_together(interfaces: Iterable[Interface]) -> None:
     lent = [item.parent for item in interfaces if item.kind is LinkKind.PHYSICAL]
     macs = [item.mac for item in interfaces if item.mac is not None]
     checks: tuple[tuple[str, list[Any]], ...] = (
-        ("name", names), ("address", addresses), ("parent", lent), ("mac", macs),
+        ("name", names),
+        ("address", addresses),
+        ("parent", lent),
+        ("mac", macs),
     )
     for field, values in checks:
         for value in values:

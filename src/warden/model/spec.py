@@ -66,7 +66,7 @@ class ContainerSpec:
     best_effort: bool = False
     interfaces: tuple[Interface, ...] = ()
     network_of: str | None = None
-    names: Names = Names()
+    names: Names = field(default_factory=Names)
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):

@@ -31,6 +31,14 @@ def unshare(flags: int, why: str) -> Step:
     return Step(Op.UNSHARE, (flags,), f"unshare({clone_names(flags)})", why)
 
 
+def setns(path: str, flags: int, why: str) -> Step:
+    return Step(Op.SETNS, (raw(path), flags), f"setns({path}, {clone_names(flags)})", why)
+
+
+def write(path: str, text: str, why: str = "") -> Step:
+    return Step(Op.WRITE, (raw(path), text.encode()), f"echo '{text}' > {path}", why)
+
+
 def clone(flags: int, why: str) -> Step:
     return Step(Op.CLONE, (flags,), f"clone3({clone_names(flags)})", why)
 
