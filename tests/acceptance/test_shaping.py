@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -193,3 +194,23 @@ def test_each_direction_is_kept_through_a_crash(place: World, pair: tuple[Privat
 def test_a_link_is_needed(pair: tuple[PrivateDaemon, Client], name: str) -> None:
     with pair[1].create(network="none") as box, pytest.raises(BadInput, match="no link of its own"):
         box.limit(**{name: "1M"})  # type: ignore[arg-type]
+
+
+def test_ports_of_bridges_are_limited_each_by_itself(place: World, pair: tuple[PrivateDaemon, Client]) -> None:
+    _, client = pair
+    options = {"network": "bridge:shape1", "interfaces": ["bridge:shape2"]}
+    with client.create(bandwidth_out="2mbit", **options) as box, client.create(network="bridge:shape1") as other:  # type: ignore[arg-type]
+        first, _ = box.info().links
+        assert box.info().bandwidth.out_rate == 250_000
+        names = {item["ifname"] for item in json.loads(place.host.run("ip", "-j", "link", "show", "type", "ifb"))}
+        assert len(names) == 2
+        address = other.info().links[0].addresses[0].partition("/")[0]
+        assert abs(measure(lambda: stream(inside(box), inside(other), address), 2, 250_000) - 1) <= WITHIN
+        found = box.stats()
+        assert {link.name for link in found.network} == {"eth0", "eth1"}
+        assert found.shaping is not None and found.shaping.tx_overlimits
+        assert first.name == "eth0"
+        box.limit(bandwidth="max")
+        assert json.loads(place.host.run("ip", "-j", "link", "show", "type", "ifb")) == []
+        box.limit(bandwidth="1M")
+    assert json.loads(place.host.run("ip", "-j", "link", "show", "type", "ifb")) == []

@@ -130,8 +130,8 @@ def test_a_refused_change_leaves_the_limit_before() -> None:
 def test_the_device_goes_even_after_its_link() -> None:
     shaping.limit(LINK, each(SLOW), NOTHING)
     run(f"ip link delete {LINK.host_name}")
-    shaping.remove_ifb(LINK.container_id)
-    shaping.remove_ifb(LINK.container_id)
+    shaping.remove_ifbs([LINK.ifb_name])
+    shaping.remove_ifbs([LINK.ifb_name])
     assert not shaping.have_link(LINK.ifb_name)
 
 

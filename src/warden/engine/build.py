@@ -75,7 +75,7 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
 
 def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind, ...]]:
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
-    check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    check_link(spec.limits, spec.handle or "", has_link=networking.can_shape(spec))
     naming.check(spec)
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
@@ -171,7 +171,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
                 undo.add("lent links", site.lending.fetch, guest_id)
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
-        _shape(order, undo)
+        _shape(order, site.settings.mtu, undo)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
         order.directory.write_snapshot(snapshot)
         undo.release()
@@ -189,12 +189,13 @@ def _limit(order: Order) -> tuple[Snapshot, tuple[str, ...]]:
     return snapshot, tuple(item.reason for item in skipped)
 
 
-def _shape(order: Order, undo: Undo) -> None:
+def _shape(order: Order, mtu: int, undo: Undo) -> None:
     """Its link is there only now."""
     wanted = order.snapshot.spec.limits.shaping
-    if wanted and order.attachment is not None:
-        undo.add("ifb", shaping.remove_ifb, order.snapshot.container_id)
-        shaping.limit(order.attachment, wanted, Shaping())
+    if wanted:
+        for link in networking.shaped(order.snapshot, mtu):
+            undo.add("ifb", shaping.remove_ifbs, [link.ifb_name])
+            shaping.limit(link, wanted, Shaping())
 
 
 def _write_etc(site: Site, order: Order, base: int) -> None:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from warden.engine.build import layer_of
 from warden.engine.limitinput import check_link, with_numbers
-from warden.engine.networking import attachment
+from warden.engine.networking import shaped
 from warden.errors import BadInput, WardenError
 from warden.model import resources
 from warden.model.info import BandwidthStat, DiskStat, State
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.model.resources import LimitReport
 from warden.network import shaping
-from warden.network.links import Attachment
 from warden.rootfs.disk import Disk, Layer
 from warden.undo import Undo
 
@@ -67,7 +66,7 @@ def _touched(before: Limits, wanted: Limits, also: Collection[str]) -> frozenset
 
 
 def _refuse_without_a_way(container: Container, wanted: Limits, touched: Collection[str]) -> None:
-    check_link(wanted if "bandwidth" in touched else Limits(), container.handle, has_link=_link(container) is not None)
+    check_link(wanted if "bandwidth" in touched else Limits(), container.handle, has_link=bool(_links(container)))
     if "disk" in touched and not container.site.settings.disk_quota_enabled:
         raise BadInput("limit_disk: quota.disk_quota_enabled is false in the daemon's configuration")
 
@@ -79,8 +78,8 @@ def _put(
     with Undo() as undo:
         skipped = container.group.set_limits(wanted, before, also=also, best_effort=best_effort)
         undo.add("limits", container.group.set_limits, before, wanted)
-        link, touched = _link(container), _touched(before, wanted, also)
-        if link is not None and "bandwidth" in touched:
+        touched = _touched(before, wanted, also)
+        for link in _links(container) if "bandwidth" in touched else ():
             shaping.limit(link, wanted.shaping, before.shaping)
             undo.add("bandwidth", shaping.limit, link, before.shaping, wanted.shaping)
         if "disk" in touched:
@@ -136,11 +135,11 @@ async def limit_bandwidth(container: Container, wanted: Bandwidth) -> Bandwidth:
 
 
 async def bandwidth(container: Container) -> BandwidthStat:
-    """The limits of its link as the kernel has them; a link that is gone is not limited."""
-    link, known = _link(container), limits_of(container).shaping
-    if link is None or not known:
+    """The limits of its links as the kernel has them, of several the first's; one that is gone is not limited."""
+    links, known = _links(container), limits_of(container).shaping
+    if not links or not known:
         return BandwidthStat()
-    return await container.site.blocking(shaping.read, link, known)
+    return await container.site.blocking(shaping.read, links[0], known)
 
 
 async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | None:
@@ -186,8 +185,8 @@ def _layer(container: Container) -> Layer:
     return layer_of(container.snapshot, container.directory)
 
 
-def _link(container: Container) -> Attachment | None:
-    return attachment(container.snapshot, container.site.settings.mtu)
+def _links(container: Container) -> tuple[shaping.Link, ...]:
+    return shaped(container.snapshot, container.site.settings.mtu)
 
 
 async def reapply(container: Container) -> None:
@@ -207,8 +206,7 @@ def _reapply_groups(container: Container) -> None:
 
 
 def _reapply_bandwidth(container: Container) -> None:
-    link = _link(container)
-    if link is not None:
+    for link in _links(container):
         shaping.restore(link, limits_of(container).shaping)
 
 

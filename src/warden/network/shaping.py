@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from warden.errors import KernelRefused
 from warden.model.info import BandwidthStat
 from warden.model.limits import Bandwidth, Shaping
 from warden.network import netlink, tc
-from warden.network.links import ifb_name
 from warden.network.route import Route
 from warden.undo import Undo
 
@@ -24,7 +25,8 @@ _ABSENT = frozenset({errno.ENOENT, errno.EINVAL, errno.ENODEV})
 
 
 class Link(Protocol):
-    """What is limited: anything with an end on the host, and the names that its ifb device has or would have."""
+    """What is limited: anything with an end on the host, and the name and index that its ifb device has or would have;
+    0: any index."""
 
     @property
     def host_name(self) -> str: ...
@@ -36,6 +38,17 @@ class Link(Protocol):
     def ifb_index(self) -> int: ...
     @property
     def mtu(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A Link that is a port of a bridge."""
+
+    host_name: str
+    host_index: int
+    ifb_name: str
+    ifb_index: int
+    mtu: int
 
 
 def limit(link: Link, wanted: Shaping, before: Shaping) -> None:
@@ -61,15 +74,16 @@ def _limit_out(route: Route, undo: Undo, link: Link, wanted: Bandwidth, before: 
         added = netlink.add_ifb(link.ifb_name, link.ifb_index, mtu=link.mtu)
         route.ask(added, f"ip link add {link.ifb_name} type ifb")
         undo.add("ifb device", _delete_ifb, route, link.ifb_name)
-    _shape(route, link.ifb_name, link.ifb_index, link.mtu, wanted, None if fresh else before)
+    ifb_index = index_of(link.ifb_name)
+    _shape(route, link.ifb_name, ifb_index, link.mtu, wanted, None if fresh else before)
     if before is not None:
-        undo.add("bandwidth limit", _shape, route, link.ifb_name, link.ifb_index, link.mtu, before, wanted)
+        undo.add("bandwidth limit", _shape, route, link.ifb_name, ifb_index, link.mtu, before, wanted)
     route.ask(tc.replace_ingress(link.host_index), f"tc qdisc replace dev {link.host_name} ingress")
     if fresh:
         undo.add("ingress", _delete_ingress, route, link)
     how = f"u32 match u32 0 0 action mirred egress redirect dev {link.ifb_name}"
     redirection = f"tc filter replace dev {link.host_name} ingress {how}"
-    route.ask(tc.redirect_all(link.host_index, link.ifb_index), redirection)
+    route.ask(tc.redirect_all(link.host_index, ifb_index), redirection)
 
 
 def _shape(route: Route, name: str, index: int, mtu: int, wanted: Bandwidth, before: Bandwidth | None) -> None:
@@ -91,8 +105,8 @@ def read(link: Link, known: Shaping) -> BandwidthStat:
     """The limits as the kernel has them; *known*: what was asked, for exact bursts. Raises KernelRefused."""
     with Route() as route:
         into = _bucket(route, link.host_name, link.host_index, link.mtu, known.into)
-        has_out = have_link(link.ifb_name)
-        out = _bucket(route, link.ifb_name, link.ifb_index, link.mtu, known.out) if has_out else None
+        ifb_index = index_of(link.ifb_name)
+        out = _bucket(route, link.ifb_name, ifb_index, link.mtu, known.out) if ifb_index else None
     return BandwidthStat(
         in_rate=None if into is None else into.rate,
         in_burst=None if into is None else into.burst,
@@ -132,20 +146,21 @@ def _lift_out(route: Route, link: Link) -> None:
         _delete_ifb(route, link.ifb_name)
 
 
-def remove_ifb(container_id: str) -> None:
-    """Removes the device of a container that goes or is gone; absent is fine. Raises KernelRefused."""
-    name = ifb_name(container_id)
-    if have_link(name):
-        with Route() as route:
-            _delete_ifb(route, name)
+def remove_ifbs(names: Iterable[str]) -> None:
+    """Removes the devices of a container that goes or is gone; absent is fine. Raises KernelRefused."""
+    for name in names:
+        if have_link(name):
+            with Route() as route:
+                _delete_ifb(route, name)
 
 
 def have_link(name: str) -> bool:
     """Whether this network namespace has an interface of that name; it costs microseconds."""
-    return _index(name) != 0
+    return index_of(name) != 0
 
 
-def _index(name: str) -> int:
+def index_of(name: str) -> int:
+    """The index of the interface of that name; 0 for none."""
     try:
         return socket.if_nametoindex(name)
     except OSError:  # ENODEV, or a name that is too long for an interface
@@ -157,7 +172,7 @@ def _delete_root(route: Route, link: Link) -> None:
 
 
 def _delete_ifb(route: Route, name: str) -> None:
-    _ask_absent_fine(route, netlink.delete_link(_index(name)), f"ip link delete {name}")
+    _ask_absent_fine(route, netlink.delete_link(index_of(name)), f"ip link delete {name}")
 
 
 def _delete_ingress(route: Route, link: Link) -> None:
