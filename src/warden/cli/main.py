@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("containers", "end all jobs of a container, keep its files"),
     "destroy": ("containers", "remove containers"),
     "cgroup": ("hierarchies", "list cgroup hierarchies, make and use named ones"),
+    "network": ("networks", "make, list, inspect and remove networks that containers share"),
     "plan": ("planning", "show step by step what the kernel would be asked, without doing it"),
     "image": ("images", "build, list and remove images"),
     "doctor": ("doctor", "check what this machine can do and what is missing"),

@@ -179,6 +179,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "lang": (("--lang",), {"choices": ("en", "zh"), "default": "en", "help": "language of the sentences (default: en)"}),
     "everything": (("-a", "--all"), {"action": "store_true", "help": "also what is at its default"}),
+    # networks
+    "subnet": (("--subnet",), {"metavar": "CIDR", "help": "its IPv4 network (default: the next of the daemon's pool)"}),
+    "ipv6": (("--ipv6",), {"metavar": "CIDR", "help": "its IPv6 network, or auto (default: none)"}),
+    "internal": (("--internal",), {"action": "store_true", "help": "nothing leads out of it"}),
+    "mtu": (("--mtu",), {"metavar": "N", "type": int, "help": "of its links (default: the daemon's)"}),
     # positional
     "handle": ((), {"metavar": "HANDLE"}),
     "handles": ((), {"metavar": "HANDLE", "nargs": "+"}),
@@ -195,6 +200,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
     ),
     "words": ((), {"metavar": "WORD", "nargs": "*"}),
+    "network_action": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove")}),
+    "network_names": ((), {"metavar": "NAME", "nargs": "*"}),
     "topic": ((), {"metavar": "COMMAND"}),
     "image_names": ((), {"metavar": "IMAGE", "nargs": "*"}),
 }

@@ -25,11 +25,13 @@ from warden.client.messages import (
     JobOptions,
     LimitOptions,
     NetOutOptions,
+    NetworkOptions,
     SpawnOptions,
 )
 from warden.client.result import Result
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
+from warden.model.interfaces import BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.resources import LimitReport
@@ -87,6 +89,23 @@ class AsyncClient:
             while not (response := await connection.receive(kind, patient=True)).end:
                 yield messages.measured(response)
             connection.busy = False
+
+    async def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> BridgeReport:
+        """A bridge that containers share with network="bridge:NAME", and that stays until it is removed. Options: see
+        NetworkOptions."""
+        return messages.network(await self._pool.call(messages.create_network(name, options)))
+
+    async def networks(self) -> builtins.list[BridgeReport]:
+        """All bridges, and who is on them."""
+        return messages.networks(await self._pool.call(messages.request("NetworkList")))
+
+    async def network(self, name: str) -> BridgeReport:
+        """One of them. Raises UnknownNetwork."""
+        return messages.network(await self._pool.call(messages.request("NetworkInspect", name=name)))
+
+    async def remove_network(self, name: str) -> None:
+        """Raises UnknownNetwork, WrongState while containers are on it."""
+        await self._pool.call(messages.request("NetworkRemove", name=name))
 
     async def ping(self) -> None:
         """Returns when the daemon answers."""

@@ -23,12 +23,14 @@ from warden.client.messages import (
     JobOptions,
     LimitOptions,
     NetOutOptions,
+    NetworkOptions,
     SpawnOptions,
 )
 from warden.client.result import CommandFailed, Result
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
+from warden.model.interfaces import BridgeReport
 from warden.model.job import Chunk, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.resources import LimitReport
@@ -88,6 +90,23 @@ class Client:
             while not (response := connection.receive(kind, patient=True)).end:
                 yield messages.measured(response)
             connection.busy = False
+
+    def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> BridgeReport:
+        """A bridge that containers share with network="bridge:NAME", and that stays until it is removed. Options: see
+        NetworkOptions."""
+        return messages.network(self._pool.call(messages.create_network(name, options)))
+
+    def networks(self) -> builtins.list[BridgeReport]:
+        """All bridges, and who is on them."""
+        return messages.networks(self._pool.call(messages.request("NetworkList")))
+
+    def network(self, name: str) -> BridgeReport:
+        """One of them. Raises UnknownNetwork."""
+        return messages.network(self._pool.call(messages.request("NetworkInspect", name=name)))
+
+    def remove_network(self, name: str) -> None:
+        """Raises UnknownNetwork, WrongState while containers are on it."""
+        self._pool.call(messages.request("NetworkRemove", name=name))
 
     def ping(self) -> None:
         """Returns when the daemon answers."""

@@ -13,6 +13,7 @@ from warden.client.result import Result
 from warden.errors import BadInput, EngineFault, UnknownHandle, WardenError
 from warden.model import resources
 from warden.model.info import Info
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.names import Names, names_of
@@ -26,6 +27,7 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
+from warden.protocol.convert_network import AUTO, message_to_report
 from warden.protocol.convert_stats import message_to_stats
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
@@ -91,6 +93,16 @@ class CreateOptions(LimitOptions, total=False):
     add_hosts: Mapping[str, str] | Iterable[str]
     grace_time: float | str | None
     user_namespace: bool | None
+
+
+class NetworkOptions(TypedDict, total=False):
+    """Keyword arguments of create_network. *subnet*: IPv4, None: the daemon chooses; *ipv6*: a network, "auto" or None for
+    no IPv6; *internal*: nothing leads out of it; *mtu*: of its links."""
+
+    subnet: str | None
+    ipv6: str | None
+    internal: bool
+    mtu: int | None
 
 
 class JobOptions(TypedDict, total=False):
@@ -191,6 +203,25 @@ def _names(options: CreateOptions) -> Names:
     )
 
 
+def create_network(name: str, options: NetworkOptions) -> Request:
+    bridge = Bridge(name, options.get("subnet"), mtu=options.get("mtu"))  # a mistake is found here, with the caller
+    subnet6 = options.get("ipv6")
+    if subnet6 not in (None, AUTO):
+        Bridge(name, subnet6=subnet6)
+    internal = options.get("internal") or None
+    return request(
+        "NetworkCreate", name=name, subnet4=bridge.subnet4, subnet6=subnet6, internal=internal, mtu=bridge.mtu
+    )
+
+
+def network(message: pb.NetworkCreateResponse | pb.NetworkInspectResponse) -> BridgeReport:
+    return message_to_report(message.network)
+
+
+def networks(message: pb.NetworkListResponse) -> list[BridgeReport]:
+    return [message_to_report(item) for item in message.networks]
+
+
 def limit(handle: str, options: LimitOptions, *, raw: bool) -> Request:
     settings = convert.settings_to(resources.settings_of(options))
     return request("Limit", handle=handle, settings=settings, best_effort=options.get("best_effort"), raw=raw or None)
@@ -260,7 +291,7 @@ def run(handle: str, job: JobSpec) -> Request:
     return codec.KINDS["Run"], request
 
 
-def request(name: str, **fields: Any) -> Request:
+def request(name: str, /, **fields: Any) -> Request:
     """A request by its name in the .proto file; texts are turned into bytes, None leaves a field out."""
     kind = codec.KINDS[name]
     given = {key: convert.raw(value) if isinstance(value, str) else value for key, value in fields.items()}

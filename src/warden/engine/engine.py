@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import resource
@@ -12,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 
 from warden.cgroup.driver import Manager
@@ -26,9 +26,11 @@ from warden.engine.ids import IdSource
 from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
+from warden.engine.resolvers import Resolvers
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
@@ -121,6 +123,7 @@ class Engine:
                 firewall=firewall,
                 networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
                 lending=Lending(f"{depot.path}/{NETWORK}/lent"),
+                resolvers=Resolvers(self.settings, self._snapshots),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
                 disks=disks,
@@ -134,6 +137,9 @@ class Engine:
             )
             undo.release()
         return site
+
+    def _snapshots(self) -> list[Snapshot]:
+        return [container.snapshot for container in self._containers.values()]
 
     async def _recover(self) -> None:
         site = self.site
@@ -166,6 +172,7 @@ class Engine:
                 log.error("container %s: %s; it is destroyed", container.handle, error)
                 with contextlib.suppress(WardenError, OSError):
                     await container.destroy()
+        await networking.settle_resolvers(site)
 
     def _take_resources(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()
@@ -201,9 +208,10 @@ class Engine:
             await self._site.blocking(self._site.disks.close)
         else:
             await self._site.blocking(self._site.disks.rest)
+        self._site.resolvers.close()
         await self._site.blocking(self._site.networks.close)
         self._site.lending.close()
-        await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
+        await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
@@ -229,6 +237,26 @@ class Engine:
         names = self.handles() if handles is None else list(dict.fromkeys(handles))
         return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
 
+    # ---- networks that containers share
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        """A bridge that stays until it is removed, its networks as given or the next of the pools (*choose6*: of IPv6
+        too). Raises BadInput, WrongState, PoolExhausted, NotSupported, KernelRefused; then nothing is left."""
+        site = self.site
+        return BridgeReport(await site.blocking(partial(site.networks.create, wanted, choose6=choose6)))
+
+    async def networks(self, name: str | None = None) -> list[BridgeReport]:
+        """All bridges, or one, and who is on them. Raises UnknownNetwork."""
+        found = await self.site.blocking(self.site.networks.members, name)
+        handles = {container.id: container.handle for container in self._containers.values()}
+        return [networking.report(bridge, users, handles) for bridge, users in found]
+
+    async def remove_network(self, name: str) -> None:
+        """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
+        await self.site.blocking(self.site.networks.remove, name)
+
+    # ---- a new container
+
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
         left."""
@@ -249,6 +277,7 @@ class Engine:
                 undo.release()  # from here on it owns what it has
             await self._welcome(container)
             self._containers[handle] = container
+            self.site.resolvers.changed()
             if self.events:
                 self.events.emit(ContainerCreated(facts_of(container)))
             return container
@@ -284,6 +313,8 @@ class Engine:
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
+            if site.resolvers.misses(snapshot.links):
+                await networking.settle_resolvers(site)
         order = build.Order(
             snapshot,
             image,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_interface
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
 from warden.errors import BadInput, WrongState
-from warden.model.interfaces import Link, LinkKind, bridge_device
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, LinkKind, bridge_device
 from warden.model.net import NetRule, PortMap, check_port
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
@@ -147,8 +148,34 @@ async def _apply(container: Container, after: Snapshot, undo: AsyncUndo) -> None
     container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)
 
 
+def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[str, str]) -> BridgeReport:
+    """*users*: ids of containers and their links; one that is still made has no handle yet."""
+    members = [
+        BridgeMember(handles[owner], link.name, link.addresses, link.mac, link.aliases)
+        for owner, link in users
+        if owner in handles
+    ]
+    return BridgeReport(bridge, tuple(sorted(members, key=lambda member: member.handle)))
+
+
 async def leave(site: Site, container_id: str) -> None:
     """Gives back what a container's interfaces were made of. The kernel is not waited for, but for links of the host."""
     await site.blocking(site.lending.fetch, container_id)
-    if await site.blocking(site.networks.release, container_id):
-        site.in_background(asyncio.ensure_future(site.blocking(site.networks.tidy)))
+    site.resolvers.changed()
+    unused = await site.blocking(site.networks.release, container_id)
+    site.in_background(asyncio.ensure_future(_tidy(site, unused)))
+
+
+async def _tidy(site: Site, unused: bool) -> None:
+    if unused:
+        await site.blocking(site.networks.tidy)
+    await settle_resolvers(site)
+
+
+async def settle_resolvers(site: Site) -> None:
+    """Each bridge that a container is on has one."""
+
+    async def used() -> list[Bridge]:
+        return [bridge for bridge, members in await site.blocking(site.networks.members) if members]
+
+    await site.resolvers.settle(used)

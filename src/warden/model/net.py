@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from warden.errors import BadInput
 
@@ -94,6 +94,41 @@ class PortMap:
                 raise BadInput(f"port: {self.host_ip!r} is not an address", hint="an IPv4 or IPv6 address") from None
 
 
+@dataclass(frozen=True, slots=True)
+class NetPolicy:
+    """Where a container may go when no NetRule says so, instead of what holds for all. *allow* wins over *deny*; what is
+    in neither is open, other containers and the host excepted. Both: networks as NetRule's. Raises BadInput."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for text in (*self.allow, *self.deny):
+            destination(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A destination that a container was refused: *packets* that would have begun a connection, within the last hour.
+
+    *protocol*: a name, or its number as text; *port* None: the protocol has none.
+    """
+
+    address: str
+    protocol: str
+    port: int | None
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What a container was refused, the most frequent first. *further*: packets to destinations beyond those that are
+    remembered one by one."""
+
+    destinations: tuple[Refused, ...] = ()
+    further: int = 0
+
+
 def parse_ports(text: str) -> tuple[int, int]:
     """The first and the last of "80" or "8000:8080"; raises BadInput. Their order is not checked."""
     match = _PORTS.fullmatch(text)
@@ -110,18 +145,26 @@ def check_port(port: int, field: str) -> int:
     return port
 
 
-def destination(text: str) -> tuple[IPv4Address, IPv4Address]:
-    """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9"; raises BadInput."""
+def destination(text: str) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
+    """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9", IPv6 alike; raises BadInput."""
     first, dash, last = text.partition("-")
     try:
         if dash:
-            low, high = IPv4Address(first.strip()), IPv4Address(last.strip())
+            low, high = ip_address(first.strip()), ip_address(last.strip())
         else:
-            network = IPv4Network(text.strip(), strict=False)
+            network = ip_network(text.strip(), strict=False)
             low, high = network.network_address, network.broadcast_address
-    except (AddressValueError, NetmaskValueError, ValueError):
-        hint = "an IPv4 address, a CIDR such as 10.0.0.0/8, or FIRST-LAST"
-        raise BadInput(f"network: {text!r} is not an IPv4 network", hint=hint) from None
-    if low > high:
-        raise BadInput(f"network: {text!r}: the last address is below the first")
-    return low, high
+    except ValueError:
+        hint = "an address, a CIDR such as 10.0.0.0/8, or FIRST-LAST"
+        raise BadInput(f"network: {text!r} is not an IPv4 or IPv6 network", hint=hint) from None
+    if isinstance(low, IPv4Address) and isinstance(high, IPv4Address):
+        if low <= high:
+            return low, high
+    elif isinstance(low, IPv6Address) and isinstance(high, IPv6Address):
+        if low.scope_id or high.scope_id:
+            raise BadInput(f"network: {text!r} has a zone", hint="a link of the host means nothing in a rule")
+        if low <= high:
+            return low, high
+    else:
+        raise BadInput(f"network: {text!r}: one address is IPv4, the other IPv6")
+    raise BadInput(f"network: {text!r}: the last address is below the first")

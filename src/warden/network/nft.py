@@ -1,45 +1,56 @@
-"""The firewall as nftables text: nft(8). Pure: writes commands, runs none, and names no table but the policy's own.
+"""What the firewall knows, and what one container is in it: elements of sets and maps, and at times a chain. Pure.
 
-What all containers share is rules over sets and maps; one container is two elements of them. Only net_out gives a
-container a chain of its own, reached through the map `rules`. Plain sets, no intervals, wherever containers come and
-go: the cost of changing an interval set grows with its size.
+What all containers share is table.py's rules over these sets. Plain sets, no intervals, wherever containers come and
+go: the cost of changing an interval set grows with its size. A container is known by its device and its address: a
+routed one has a device of its own, those on a bridge share the bridge's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from warden.model.net import NetRule, PortMap, Protocol, destination, parse_ports
+from warden.model.net import NetPolicy, NetRule, PortMap, Protocol, destination, parse_ports
+from warden.network import expressions as ex
+from warden.network.expressions import Address, Element, Piece, Rule
 
-#: Where a port of the host leads: address and port of a container.
-Forward = tuple[IPv4Address, int]
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class GuestLink:
     """One way into a container. *name*: of the host's end (w-ID-0 …); *addresses*: what it may send from. *bridge*: the
-    device that the host's end is a port of (w-br-NAME); None: it is routed, as the /30 of mode warden."""
+    device that the host's end is a port of (w-br-NAME), which needs *mac*; None: it is routed, as
+    the /30 of mode warden."""
 
     name: str
-    addresses: tuple[IPv4Address | IPv6Address, ...]
+    addresses: tuple[Address, ...]
     mac: str | None = None
     bridge: str | None = None
+
+    @property
+    def device(self) -> str:
+        """Where its packets come in, as a router sees it."""
+        return self.bridge or self.name
+
+    def has(self, version: int) -> bool:
+        return any(address.version == version for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A container as the firewall knows it. *links*: those that the host can filter; *ports* lead to the first address
-    of its family; *rules*: of net_out, oldest first."""
+    of their family; *rules*: of net_out, oldest first; *policy*: None: what holds for all."""
 
     container_id: str
     links: tuple[GuestLink, ...]
     ports: tuple[PortMap, ...] = ()
     rules: tuple[NetRule, ...] = ()
+    policy: NetPolicy | None = None
 
     @property
-    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+    def addresses(self) -> tuple[Address, ...]:
         """Of all its links, in their order."""
         return tuple(address for link in self.links for address in link.addresses)
 
@@ -47,189 +58,186 @@ class Guest:
     def chain(self) -> str:
         return f"warden-i-{self.container_id}"
 
+    @property
+    def has_chain(self) -> bool:
+        return bool(self.rules) or self.policy is not None
+
 
 @dataclass(frozen=True, slots=True)
 class BridgeNet:
     """A bridge as the firewall knows it. *device*: w-br-NAME, which GuestLink.bridge names; *networks*: its subnets,
-    of either family; *internal*: nothing leaves it."""
+    of either family; *internal*: nothing leaves it. *services*: (address, protocol, port) of the host that its guests may
+    reach, such as a resolver."""
 
     device: str
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: tuple[Network, ...]
     internal: bool = False
+    services: tuple[tuple[Address, str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the pool:
-    for that a network of *allowed*, or of a NetRule, must lie within it."""
+    """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the networks of
+    containers: for those a network of *allowed*, or of a NetRule, must lie within one of them."""
 
     table: str
     pool: IPv4Network
-    allowed: tuple[IPv4Network, ...] = ()
-    denied: tuple[IPv4Network, ...] = ()
+    allowed: tuple[Network, ...] = ()
+    denied: tuple[Network, ...] = ()
     host_access: bool = False
 
 
-def whole(policy: Policy, guests: Iterable[Guest], forwards: Mapping[int, Forward]) -> str:
-    """Replaces the table, or makes it: one transaction, so that there is no moment without rules."""
-    lines = [remove(policy.table), f"table inet {policy.table} {{", *_declarations(policy), *_shared(policy), "}"]
-    for guest in guests:
-        lines += change(policy, None, guest)
-    return "\n".join([*lines, *reroute(policy, {}, forwards)])
+#: A port of the host: family, one address of the host or None, protocol and number; and where it leads.
+PortKey = tuple[int, str | None, str, int]
+Target = tuple[Address, int]
 
 
-def remove(table: str) -> str:
-    """Deletes the table; adding it first makes that succeed when there is none."""
-    return f"add table inet {table}\ndelete table inet {table}"
+def inner_networks(policy: Policy, bridges: Iterable[BridgeNet]) -> list[Network]:
+    """Those that belong to containers."""
+    return [policy.pool, *(network for bridge in bridges for network in bridge.networks)]
 
 
-def _declarations(policy: Policy) -> list[str]:
-    peers = [network for network in policy.allowed if network.subnet_of(policy.pool)]
-    others = [network for network in policy.allowed if network not in peers]
-    return [
-        "set links { type ifname; }",
-        "set guests { type ifname . ipv4_addr; }",
-        "map rules { type ifname : verdict; }",
-        "map ports { type inet_service : ipv4_addr . inet_service; }",
-        _networks("peers", peers),
-        _networks("allowed", others),
-        _networks("denied", policy.denied),
-    ]
-
-
-def _networks(name: str, networks: Iterable[IPv4Network]) -> str:
-    merged = ", ".join(map(str, collapse_addresses(networks)))  # nft refuses elements that overlap
-    elements = f" elements = {{ {merged} }}" if merged else ""
-    return f"set {name} {{ type ipv4_addr; flags interval;{elements} }}"
-
-
-def _shared(policy: Policy) -> list[str]:
-    """The chains. TCP is refused by a reset: of ICMP errors the kernel sends six and then one a second (icmp(7))."""
-    to_host = "accept" if policy.host_access else "goto refuse"
-    return [
-        # Before everything else: a container sends from its own address, and no IPv6, which nothing here would filter.
-        "chain screen { type filter hook prerouting priority -150; policy accept;",
-        "iifname @links meta nfproto ipv6 drop",
-        "iifname @links iifname . ip saddr != @guests drop",
-        "}",
-        "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
-        "fib daddr type local ip daddr != 127.0.0.0/8 dnat ip to tcp dport map @ports",
-        "}",
-        "chain inbound_here { type nat hook output priority -100; policy accept;",
-        'oifname "lo" fib daddr type local ip daddr != 127.0.0.0/8 dnat ip to tcp dport map @ports',
-        "}",
-        "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
-        f"ip saddr {policy.pool} ip daddr != {policy.pool} masquerade",
-        "}",
-        "chain refuse {",
-        "meta l4proto tcp reject with tcp reset",
-        "reject",
-        "}",
-        "chain to_network {",
-        "ip daddr @peers accept",
-        f"ip daddr {policy.pool} goto refuse",
-        "ip daddr @allowed accept",
-        "ip daddr @denied goto refuse",
-        "accept",
-        "}",
-        "chain from_guest {",
-        "ct state established,related accept",
-        "iifname vmap @rules",
-        "goto to_network",
-        "}",
-        "chain forwarded { type filter hook forward priority filter; policy accept;",
-        "iifname @links goto from_guest",
-        "oifname @links ct state established,related accept",
-        "oifname @links ct status dnat accept",
-        "oifname @links drop",
-        "}",
-        "chain to_host { type filter hook input priority filter; policy accept;",
-        "iifname @links ct state established,related accept",
-        "iifname @links meta l4proto icmp accept",
-        f"iifname @links {to_host}",
-        "}",
-    ]
-
-
-def change(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
-    """The commands that turn *old* into *new*; None: not there. Ports are `reroute`'s."""
-    lines = []
-    if new is not None and old is None:
-        lines += _elements("add", policy.table, new)
-    lines += _rules(policy, old, new)
-    if old is not None and new is None:
-        lines += _elements("delete", policy.table, old)
-    return lines
-
-
-def _elements(verb: str, table: str, guest: Guest) -> list[str]:
-    lines = []
+def guest_elements(guest: Guest) -> list[Element]:
+    """All but its ports, which it may have to share."""
+    found = []
     for link in guest.links:
-        lines.append(f'{verb} element inet {table} links {{ "{link.name}" }}')
+        found += _link_elements(link)
         for address in link.addresses:
-            lines.append(f'{verb} element inet {table} guests {{ "{link.name}" . {address} }}')
-    return lines
+            key = (ex.ifname(link.device), ex.address(address))
+            found.append(Element(_named("guests", address), key))
+            if guest.has_chain:
+                found.append(Element(_named("rules", address), key, jump=guest.chain))
+    return found
 
 
-def _rules(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
-    """A container's chain: made for its first rule, new rules in front as Warden does, rewritten when some went."""
-    table = policy.table
-    before, after = old.rules if old else (), new.rules if new else ()
-    if before == after:
+def _named(name: str, address: Address) -> str:
+    return name if address.version == 4 else f"{name}6"
+
+
+def _link_elements(link: GuestLink) -> list[Element]:
+    if link.bridge is None:
+        key = (ex.ifname(link.name),)
+        return [Element("links", key), *([Element("links6", key)] if link.has(6) else [])]
+    assert link.mac is not None, "a link on a bridge has a MAC of its own"
+    name, mac = ex.ifname(link.name), ex.mac(link.mac)
+    found = [Element("ports", (name,), family="bridge"), Element("macs", (name, mac), family="bridge")]
+    addresses = [*link.addresses, *([link_local(link.mac)] if link.has(6) else [])]
+    for address in addresses:
+        found.append(Element(_named("senders", address), (name, mac, ex.address(address)), family="bridge"))
+    return found
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The address that the kernel gives a link by itself: RFC 4291, appendix A."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    return IPv6Address(b"\xfe\x80" + bytes(6) + bytes((raw[0] ^ 2,)) + raw[1:3] + b"\xff\xfe" + raw[3:])
+
+
+def bridge_elements(bridge: BridgeNet) -> list[Element]:
+    """What it is to the routing host; of its subnets table.py tells."""
+    device = ex.ifname(bridge.device)
+    found = [Element("links", (device,)), Element("same", (device, device))]
+    if any(network.version == 6 for network in bridge.networks):
+        found.append(Element("links6", (device,)))
+    if bridge.internal:
+        found.append(Element("closed", (device,)))
+    for address, protocol, port in bridge.services:
+        key = (device, ex.address(address), ex.protocol(protocol), ex.port(port))
+        found.append(Element(_named("services", address), key))
+    return found
+
+
+def port_routes(guest: Guest) -> Iterator[tuple[PortKey, Target]]:
+    """Which ports of the host lead where."""
+    for port in guest.ports:
+        host = None if port.host_ip is None else ip_address(port.host_ip)
+        at = None if host is None or host.is_unspecified else str(host)
+        for version in (4, 6):
+            inside = next((address for address in guest.addresses if address.version == version), None)
+            if inside is not None and (host is None or host.version == version):
+                yield (version, at, port.protocol, port.host_port), (inside, port.container_port)
+
+
+def port_element(key: PortKey, target: Target) -> Element:
+    version, host_ip, protocol, number = key
+    words = (ex.protocol(protocol), ex.port(number))
+    value = (ex.address(target[0]), ex.port(target[1]))
+    name = "ports" if version == 4 else "ports6"
+    if host_ip is None:
+        return Element(name, words, value)
+    return Element(f"{name}_at", (ex.address(ip_address(host_ip)), *words), value)
+
+
+# ---- a container's own chain: it is entered by a jump, accepts, and what it says nothing of goes the way of all. It
+# leads to as few other chains as can be: at each change the kernel follows all of them (nft_table_validate).
+
+
+def rule_pieces(inner: Iterable[Network], rule: NetRule, guest: Guest) -> list[Rule]:
+    """One rule of net_out, for each family that it is about and the container has."""
+    found = []
+    for version in sorted({address.version for address in guest.addresses}):
+        where = _destination(inner, rule.network, version)
+        if where is not None:
+            pieces = [*where, *_traffic(rule, version)]
+            if rule.log:
+                pieces.append(ex.log(f"{guest.chain} "))
+            found.append(Rule((*pieces, ex.verdict("accept"))))
+    return found
+
+
+def last_rules(inner: Iterable[Network], policy: NetPolicy | None, guest: Guest) -> list[Rule]:
+    """What holds for traffic that no rule of net_out is about."""
+    if policy is None:
         return []
-    if not after:
-        assert old is not None
-        gone = [f'delete element inet {table} rules {{ "{link.name}" }}' for link in old.links]
-        return [*gone, f"delete chain inet {table} {old.chain}"]
-    assert new is not None
-    chain = f"inet {table} {new.chain}"
-    lines = []
-    if not before:
-        lines = [f"add chain {chain}", f"add rule {chain} goto to_network"]
-        lines += [f'add element inet {table} rules {{ "{link.name}" : goto {new.chain} }}' for link in new.links]
-    elif after[: len(before)] != before:
-        lines, before = [f"flush chain {chain}", f"add rule {chain} goto to_network"], ()
-    return lines + [f"insert rule {chain} {rule_text(policy, rule, new)}" for rule in after[len(before) :]]
+    versions = sorted({address.version for address in guest.addresses})
+    refuse = ex.verdict("goto", "refuse")
+    found = [Rule((*where, ex.verdict("accept"))) for where in _networks(inner, policy.allow, versions)]
+    found += [Rule((ex.dialled_set(version, _inner(version)), refuse)) for version in versions]
+    for text in policy.deny:
+        low, high = destination(text)
+        if low.version in versions:
+            found.append(Rule((ex.dialled(low, high), refuse)))
+    return [*found, Rule((ex.verdict("accept"),))]
 
 
-def rule_text(policy: Policy, rule: NetRule, guest: Guest) -> str:
-    """One rule of net_out as an nft rule."""
-    words = [_destination(policy.pool, rule.network), _traffic(rule)]
-    if rule.log:
-        words.append(f'log prefix "warden-i-{guest.container_id} "')
-    return " ".join([word for word in words if word] + ["accept"])
+def _networks(inner: Iterable[Network], texts: Iterable[str], versions: Sequence[int]) -> Iterator[list[Piece]]:
+    for text in texts:
+        for version in versions:
+            where = _destination(inner, text, version)
+            if where is not None:
+                yield where
 
 
-def _destination(pool: IPv4Network, network: str | None) -> str:
-    """Other containers are reached only by a network that lies within the pool."""
+def _inner(version: int) -> str:
+    return "inner" if version == 4 else "inner6"
+
+
+def _destination(inner: Iterable[Network], network: str | None, version: int) -> list[Piece] | None:
+    """Other containers are reached only by a network that lies within one of theirs. None: not of this family."""
+    outside = ex.dialled_set(version, _inner(version), inverse=True)
     if network is None:
-        return f"ip daddr != {pool}"
+        return [outside]
     low, high = destination(network)
-    where = f"ip daddr {low}" if low == high else f"ip daddr {low}-{high}"
-    inside = low in pool and high in pool
-    apart = high < pool.network_address or low > pool.broadcast_address
-    return where if inside or apart else f"{where} ip daddr != {pool}"
+    if low.version != version:
+        return None
+    where = ex.dialled(low, high)
+    within = any(low in one and high in one for one in inner if one.version == version)
+    return [where] if within else [where, outside]
 
 
-def _traffic(rule: NetRule) -> str:
+def _traffic(rule: NetRule, version: int) -> list[Piece]:
     if rule.protocol is Protocol.ALL:
-        return ""
+        return []
     if rule.protocol is Protocol.ICMP:
         kind, code = rule.icmp
-        if kind is None:
-            return "meta l4proto icmp"
-        return f"icmp type {kind}" + ("" if code is None else f" icmp code {code}")
+        return [ex.transport("icmp" if version == 4 else "icmpv6") if kind is None else ex.icmp(version, kind, code)]
+    transport = ex.transport(rule.protocol.value)
     if rule.ports is None:
-        return f"meta l4proto {rule.protocol.value}"
-    low, high = parse_ports(rule.ports)
-    return f"{rule.protocol.value} dport {low}" + ("" if low == high else f"-{high}")
+        return [transport]
+    return [transport, ex.dialled_ports(*parse_ports(rule.ports))]
 
 
-def reroute(policy: Policy, old: Mapping[int, Forward], new: Mapping[int, Forward]) -> list[str]:
-    """The commands that turn the forwarded ports *old* into *new*."""
-    where = f"element inet {policy.table} ports"
-    lines = [f"delete {where} {{ {port} }}" for port in old if old[port] != new.get(port)]
-    for port, (address, inside) in new.items():
-        if old.get(port) != (address, inside):
-            lines.append(f"add {where} {{ {port} : {address} . {inside} }}")
-    return lines
+def chain_rules(inner: list[Network], guest: Guest) -> list[Rule]:
+    """Its chain from the first rule to the last, the newest of net_out in front as Warden has it."""
+    rules = [piece for rule in reversed(guest.rules) for piece in rule_pieces(inner, rule, guest)]
+    return rules + last_rules(inner, guest.policy, guest)

@@ -21,7 +21,7 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
-from warden.server import statistics, streams
+from warden.server import networks, statistics, streams
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.counters import CUT_OFF, OK
@@ -222,6 +222,10 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "Version": version,
     "Stats": statistics.once,
     "StatsStream": statistics.stream,
+    "NetworkCreate": networks.create,
+    "NetworkList": networks.list_all,
+    "NetworkInspect": networks.inspect,
+    "NetworkRemove": networks.remove,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stop": stop,

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from warden.engine.events import Emitter
 from warden.model.info import Info
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobResult, JobSpec
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
@@ -148,6 +149,16 @@ class Engine(Protocol):
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> Sequence[Stats]:
         """What these containers use, or all; one that vanishes meanwhile is left out. Raises UnknownHandle."""
         ...
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        """A bridge that stays until it is removed; *choose6*: its IPv6 network is chosen too."""
+        ...
+
+    async def networks(self, name: str | None = None) -> Sequence[BridgeReport]:
+        """All bridges, or one, and who is on them. Raises UnknownNetwork."""
+        ...
+
+    async def remove_network(self, name: str) -> None: ...
 
     @property
     def events(self) -> Emitter:

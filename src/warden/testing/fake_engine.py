@@ -11,11 +11,13 @@ import itertools
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
-from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
+from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, UnknownNetwork, WrongState
 from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.net import NetRule
@@ -308,6 +310,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.containers: dict[str, FakeContainer] = {}
         self.jobs: list[FakeJob] = []
+        self.bridges: dict[str, BridgeReport] = {}
         self.job_ids = itertools.count(1)
         self.events = Emitter()
         self.started = self.closed = False
@@ -328,6 +331,21 @@ class FakeEngine:
         self.containers[container.handle] = container
         self.events.emit(ContainerCreated(container.facts()))
         return container
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        subnet6 = "fd00::/64" if choose6 else wanted.subnet6
+        bridge = replace(wanted, subnet4=wanted.subnet4 or "10.252.0.0/24", subnet6=subnet6)
+        self.bridges[bridge.name] = BridgeReport(bridge, (BridgeMember("box", "eth0", ("10.252.0.2/24",), None),))
+        return self.bridges[bridge.name]
+
+    async def networks(self, name: str | None = None) -> list[BridgeReport]:
+        if name is not None and name not in self.bridges:
+            raise UnknownNetwork(f"network {name}: there is none of that name")
+        return [report for key, report in self.bridges.items() if name in (None, key)]
+
+    async def remove_network(self, name: str) -> None:
+        await self.networks(name)
+        del self.bridges[name]
 
     def get(self, handle: str) -> FakeContainer:
         if handle not in self.containers:
