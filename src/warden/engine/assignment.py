@@ -8,13 +8,13 @@ from dataclasses import replace
 from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, WardenError, WrongState
 from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network.addresses import AddressPool, next_subnet
 from warden.network.hostlink import HostLink
-from warden.network.interfaces import extra_index, extra_name
+from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
 from warden.network.links import CONTAINER_INDEX, host_index, host_link
 
 
@@ -22,7 +22,7 @@ def links_of(
     container_id: str, spec: ContainerSpec, parents: Sequence[HostLink | Bridge], mtu: int
 ) -> tuple[Link, ...]:
     """One for each interface of *spec*; of bridges of ours without addresses, of all without gateways."""
-    indices = _indices(spec, parents)
+    indices = _indices(container_id, spec, parents)
     own_end = spec.network is NetworkMode.NONE  # mode warden's link has the first names otherwise
     found = []
     for place, (item, parent) in enumerate(zip(spec.interfaces, parents, strict=True)):
@@ -60,12 +60,15 @@ def _port(link: Link, container_id: str, place: int, parent: HostLink | Bridge, 
     )
 
 
-def _indices(spec: ContainerSpec, parents: Sequence[HostLink | Bridge]) -> list[int]:
-    """Inside. A lent link keeps its number where it can, so that the kernel gives it back with it."""
+def _indices(container_id: str, spec: ContainerSpec, parents: Sequence[HostLink | Bridge]) -> list[int]:
+    """Inside. A lent link keeps its number where it can, so that the kernel gives it back with it; a link on a link has
+    one that the host's links do not have (network/interfaces.py)."""
     used = {1, CONTAINER_INDEX} if spec.network is NetworkMode.WARDEN else {1}
     chosen: dict[int, int] = {}
     for place, (item, parent) in enumerate(zip(spec.interfaces, parents, strict=True)):
-        if isinstance(parent, HostLink) and item.kind is LinkKind.PHYSICAL and parent.index not in used:
+        if item.kind in ON_A_LINK:
+            chosen[place] = extra_index(container_id, place)
+        elif isinstance(parent, HostLink) and item.kind is LinkKind.PHYSICAL and parent.index not in used:
             chosen[place] = parent.index
             used.add(parent.index)
     for place in range(len(parents)):
@@ -164,3 +167,28 @@ def with_gateways(links: Sequence[Link], spec: ContainerSpec, assigned: Sequence
                 have.add(version)
                 chosen[place].append(text)
     return tuple(replace(link, gateways=tuple(given)) for link, given in zip(links, chosen, strict=True))
+
+
+def check_beside(links: Sequence[Link], others: Iterable[Link]) -> None:
+    """What *links* of one container cannot be beside those of the *others*, and of it. Raises BadInput, WrongState."""
+    there = list(others)
+    for link in links:
+        for other in there:
+            if link.parent == other.parent:
+                _check_pair(link, other)
+        there.append(link)
+
+
+_EXCLUSIVE = {LinkKind.MACVLAN, LinkKind.IPVLAN}
+
+
+def _check_pair(link: Link, other: Link) -> None:
+    """Of one parent: the kernel's rules, so that they are told by name."""
+    if link.mac and link.mac == other.mac and link.kind is not LinkKind.VLAN:
+        raise BadInput(f"interface mac: {link.mac} is in use on {link.parent}")
+    if link.kind is other.kind is LinkKind.VLAN and link.vlan_id == other.vlan_id:
+        raise WrongState(f"interface vlan_id: {link.vlan_id} is in use on {link.parent}")
+    if {link.kind, other.kind} == _EXCLUSIVE:
+        raise WrongState(f"interface kind: there is an {other.kind.value} on {link.parent}, and they exclude each other")
+    if link.kind is other.kind is LinkKind.MACVLAN and "passthru" in (link.mode, other.mode):
+        raise WrongState(f"interface mode: passthru suffers no other macvlan on {link.parent}, and there is one")

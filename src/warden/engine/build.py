@@ -24,7 +24,7 @@ from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
-from warden.errors import BadInput, KernelRefused
+from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
 from warden.model.interfaces import LinkKind
 from warden.model.limits import DiskLimits, Limits, Shaping
@@ -36,8 +36,8 @@ from warden.plan.job import JobPlace
 from warden.plan.program import Programs
 from warden.plan.steps import Op, Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
-from warden.rootfs import etc
-from warden.rootfs.disk import Layer
+from warden.rootfs import etc, inuse
+from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
 from warden.undo import Undo
 
@@ -80,6 +80,20 @@ def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tupl
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec)
+
+
+def fit_disk(spec: ContainerSpec, disk: Disk) -> tuple[ContainerSpec, tuple[str, ...]]:
+    """*spec*, and why its disk limit was left out of it: a *disk* that cannot do it, and best effort. Else raises
+    NotSupported."""
+    if spec.limits.disk in (None, DiskLimits()):
+        return spec, ()
+    try:
+        disk.check(spec.limits.disk)
+    except NotSupported as error:
+        if not spec.best_effort:
+            raise
+        return replace(spec, limits=replace(spec.limits, disk=None)), (str(error),)
+    return spec, ()
 
 
 def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
@@ -149,6 +163,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            os.symlink(order.image.lower, order.directory / inuse.LINK)
             disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
                 undo.add("layer", disk.remove, order.layer.path)
@@ -244,7 +259,7 @@ _ONE_OF_A_KIND = (LinkKind.VLAN, LinkKind.MACVLAN, LinkKind.IPVLAN)
 
 
 def _is_late(order: Order, plan: Plan, failed: StepFailed) -> bool:
-    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE)
+    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE, errno.EINVAL)  # EINVAL: of a passthru macvlan
     network = failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.NETLINK
     return busy and network and any(link.kind in _ONE_OF_A_KIND for link in order.snapshot.links)
 

@@ -31,7 +31,6 @@ from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.interfaces import Bridge, BridgeReport
-from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
@@ -89,13 +88,13 @@ class Engine:
         try:
             self._site = self._make_site(depot)
             await self._recover()
-            self._keeper = asyncio.ensure_future(self._keep_disks())
+            self._keeper = asyncio.ensure_future(self._look_after_host())
         except BaseException:
             await self.close()
             depot.unlock()
             raise
 
-    async def _keep_disks(self) -> None:
+    async def _look_after_host(self) -> None:
         """Beside what else goes on, so that neither the start nor the first container waits for a file system."""
         site = self.site
         await site.blocking(site.disks.chosen)
@@ -105,6 +104,7 @@ class Engine:
                 await site.blocking(site.disks.look_after_host)
             except (OSError, WardenError) as error:
                 log.error("disks: the host's room: %s", error)
+            await site.blocking(site.cgroups.count_new_devices)
 
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
@@ -306,8 +306,7 @@ class Engine:
         disk = site.disks.decided
         if disk is None:
             disk = await site.blocking(site.disks.chosen)
-        if spec.limits.disk not in (None, DiskLimits()):
-            disk.check(spec.limits.disk)
+        spec, left_out = build.fit_disk(spec, disk)
         snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
         undo.add("resources", self._release, snapshot)
         if spec.interfaces:
@@ -328,14 +327,14 @@ class Engine:
                 undo.add("shared network", shared.undo)
                 opened.callback(os.close, shared.fd)
             built = await site.building(build.build, site, order, binds)
-        return await self._take_up(order, built)
+        return await self._take_up(order, built, left_out)
 
-    async def _take_up(self, order: build.Order, built: build.Built) -> Container:
+    async def _take_up(self, order: build.Order, built: build.Built, left_out: tuple[str, ...]) -> Container:
         site = self.site
         pidfd = built.launched.pidfd
         try:
             return Container(
-                site, built.snapshot, order.directory, order.group, pidfd, self._gone, warnings=built.warnings
+                site, built.snapshot, order.directory, order.group, pidfd, self._gone, (*left_out, *built.warnings)
             )
         except BaseException as error:
             await site.blocking(recovery.remove, site, order.directory, pidfd)

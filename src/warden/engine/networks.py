@@ -230,7 +230,8 @@ class Networks:
                     self._links[container_id] += (assignment.with_addresses(link, item, self._pools_of(link)),)
                 links = self._links[container_id]
                 links = assignment.with_gateways(links, spec, self._own_gateways(links))
-                self._check_macs(container_id, links)
+                others = [link for owner, owned in self._links.items() if owner != container_id for link in owned]
+                assignment.check_beside(links, others)
                 self._links[container_id] = links
                 return links
             except BaseException:
@@ -258,13 +259,6 @@ class Networks:
         """For each link those of its bridge."""
         ours = (link.parent if link.bridge == bridge_device(link.parent) else "" for link in links)
         return [assignment.own_gateways(self._bridges.get(name)) for name in ours]
-
-    def _check_macs(self, container_id: str, links: Iterable[Link]) -> None:
-        others = [link for owner, owned in self._links.items() if owner != container_id for link in owned]
-        for link in links:
-            for other in others:
-                if link.mac and link.mac == other.mac and link.parent == other.parent:
-                    raise BadInput(f"interface mac: {link.mac} is in use by another container on {link.parent}")
 
     def parents_of(self, links: Iterable[Link]) -> Mapping[str, int]:
         """The indices that interfaces.host_part needs. Raises EngineFault when a link has vanished."""

@@ -20,6 +20,9 @@ MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
 IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
 
 
+ON_A_LINK = frozenset({LinkKind.MACVLAN, LinkKind.IPVLAN, LinkKind.VLAN})
+
+
 def extra_index(container_id: str, place: int) -> int:
     """The index of the host's end of interface number *place* (0 to 15), where mode warden's link has another."""
     # Beside those of links.host_index and its ifb; ids in use never share the bits taken here (engine/ids.py).
@@ -64,7 +67,7 @@ def _host(link: Link, parents: Mapping[str, int], mtu: int) -> Part:
         return [moved], f"ip link set {link.parent} netns CHILD name {link.name}"
     made = netlink.add_link(
         link.kind.value,
-        link.name,
+        birth_name(link),
         link.index,
         parent=parents[link.parent],
         netns_fd=CHILD_NETNS_FD,
@@ -73,7 +76,16 @@ def _host(link: Link, parents: Mapping[str, int], mtu: int) -> Part:
         data=_data(link),
     )
     more = f" id {link.vlan_id}" if link.kind is LinkKind.VLAN else f" mode {link.mode}"
-    return [made], f"ip link add link {link.parent} name {link.name} netns CHILD type {link.kind.value}{more}"
+    return [made], f"ip link add link {link.parent} name {birth_name(link)} netns CHILD type {link.kind.value}{more}"
+
+
+def birth_name(link: Link) -> str:
+    """What a link on a link is called until the child gives it its name.
+
+    Before 6.13 the kernel looks for a link of that number or name in the namespace of who asks, not where it will be
+    (rtnl_newlink), and the host has an eth0 too. So both are what nobody else has.
+    """
+    return f"w-{link.index:x}"
 
 
 def _port(link: Link, bridge: int, mtu: int) -> Part:
@@ -106,6 +118,9 @@ def container_part(links: Sequence[Link]) -> Part:
     messages: list[Message] = []
     words: list[str] = []
     for link in links:
+        if link.kind in ON_A_LINK:
+            messages.append(netlink.change_link(link.index, name=link.name))
+            words.append(f"ip link set {birth_name(link)} name {link.name}")
         for address in link.addresses:
             messages.append(netlink.add_address(link.index, ip_interface(address)))
             words.append(f"ip address add {address} dev {link.name}")
