@@ -13,6 +13,7 @@ from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 
 
 @dataclass
@@ -35,6 +36,7 @@ class World:
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
     networks: dict[str, BridgeReport] = field(default_factory=dict)
+    topology: Topology = field(default_factory=Topology)
 
 
 MEMBER = BridgeMember("box", "eth0", ("10.252.0.2/24", "fd00::2/64"), "02:00:00:00:00:01", ("db",))
@@ -170,6 +172,9 @@ class FakeClient:
         self._world.calls.append(("create_network", name, options))
         self._world.networks[name] = BridgeReport(Bridge(name, "10.252.0.0/24", "fd00::/64"), (MEMBER,))
         return self._world.networks[name]
+
+    def topology(self) -> Topology:
+        return self._world.topology
 
     def networks(self) -> list[BridgeReport]:
         return list(self._world.networks.values())

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "destroy": ("containers", "remove containers"),
     "cgroup": ("hierarchies", "list cgroup hierarchies, make and use named ones"),
     "network": ("networks", "make, list, inspect and remove networks that containers share"),
+    "net": ("topology", "show how the host and the containers are connected, as a tree or for Graphviz"),
     "plan": ("planning", "show step by step what the kernel would be asked, without doing it"),
     "image": ("images", "build, list and remove images"),
     "doctor": ("doctor", "check what this machine can do and what is missing"),

@@ -115,6 +115,9 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("-d", "--detach"),
         {"action": "store_true", "help": "print the handle and do not wait; implies --keep"},
     ),
+    # topology
+    "graph": (("--graph",), {"action": "store_true", "help": "as a tree (the default)"}),
+    "dot": (("--dot",), {"action": "store_true", "help": "for Graphviz' dot"}),
     # a job
     "env": (
         ("-e", "--env"),

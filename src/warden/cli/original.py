@@ -38,6 +38,7 @@ REQUESTS = {
     "network_inspect": "Show a network and who is on it.",
     "network_list": "List the networks.",
     "network_remove": "Remove a network.",
+    "topology": "Show how host and containers are connected.",
     "pause": "Let all processes of a container stand still.",
     "ping": "Ask for a sign of life.",
     "resume": "Let them go on.",

@@ -35,6 +35,7 @@ from warden.model.job import Chunk, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
@@ -107,6 +108,10 @@ class Client:
     def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         self._pool.call(messages.request("NetworkRemove", name=name))
+
+    def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(self._pool.call(messages.request("Topology")))
 
     def ping(self) -> None:
         """Returns when the daemon answers."""

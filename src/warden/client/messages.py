@@ -23,6 +23,7 @@ from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, InterfaceLike, Mount, network_fields
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
+from warden.model.topology import Topology
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
@@ -216,6 +217,12 @@ def create_network(name: str, options: NetworkOptions) -> Request:
 
 def network(message: pb.NetworkCreateResponse | pb.NetworkInspectResponse) -> BridgeReport:
     return message_to_report(message.network)
+
+
+def topology(message: pb.TopologyResponse) -> Topology:
+    from warden.protocol.convert_topology import response_to_topology
+
+    return response_to_topology(message)
 
 
 def networks(message: pb.NetworkListResponse) -> list[BridgeReport]:

@@ -17,7 +17,7 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, recovery, sharing, starthooks, stats
+from warden.engine import build, limits, networking, pausing, recovery, sharing, starthooks, stats, topology
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, Emitter, Event
 from warden.engine.facts import facts_of
@@ -34,6 +34,7 @@ from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
@@ -254,6 +255,18 @@ class Engine:
     async def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
         await self.site.blocking(self.site.networks.remove, name)
+
+    async def topology(self) -> Topology:
+        """How the host and the containers are connected at this moment."""
+        with contextlib.ExitStack() as stack:
+            subjects = []
+            for one in self._containers.values():
+                if one.pidfd >= 0:
+                    pidfd = os.dup(one.pidfd)  # a container may go meanwhile
+                    stack.callback(os.close, pidfd)
+                    subjects.append(topology.Subject(one.snapshot, pidfd))
+            bridges = [bridge.name for bridge, _ in await self.site.blocking(self.site.networks.members)]
+            return await self.site.blocking(topology.survey, subjects, bridges, self.settings.mtu)
 
     # ---- a new container
 

@@ -46,6 +46,7 @@ class Message(_message.Message):
         NetworkList: _ClassVar[Message.Type]
         NetworkInspect: _ClassVar[Message.Type]
         NetworkRemove: _ClassVar[Message.Type]
+        Topology: _ClassVar[Message.Type]
     Error: Message.Type
     Create: Message.Type
     Stop: Message.Type
@@ -81,6 +82,7 @@ class Message(_message.Message):
     NetworkList: Message.Type
     NetworkInspect: Message.Type
     NetworkRemove: Message.Type
+    Topology: Message.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     type: Message.Type
@@ -1249,3 +1251,62 @@ class NetworkRemoveRequest(_message.Message):
 class NetworkRemoveResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class TopologyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetSpace(_message.Message):
+    __slots__ = ("inode", "handles", "links", "routes", "rules", "ports", "host")
+    class Link(_message.Message):
+        __slots__ = ("name", "index", "kind", "mac", "mtu", "up", "addresses", "master", "other", "other_space", "network", "bandwidth_in", "bandwidth_out")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        INDEX_FIELD_NUMBER: _ClassVar[int]
+        KIND_FIELD_NUMBER: _ClassVar[int]
+        MAC_FIELD_NUMBER: _ClassVar[int]
+        MTU_FIELD_NUMBER: _ClassVar[int]
+        UP_FIELD_NUMBER: _ClassVar[int]
+        ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+        MASTER_FIELD_NUMBER: _ClassVar[int]
+        OTHER_FIELD_NUMBER: _ClassVar[int]
+        OTHER_SPACE_FIELD_NUMBER: _ClassVar[int]
+        NETWORK_FIELD_NUMBER: _ClassVar[int]
+        BANDWIDTH_IN_FIELD_NUMBER: _ClassVar[int]
+        BANDWIDTH_OUT_FIELD_NUMBER: _ClassVar[int]
+        name: bytes
+        index: int
+        kind: bytes
+        mac: bytes
+        mtu: int
+        up: bool
+        addresses: _containers.RepeatedScalarFieldContainer[bytes]
+        master: int
+        other: int
+        other_space: int
+        network: bytes
+        bandwidth_in: bytes
+        bandwidth_out: bytes
+        def __init__(self, name: _Optional[bytes] = ..., index: _Optional[int] = ..., kind: _Optional[bytes] = ..., mac: _Optional[bytes] = ..., mtu: _Optional[int] = ..., up: _Optional[bool] = ..., addresses: _Optional[_Iterable[bytes]] = ..., master: _Optional[int] = ..., other: _Optional[int] = ..., other_space: _Optional[int] = ..., network: _Optional[bytes] = ..., bandwidth_in: _Optional[bytes] = ..., bandwidth_out: _Optional[bytes] = ...) -> None: ...
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    inode: int
+    handles: _containers.RepeatedScalarFieldContainer[bytes]
+    links: _containers.RepeatedCompositeFieldContainer[NetSpace.Link]
+    routes: _containers.RepeatedScalarFieldContainer[bytes]
+    rules: _containers.RepeatedScalarFieldContainer[bytes]
+    ports: _containers.RepeatedScalarFieldContainer[bytes]
+    host: bool
+    def __init__(self, inode: _Optional[int] = ..., handles: _Optional[_Iterable[bytes]] = ..., links: _Optional[_Iterable[_Union[NetSpace.Link, _Mapping]]] = ..., routes: _Optional[_Iterable[bytes]] = ..., rules: _Optional[_Iterable[bytes]] = ..., ports: _Optional[_Iterable[bytes]] = ..., host: _Optional[bool] = ...) -> None: ...
+
+class TopologyResponse(_message.Message):
+    __slots__ = ("spaces", "gone")
+    SPACES_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    spaces: _containers.RepeatedCompositeFieldContainer[NetSpace]
+    gone: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, spaces: _Optional[_Iterable[_Union[NetSpace, _Mapping]]] = ..., gone: _Optional[_Iterable[bytes]] = ...) -> None: ...

@@ -226,6 +226,7 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "NetworkList": networks.list_all,
     "NetworkInspect": networks.inspect,
     "NetworkRemove": networks.remove,
+    "Topology": networks.topology,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stop": stop,

@@ -14,6 +14,7 @@ from warden.model.net import NetRule
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 
 
 class Job(Protocol):
@@ -159,6 +160,10 @@ class Engine(Protocol):
         ...
 
     async def remove_network(self, name: str) -> None: ...
+
+    async def topology(self) -> Topology:
+        """How host and containers are connected at this moment."""
+        ...
 
     @property
     def events(self) -> Emitter:
