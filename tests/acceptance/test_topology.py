@@ -63,7 +63,7 @@ def test_what_there_is(place: World, pair: tuple[PrivateDaemon, Client]) -> None
         info = box.info()
         own = space(found, "box")
         assert own.inode == inode(inside(box).path)
-        assert own.rules == ("tcp 198.18.0.2 80",) and own.ports == (f"{host_port} to 80/tcp",)
+        assert own.rules == ("tcp 198.18.0.2 80",) and own.ports == (f"80/tcp -> 0.0.0.0:{host_port}",)
         assert f"default via {info.host_ip} dev w-{info.id}-1" in own.routes
         outer, inner = link(host, f"w-{info.id}-0"), link(own, f"w-{info.id}-1")
         assert (outer.other, outer.other_space) == (inner.index, own.inode)

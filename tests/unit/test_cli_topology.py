@@ -107,6 +107,7 @@ def test_the_command(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert shown["spaces"][1]["links"][1]["addresses"] == ["10.1.0.2/24"]
     assert main(["net", "--json", "--dot"]) != 0
+    assert main(["net", "--graph", "box"]) != 0
 
 
 def test_over_the_wire() -> None:

@@ -144,6 +144,24 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "interactive": (("-i", "--interactive"), {"action": "store_true", "help": "give the job this command's stdin"}),
     "tty": (("-t", "--tty"), {"action": "store_true", "help": "give the job a terminal"}),
     "script": (("--script",), {"metavar": "FILE", "help": "run this bash script, - for stdin, instead of a command"}),
+    # network
+    "publish": (
+        ("-p", "--publish"),
+        {
+            "metavar": "PORT",
+            "action": "append",
+            "default": [],
+            "help": "lead a port of the host to it: [IP:]HOST[-END]:CONTAINER[-END][/udp]; CONTAINER: one is chosen",
+        },
+    ),
+    "net_allow": (("--allow",), _many("NETWORK", "where it may go, whatever is denied")),
+    "net_deny": (("--deny",), _many("NETWORK", "where it may not go; the rest is open")),
+    "create_allow": (("--net-allow",), _many("NETWORK", "where it may go, instead of what holds for all containers")),
+    "create_deny": (("--net-deny",), _many("NETWORK", "where it may not go; what is in neither is open")),
+    "usual": (("--usual",), {"action": "store_true", "help": "as it holds for all containers"}),
+    "port_add": (("--add",), {**_many("PORT", "as --publish of warden run"), "default": []}),
+    "port_remove": (("--remove",), {**_many("PORT", "a port of the host, such as 8080 or 5353/udp"), "default": []}),
+    "repair": (("--repair",), {"action": "store_true", "help": "let the daemon put its firewall right"}),
     # what exists
     "all": (("-a", "--all"), {"action": "store_true", "help": "stopped containers too"}),
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
@@ -210,7 +228,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
-NETWORK = ("network", "ip", "ip6", "mac_address")
+NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny")
 NAMES = ("dns", "dns_search", "dns_options", "add_hosts")
 CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, *NAMES, "hostname", "no_user_namespace", *LIMITS)
 JOB = (

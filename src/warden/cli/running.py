@@ -54,11 +54,17 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         **given_network(options),
         **{name: value for name in NAMES if (value := getattr(options, name))},
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
+        **_network_arguments(options),
         **given_limits(options),
     }
     if options.image and options.rootfs:
         raise BadInput("--image and --rootfs exclude each other")
     return wanted
+
+
+def _network_arguments(options: Namespace) -> dict[str, Any]:
+    given = {"publish": options.publish, "net_allow": options.create_allow, "net_deny": options.create_deny}
+    return {name: value for name, value in given.items() if value}
 
 
 def _command_of(options: Namespace) -> dict[str, Any]:
@@ -202,6 +208,7 @@ COMMANDS = {
 warden run -- echo hello
 warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
 warden run -v ./src:/src:ro -w /src -- make check
+warden run -p 8080:80 -- python3 -m http.server 80
 warden run -it -- bash
 warden run --json --script job.sh
 """,

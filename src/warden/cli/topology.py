@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from warden.cli import connect, output
-from warden.cli.options import Command
 from warden.errors import BadInput
 from warden.model.size import format_size
 from warden.model.text import escaped
@@ -20,8 +19,10 @@ if TYPE_CHECKING:
 Branch = tuple[str, list["Branch"]]
 
 
-def net(options: Namespace) -> int:
-    """`warden net`."""
+def show(options: Namespace) -> int:
+    """`warden net` without a HANDLE."""
+    if options.maybe_handle is not None:
+        raise BadInput("net: --graph and --dot show all containers", hint="leave the HANDLE out")
     if options.dot and options.json:
         raise BadInput("net: --dot and --json exclude each other")
     with closing(connect.open_client(options)) as client:
@@ -149,15 +150,3 @@ def _quoted(*lines: str) -> str:
     """A quoted string of dot, of several lines; escapes of ours stay visible."""
     texts = (escaped(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     return '"' + "\\n".join(texts) + '"'
-
-
-COMMANDS = {
-    "net": Command(
-        "[--graph|--dot|--json]",
-        "Shows how the host and the containers are connected: links, bridges, namespaces, addresses, routes, rules and\n"
-        "bandwidth, as the kernel has them. Of --dot Graphviz makes a picture.",
-        ("graph", "dot", "json"),
-        "warden net --graph\nwarden net --dot | dot -Tsvg > net.svg\nwarden net --json",
-        net,
-    ),
-}

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Unpack
 
-from warden.client import messages
+from warden.client import messages, netmessages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
 from warden.client.messages import (
     Command,
@@ -28,12 +28,14 @@ from warden.client.messages import (
     NetworkOptions,
     SpawnOptions,
 )
+from warden.client.netmessages import PolicyOptions, RuleLike
 from warden.client.result import Result
 from warden.errors import UnknownHandle, WardenError
 from warden.model.info import Info
 from warden.model.interfaces import BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 from warden.model.topology import Topology
@@ -58,6 +60,10 @@ class AsyncClient:
     def container(self, handle: str) -> AsyncContainer:
         """A container that exists; nothing is asked of the server. An `async with` statement leaves it alone."""
         return AsyncContainer(self._pool, handle, owned=False)
+
+    async def firewall_faults(self, *, repair: bool = False) -> builtins.list[str]:
+        """What is wrong with the daemon's tables of nftables, in words; *repair*: and was put right."""
+        return netmessages.faults(await self._pool.call(netmessages.repair(check_only=not repair)))
 
     async def list(self) -> list[str]:
         """The handles of all containers."""
@@ -261,15 +267,44 @@ class AsyncContainer:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(await self._pool.call(messages.limit_memory(self.handle, limit)))
 
-    async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+    async def net_in(
+        self,
+        host_port: int | None = None,
+        container_port: int | None = None,
+        *,
+        protocol: str | None = None,
+        host_ip: str | None = None,
+    ) -> tuple[int, int]:
         """Forwards a TCP port of the host's addresses into the container; without *host_port* one is chosen, and the
-        *container_port* is the same unless given. Returns both."""
-        response = await self._pool.call(messages.net_in(self.handle, host_port, container_port))
+        *container_port* is the same unless given. Returns both. With *protocol*, "tcp" or "udp", or *host_ip*, the
+        container has the port alone: BadInput when another one, or a program of the host, has it."""
+        response = await self._pool.call(netmessages.net_in(self.handle, host_port, container_port, protocol, host_ip))
         return response.host_port, response.container_port
+
+    async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
+        """Takes back a port that leads here, at whatever address without *host_ip*."""
+        await self._pool.call(netmessages.remove_port(self.handle, host_port, protocol, host_ip))
 
     async def net_out(self, network: str | None = None, **options: Unpack[NetOutOptions]) -> None:
         """Lets the container reach *network*: an address, a CIDR, or "FIRST-LAST". Options: see NetOutOptions."""
         await self._pool.call(messages.net_out(self.handle, network, options))
+
+    async def net_state(self) -> NetState:
+        """What it may reach, its rules from the oldest to the newest, and the ports that lead to it."""
+        return netmessages.state(await self._pool.call(netmessages.show(self.handle)))
+
+    async def net_remove(self, rule: int | RuleLike) -> None:
+        """Takes a rule of net_out back: by its number from 1 up, or the oldest that is equal. What is established goes
+        on."""
+        await self._pool.call(netmessages.remove(self.handle, rule))
+
+    async def net_replace(self, rules: Iterable[RuleLike] | None = None, **policy: Unpack[PolicyOptions]) -> None:
+        """All its rules at once, such as "udp 10.0.0.0/8 53"; None: they stay. Policy: see PolicyOptions."""
+        await self._pool.call(netmessages.replace(self.handle, rules, policy))
+
+    async def refusals(self) -> Refusals:
+        """The destinations that it was refused within the last hour, the most frequent first."""
+        return netmessages.refusals(await self._pool.call(netmessages.refused(self.handle)))
 
     async def limit_cpu(self, shares: int | None = None) -> int:
         """Sets its share of processor time against other containers, 2 to 262144, if one is given; returns the one in

@@ -17,7 +17,7 @@ from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.names import Names, names_of
-from warden.model.net import NetRule, Protocol, check_port
+from warden.model.net import NetRule, PortMap, Protocol
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
@@ -80,7 +80,9 @@ class CreateOptions(LimitOptions, total=False):
     "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value" of name, ip, gateway, mac, mtu,
     alias. *interfaces*: more of them, as such texts or Interface. *grace_time*: seconds or "5m" without a connection until
     it is destroyed. *dns*, *dns_search*, *dns_options*: for its resolv.conf; *add_hosts*: for its hosts, as "NAME:ADDRESS"
-    or by name (docs/names.md). *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
+    or by name (docs/names.md). *image*, *grace_time*, *user_namespace* None: as the daemon is configured. *publish*: ports
+    of the host that lead to it, such as "8080:80/udp". *net_allow*, *net_deny*: where it may go, instead of what holds
+    for all."""
 
     image: str | None
     rootfs: str | None
@@ -94,6 +96,9 @@ class CreateOptions(LimitOptions, total=False):
     add_hosts: Mapping[str, str] | Iterable[str]
     grace_time: float | str | None
     user_namespace: bool | None
+    publish: Iterable[PortMap | str | int] | PortMap | str | int
+    net_allow: Sequence[str] | None
+    net_deny: Sequence[str] | None
 
 
 class NetworkOptions(TypedDict, total=False):
@@ -192,6 +197,12 @@ def create(handle: str | None, options: CreateOptions) -> Request:
     request.limits.extend(convert.settings_to(settings))
     if options.get("best_effort"):
         request.best_effort = True
+    if not options.keys().isdisjoint(("publish", "net_allow", "net_deny")):
+        from warden.client import netmessages
+
+        netmessages.fill_create(
+            request, options.get("publish", ()), options.get("net_allow"), options.get("net_deny")
+        )
     return codec.KINDS["Create"], request
 
 
@@ -331,13 +342,6 @@ def _host_path(path: Path) -> str:
     """Absolute, because the daemon's working directory is another; slashes at the end mean something and stay."""
     name = os.fsdecode(path)
     return os.path.join(os.getcwd(), name) if name else name
-
-
-def net_in(handle: str, host_port: int | None, container_port: int | None) -> Request:
-    for field, port in (("host_port", host_port), ("container_port", container_port)):
-        if port is not None:
-            check_port(port, f"net_in: {field}")
-    return request("NetIn", handle=handle, host_port=host_port, container_port=container_port)
 
 
 def net_out(handle: str, network: str | None, options: NetOutOptions) -> Request:

@@ -19,7 +19,7 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import naming, networking, starthooks
+from warden.engine import naming, networking, ports, starthooks
 from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
@@ -77,6 +77,9 @@ def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tupl
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
     check_link(spec.limits, spec.handle or "", has_link=networking.can_shape(spec))
     naming.check(spec)
+    if (spec.publish or spec.net_policy) and not (wants_network(spec) or has_port(spec)):
+        name = "publish" if spec.publish else "net_policy"
+        raise BadInput(f"{name}: a container with network {spec.network.value} has no address of its own")
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec)
@@ -178,7 +181,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         snapshot, warnings = _limit(order)
         guest = networking.guest(order.snapshot)
         if guest is not None:  # before the link exists: there is no moment in which it is not filtered
-            site.firewall.put(guest)
+            ports.admit(site, None, guest, alone=True)
             undo.add("firewall", site.firewall.drop, guest.container_id)
         if order.snapshot.links:
             order = replace(order, parents=site.networks.parents_of(order.snapshot.links))
@@ -187,6 +190,8 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
         _shape(order, site.settings.mtu, undo)
+        if guest is not None and guest.ports:
+            ports.open_links(guest)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
         order.directory.write_snapshot(snapshot)
         undo.release()
@@ -277,3 +282,8 @@ def hostname_of(spec: ContainerSpec, container_id: str) -> str:
 
 def wants_network(spec: ContainerSpec) -> bool:
     return spec.network is NetworkMode.WARDEN
+
+
+def has_port(spec: ContainerSpec) -> bool:
+    """Whether it is on a bridge, which may be one of ours."""
+    return any(item.kind is LinkKind.BRIDGE for item in spec.interfaces)

@@ -17,7 +17,18 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, recovery, sharing, starthooks, stats, topology
+from warden.engine import (
+    build,
+    limits,
+    networking,
+    pausing,
+    ports,
+    recovery,
+    sharing,
+    starthooks,
+    stats,
+    topology,
+)
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, Emitter, Event
 from warden.engine.facts import facts_of
@@ -101,10 +112,11 @@ class Engine:
         await site.blocking(site.disks.chosen)
         while True:
             await asyncio.sleep(HOST_LOOK_S)
-            try:
-                await site.blocking(site.disks.look_after_host)
-            except (OSError, WardenError) as error:
-                log.error("disks: the host's room: %s", error)
+            for what, look in (("disks: the host's room", site.disks.look_after_host), ("firewall", site.firewall.look)):
+                try:
+                    await site.blocking(look)
+                except (OSError, WardenError) as error:
+                    log.error("%s: %s", what, error)
             await site.blocking(site.cgroups.count_new_devices)
 
     def _make_site(self, depot: Depot) -> Site:
@@ -150,6 +162,7 @@ class Engine:
         await site.blocking(site.firewall.start, guests, bridges)
         await site.blocking(site.networks.settle)
         await site.blocking(site.lending.settle, [found.snapshot.container_id for found in survivors])
+        await site.blocking(ports.hold_all, site, guests)
         if self.settings.forwarding:
             await site.blocking(open_outer)
         for found in survivors:
@@ -216,11 +229,18 @@ class Engine:
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
+        self._site.held.close()
         self._site.binary.close()
         self._site.syslog.close()
         self._site.depot.unlock()
         self._containers.clear()
         self._site = None
+
+    async def firewall_faults(self, *, repair: bool = False) -> list[str]:
+        """What is not as it must be in the kernel's tables, in words; *repair*: and was put right. Established
+        connections go on. Raises EngineFault."""
+        firewall = self.site.firewall
+        return await self.site.blocking(firewall.repair if repair else firewall.faults)
 
     # ---- containers
 
@@ -376,8 +396,19 @@ class Engine:
             network=network,
             memory_limit=spec.limits.memory_bytes,
             grace_time=spec.grace_time,
+            net_policy=spec.net_policy,
         )
+        if spec.publish:
+            draft = self._with_ports(draft)
         return self._with_disk(self._with_ids(draft), disk)
+
+    def _with_ports(self, draft: Snapshot) -> Snapshot:
+        try:
+            published, owned = ports.choose(self.site, draft.container_id, draft.spec.publish)
+        except WardenError:
+            self._release(draft)
+            raise
+        return replace(draft, published=published, ports=owned)
 
     def _with_ids(self, draft: Snapshot) -> Snapshot:
         pools = self.site.pools
@@ -407,6 +438,8 @@ class Engine:
             pools.ports.release(port, now)
         if snapshot.network_owner:
             self.site.sharers.get(snapshot.network_owner, {}).pop(snapshot.container_id, None)
+        if snapshot.ports or snapshot.net_in or snapshot.published:
+            self.site.held.release_all(snapshot.container_id)
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)

@@ -165,7 +165,7 @@ class Networks:
     def _make(self, bridge: Bridge) -> int:
         index = bridges.make(bridge, self._settings.mtu)
         if bridge.subnet6 and not bridge.internal and self._settings.forwarding:
-            open_ipv6(bridge.device)
+            open_ipv6([bridge.device])
         return index
 
     def remove(self, name: str) -> None:

@@ -25,6 +25,7 @@ from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
 from warden.network.firewall import Firewall
 from warden.network.forwarding import read_ephemeral_end
+from warden.network.holding import PortHolder
 from warden.network.pool import NetworkPool, PortPool
 from warden.network.slots import Slots
 from warden.plan.container import ID_COUNT
@@ -91,6 +92,7 @@ class Site:
     sharers: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: Transfers = field(default_factory=Transfers)
     events: Emitter = field(default_factory=Emitter)
+    held: PortHolder = field(default_factory=PortHolder)
     builders: ThreadPoolExecutor | None = None  # where creates wait for hooks without holding up others; None: workers
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)

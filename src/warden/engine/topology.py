@@ -15,10 +15,11 @@ from warden.depot.snapshot import Snapshot
 from warden.engine.lending import in_namespace
 from warden.engine.networking import counted, shaped
 from warden.engine.pidfd import pid_of
+from warden.engine.ports import wanted
 from warden.errors import WardenError
 from warden.kernel.procnet import parse_route
 from warden.model.interfaces import bridge_device
-from warden.model.net import NetRule
+from warden.model.nettext import port_to_text, rule_to_words
 from warden.model.topology import Node, Space, Topology
 from warden.network import shaping
 from warden.network.hostlink import HostLink, all_addresses, all_links
@@ -117,8 +118,8 @@ def _space(found: _Found, host: _Found) -> Space:
         handles=tuple(subject.snapshot.handle for subject in found.subjects),
         links=links,
         routes=tuple(found.routes),
-        rules=tuple(map(_rule, owner.net_out)),
-        ports=tuple(f"{outside} to {inside}/tcp" for outside, inside in owner.net_in),
+        rules=(*_policy(owner), *(" ".join(rule_to_words(rule)) for rule in owner.net_out)),
+        ports=tuple(map(port_to_text, wanted(owner))),
     )
 
 
@@ -156,19 +157,20 @@ def _host_space(host: _Found, bridges: Sequence[str], found: dict[int, _Found], 
 
 def _bandwidths(owner: Snapshot, mtu: int) -> dict[int, tuple[str, str]]:
     """By the index of the host's end, as the kernel has them."""
-    wanted = owner.spec.limits.shaping
+    limits = owner.spec.limits.shaping
     found = {}
-    for link in shaped(owner, mtu) if wanted else ():
+    for link in shaped(owner, mtu) if limits else ():
         with contextlib.suppress(WardenError):
-            stat = shaping.read(link, wanted)
+            stat = shaping.read(link, limits)
             pairs = ((stat.in_rate, stat.in_burst), (stat.out_rate, stat.out_burst))
             into, out = ("" if rate is None else f"{rate} {burst}" for rate, burst in pairs)
             found[link.host_index] = (into, out)
     return found
 
 
-def _rule(rule: NetRule) -> str:
-    kind, code = rule.icmp
-    words = [rule.protocol.value, rule.network or "any", rule.ports or ""]
-    words += ["" if kind is None else f"type {kind}", "" if code is None else f"code {code}", "log" if rule.log else ""]
-    return " ".join(filter(None, words))
+def _policy(owner: Snapshot) -> list[str]:
+    """Where it may go when no rule says so, if that is its own."""
+    policy = owner.net_policy
+    if policy is None:
+        return []
+    return [f"{word} {' '.join(nets)}" for word, nets in (("allow", policy.allow), ("deny", policy.deny)) if nets]

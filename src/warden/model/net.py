@@ -74,7 +74,7 @@ class NetRule:
 class PortMap:
     """A port of the host that leads to one of the container. *host_ip*: one address of the host, None: all of them.
 
-    *protocol*: "tcp" or "udp". Raises BadInput.
+    As a wish, *host_port* 0: one of the pool; *container_port* 0: the same. *protocol*: "tcp" or "udp". Raises BadInput.
     """
 
     host_ip: str | None
@@ -83,8 +83,10 @@ class PortMap:
     protocol: str = "tcp"
 
     def __post_init__(self) -> None:
-        check_port(self.host_port, "port: host_port")
-        check_port(self.container_port, "port: container_port")
+        if self.host_port:
+            check_port(self.host_port, "port: host_port")
+        if self.container_port or self.host_port:
+            check_port(self.container_port or self.host_port, "port: container_port")
         if self.protocol not in PORT_PROTOCOLS:
             raise BadInput(f"port: {self.protocol!r} is not a protocol with ports", hint=" or ".join(PORT_PROTOCOLS))
         if self.host_ip is not None:
@@ -105,6 +107,11 @@ class NetPolicy:
     def __post_init__(self) -> None:
         for text in (*self.allow, *self.deny):
             destination(text)
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What *deny* means: all of IPv4 is all of IPv6 too, which who wrote it may not have known of."""
+        return with_ipv6(self.deny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,20 @@ class Refusals:
 
     destinations: tuple[Refused, ...] = ()
     further: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetState:
+    """What a container may reach and be reached by. *rules*: oldest first; *policy* None: what holds for all."""
+
+    rules: tuple[NetRule, ...] = ()
+    policy: NetPolicy | None = None
+    ports: tuple[PortMap, ...] = ()
+
+
+def with_ipv6(denied: tuple[str, ...]) -> tuple[str, ...]:
+    """Whoever denies all of IPv4 denies all of IPv6."""
+    return (*denied, "::/0") if "0.0.0.0/0" in denied and "::/0" not in denied else denied
 
 
 def parse_ports(text: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from warden.errors import BadInput
 from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.limits import Limits
 from warden.model.names import Names
+from warden.model.net import NetPolicy, PortMap
 
 
 class NetworkMode(enum.Enum):
@@ -48,6 +49,7 @@ class ContainerSpec:
 
     *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
+    *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
     *names*: more for its /etc/hosts and /etc/resolv.conf.
@@ -66,6 +68,8 @@ class ContainerSpec:
     best_effort: bool = False
     interfaces: tuple[Interface, ...] = ()
     network_of: str | None = None
+    publish: tuple[PortMap, ...] = ()
+    net_policy: NetPolicy | None = None
     names: Names = field(default_factory=Names)
 
     def __post_init__(self) -> None:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from warden.network.expressions import Element
 from warden.network.nft import Guest, PortKey, Target, port_element, port_routes
+
+
+class PortTaken(Exception):
+    """A port that is wanted alone has another container already: *holder*, by its id."""
+
+    def __init__(self, key: PortKey, holder: str) -> None:
+        super().__init__(f"port {port_name(key)} is container {holder}'s")
+        self.key, self.holder = key, holder
+
+
+def port_name(key: PortKey) -> str:
+    """ "8080/tcp", or "192.0.2.1:8080/tcp"."""
+    version, at, protocol, number = key
+    where = "" if at is None else f"[{at}]:" if version == 6 else f"{at}:"
+    return f"{where}{number}/{protocol}"
+
 
 #: Of one port: who asked for it and where it would lead, first come first.
 Queue = tuple[tuple[str, Target], ...]
@@ -26,6 +42,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._queues: dict[PortKey, Queue] = {}
+        self._at_one: dict[tuple[int, str, int], set[PortKey]] = {}  # of those that name an address of the host
 
     def shift(self, old: Guest | None, new: Guest | None) -> Shift:
         """What would change; nothing does yet."""
@@ -54,29 +71,31 @@ class Claims:
                 self._queues[key] = queue
             else:
                 self._queues.pop(key, None)
+            if key[1] is not None:
+                self._index(key, there=bool(queue))
         return before
+
+    def _index(self, key: PortKey, *, there: bool) -> None:
+        short = key[0], key[2], key[3]
+        known = self._at_one.setdefault(short, set())
+        (known.add if there else known.discard)(key)
+        if not known:
+            del self._at_one[short]
 
     def elements(self) -> Iterator[Element]:
         """All that are in force."""
         for key, queue in self._queues.items():
             yield port_element(key, queue[0][1])
 
-    def others(self, guest: Guest) -> Iterator[tuple[PortKey, str]]:
-        """Ports that *guest* asks for and another container has, and whose they are: also where one of the two means all
-        addresses of the host and the other only one."""
-        wanted = {key for key, _ in port_routes(guest)}
-        for version, at, protocol, number in sorted(wanted, key=str):
-            for key in self._overlapping(version, at, protocol, number):
-                for holder, _ in self._queues.get(key, ()):
-                    if holder != guest.container_id:
-                        yield (version, at, protocol, number), holder
-
-    def _overlapping(self, version: int, at: str | None, protocol: str, number: int) -> Iterator[PortKey]:
-        if at is not None:
-            yield version, at, protocol, number
-            yield version, None, protocol, number
-            return
-        yield version, None, protocol, number
-        for key in self._queues:
-            if key[1] is not None and (key[0], *key[2:]) == (version, protocol, number):
-                yield key
+    def require_alone(self, container_id: str, keys: Iterable[PortKey]) -> None:
+        """Raises PortTaken when another container has one of them: also where one of the two means all addresses of the
+        host and the other only one."""
+        for key in keys:
+            version, at, protocol, number = key
+            rivals = [key, (version, None, protocol, number)]
+            if at is None:
+                rivals += self._at_one.get((version, protocol, number), ())
+            for rival in rivals:
+                for holder, _ in self._queues.get(rival, ()):
+                    if holder != container_id:
+                        raise PortTaken(key, holder)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from warden.errors import EngineFault
@@ -20,7 +20,7 @@ from warden.network.claims import Claims, Shift
 from warden.network.expressions import Element, Piece, Rule, advertises_itself
 from warden.network.libnft import Runner, open_runner
 from warden.network.nfnetlink import Change, Wire
-from warden.network.nft import BridgeNet, Guest, Policy
+from warden.network.nft import BridgeNet, Guest, Policy, PortKey
 from warden.network.tablelock import LOCKS, TableLock
 
 log = logging.getLogger("warden.firewall")
@@ -74,9 +74,12 @@ class Firewall:
 
     # ---- changes
 
-    def put(self, guest: Guest) -> None:
-        """Lets *guest* in, or changes what is known of it. A port that leads elsewhere stays so until that one is gone."""
+    def put(self, guest: Guest, alone: Collection[PortKey] = ()) -> None:
+        """Lets *guest* in, or changes what is known of it. A port that leads elsewhere stays so until that one is gone; for
+        those of *alone* PortTaken is raised instead."""
         with self._mutex:
+            if alone:
+                self._claims.require_alone(guest.container_id, alone)
             self._replace(self._guests.get(guest.container_id), guest)
 
     def drop(self, container_id: str) -> None:
@@ -273,11 +276,6 @@ class Firewall:
             except OSError as error:
                 raise EngineFault(f"firewall: table {self.policy.table}: {error.strerror}") from error
         return egress.read(guest, dumps)
-
-    def taken(self, guest: Guest) -> list[tuple[nft.PortKey, str]]:
-        """Ports that *guest* would have and another container has, with its id."""
-        with self._mutex:
-            return list(self._claims.others(guest))
 
     def close(self, *, remove: bool) -> None:
         """Lets go; *remove*: the tables go too, as nobody needs them any more."""

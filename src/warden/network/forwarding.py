@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 
 log = logging.getLogger("warden.network")
 
@@ -58,40 +59,58 @@ def default_interfaces() -> set[str]:
     found = set()
     with open("/proc/net/route", encoding="ascii") as file:
         found |= {row[0] for row in map(str.split, file) if len(row) > 7 and row[1] == row[7] == "00000000"}
-    return found | set(_default6())
+    return found | _outer_ipv6()
 
 
-def _default6() -> list[str]:
+def open_loopback(device: str) -> None:
+    """Lets the host's connections to its own 127.0.0.0/8 be led to a container behind *device* (route_localnet,
+    ip-sysctl.rst). The other way is shut by the firewall. What cannot be opened is logged."""
+    try:
+        with open(f"/proc/sys/net/ipv4/conf/{device}/route_localnet", "w", encoding="ascii") as file:
+            file.write("1")
+    except OSError as error:
+        log.warning("route_localnet of %s: %s; its ports are not reached through 127.0.0.1", device, error.strerror)
+
+
+def open_ipv6(devices: Iterable[str]) -> None:
+    """Lets the host route IPv6 between *devices* and where its default route leads.
+
+    Since 6.17 each interface can be opened by itself (force_forwarding); before, all are or none, and an interface that
+    forwards takes no more router advertisements unless accept_ra is 2: then what was 1 becomes 2 first.
+    """
+    names = {*devices, *_outer_ipv6()}
+    try:
+        if all(os.path.exists(f"{_CONF6}/{name}/force_forwarding") for name in names):
+            for name in names:
+                _write(f"{_CONF6}/{name}/force_forwarding", "1")
+        elif _read(f"{_CONF6}/all/forwarding") == "0":
+            for name in os.listdir(_CONF6):
+                if _read(f"{_CONF6}/{name}/accept_ra") == "1":
+                    _write(f"{_CONF6}/{name}/accept_ra", "2")
+            _write(f"{_CONF6}/all/forwarding", "1")
+            log.info("IPv6 forwarding is on")
+    except OSError as error:
+        log.warning("IPv6 forwarding: %s: %s; containers do not reach the network", error.filename, error.strerror)
+
+
+_CONF6 = "/proc/sys/net/ipv6/conf"
+
+
+def _outer_ipv6() -> set[str]:
+    """The interfaces of IPv6's default routes, from /proc/net/ipv6_route."""
     try:
         with open("/proc/net/ipv6_route", encoding="ascii") as file:
             rows = [line.split() for line in file]
-    except FileNotFoundError:  # a kernel without IPv6
-        return []
-    return [row[9] for row in rows if row[0] == "0" * 32 and row[1] == "00" and row[9] != "lo"]
+    except OSError:
+        return set()
+    return {row[9] for row in rows if row[0] == "0" * 32 and row[1] == "00" and row[9] != "lo"}
 
 
-def open_ipv6(device: str) -> None:
-    """Lets IPv6 be forwarded between *device* and the interface of the default route.
-
-    Since 6.17 an interface can forward by itself. Before, all must, and a host that forwards ignores router
-    advertisements unless told otherwise (ip-sysctl.rst, accept_ra): who had its routes from them keeps them.
-    """
-    base = "/proc/sys/net/ipv6/conf"
-    names = [device, *_default6()]
-    try:
-        if os.path.exists(f"{base}/{device}/force_forwarding"):
-            for name in names:
-                _write(f"{base}/{name}/force_forwarding", "1")
-            return
-        for name in names[1:]:
-            with open(f"{base}/{name}/accept_ra", encoding="ascii") as file:
-                if file.read().strip() == "1":
-                    _write(f"{base}/{name}/accept_ra", "2")
-        _write(f"{base}/all/forwarding", "1")
-    except OSError as error:
-        log.warning("forwarding: %s: %s; IPv6 stays on %s", error.filename, error.strerror, device)
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, value: str) -> None:
     with open(path, "w", encoding="ascii") as file:
-        file.write(text)
+        file.write(value)

@@ -193,7 +193,7 @@ def last_rules(inner: Iterable[Network], policy: NetPolicy | None, guest: Guest)
     refuse = ex.verdict("goto", "refuse")
     found = [Rule((*where, ex.verdict("accept"))) for where in _networks(inner, policy.allow, versions)]
     found += [Rule((ex.dialled_set(version, _inner(version)), refuse)) for version in versions]
-    for text in policy.deny:
+    for text in policy.denied:
         low, high = destination(text)
         if low.version in versions:
             found.append(Rule((ex.dialled(low, high), refuse)))

@@ -106,10 +106,10 @@ def _chains(policy: Policy) -> list[str]:
         "iifname @links iifname . ip6 saddr != @guests6 drop",
         "}",
         "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
-        *_forwards("fib daddr type local"),
+        *_forwards("fib daddr type local", loopback=False),
         "}",
         "chain inbound_here { type nat hook output priority -100; policy accept;",
-        *_forwards('oifname "lo" fib daddr type local'),
+        *_forwards('oifname "lo" fib daddr type local', loopback=True),
         "}",
         "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
         "oifname @links ct status dnat ip saddr 127.0.0.0/8 masquerade",
@@ -157,15 +157,15 @@ _DISCOVERY = (
 )
 
 
-def _forwards(where: str) -> list[str]:
-    """The most specific first."""
+def _forwards(where: str, *, loopback: bool) -> list[str]:
+    """The most specific first. Not *loopback*: what claims to be for it from elsewhere is none of ours."""
     lines = []
     for _, family, six, _ in _VERSIONS:
-        loopback = "ip6 daddr != ::1 " if six else ""
+        proper = "" if loopback and not six else f"{family} daddr != {'::1' if six else '127.0.0.0/8'} "
+        start = f"{where} meta nfproto {'ipv6' if six else 'ipv4'} {proper}dnat {family} to"
         lines += [
-            f"{where} {loopback}dnat {family} to {family} daddr . meta l4proto . th dport map @ports{six}_at",
-            f"{where} meta nfproto {'ipv6' if six else 'ipv4'} {loopback}"
-            f"dnat {family} to meta l4proto . th dport map @ports{six}",
+            f"{start} {family} daddr . meta l4proto . th dport map @ports{six}_at",
+            f"{start} meta l4proto . th dport map @ports{six}",
         ]
     return lines
 

@@ -20,20 +20,13 @@ from warden.model.names import Names, parse_host
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.protocol import convert_net
 from warden.protocol import warden_pb2 as pb
+from warden.protocol.text import raw as raw
+from warden.protocol.text import text as text
 
 #: What the original answers for a memory limit that is none: the largest multiple of a page in 63 bits.
 UNLIMITED_MEMORY = 2**63 - 4096
-
-
-def text(data: bytes) -> str:
-    """str of a text on the wire."""
-    return data.decode("utf-8", "surrogateescape")
-
-
-def raw(value: str) -> bytes:
-    """Bytes for the wire."""
-    return value.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +56,8 @@ def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> Conta
         best_effort=request.best_effort,
         interfaces=tuple(_interface(item) for item in request.interfaces),
         network_of=_optional_text(request, "network_of"),
+        publish=tuple(map(convert_net.message_to_port, request.publish)),
+        net_policy=convert_net.message_to_policy(request.net_policy) if request.HasField("net_policy") else None,
         names=_names(request),
     )
 

@@ -46,6 +46,12 @@ class Message(_message.Message):
         NetworkList: _ClassVar[Message.Type]
         NetworkInspect: _ClassVar[Message.Type]
         NetworkRemove: _ClassVar[Message.Type]
+        NetShow: _ClassVar[Message.Type]
+        NetRemove: _ClassVar[Message.Type]
+        NetReplace: _ClassVar[Message.Type]
+        PortRemove: _ClassVar[Message.Type]
+        NetRefused: _ClassVar[Message.Type]
+        FirewallRepair: _ClassVar[Message.Type]
         Topology: _ClassVar[Message.Type]
     Error: Message.Type
     Create: Message.Type
@@ -82,6 +88,12 @@ class Message(_message.Message):
     NetworkList: Message.Type
     NetworkInspect: Message.Type
     NetworkRemove: Message.Type
+    NetShow: Message.Type
+    NetRemove: Message.Type
+    NetReplace: Message.Type
+    PortRemove: Message.Type
+    NetRefused: Message.Type
+    FirewallRepair: Message.Type
     Topology: Message.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -102,7 +114,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "dns", "dns_search", "dns_options", "add_hosts")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "dns", "dns_search", "dns_options", "add_hosts")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -133,6 +145,8 @@ class CreateRequest(_message.Message):
     BEST_EFFORT_FIELD_NUMBER: _ClassVar[int]
     INTERFACES_FIELD_NUMBER: _ClassVar[int]
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    NET_POLICY_FIELD_NUMBER: _ClassVar[int]
     DNS_FIELD_NUMBER: _ClassVar[int]
     DNS_SEARCH_FIELD_NUMBER: _ClassVar[int]
     DNS_OPTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -152,11 +166,13 @@ class CreateRequest(_message.Message):
     best_effort: bool
     interfaces: _containers.RepeatedCompositeFieldContainer[NetInterface]
     network_of: bytes
+    publish: _containers.RepeatedCompositeFieldContainer[PortMap]
+    net_policy: NetPolicy
     dns: _containers.RepeatedScalarFieldContainer[bytes]
     dns_search: _containers.RepeatedScalarFieldContainer[bytes]
     dns_options: _containers.RepeatedScalarFieldContainer[bytes]
     add_hosts: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., dns: _Optional[_Iterable[bytes]] = ..., dns_search: _Optional[_Iterable[bytes]] = ..., dns_options: _Optional[_Iterable[bytes]] = ..., add_hosts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., dns: _Optional[_Iterable[bytes]] = ..., dns_search: _Optional[_Iterable[bytes]] = ..., dns_options: _Optional[_Iterable[bytes]] = ..., add_hosts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class NetInterface(_message.Message):
     __slots__ = ("kind", "parent", "name", "mode", "vlan_id", "addresses", "gateways", "mac", "mtu", "aliases", "host_name", "host_index", "bridge", "index")
@@ -615,14 +631,18 @@ class StreamResponse(_message.Message):
     def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
 
 class NetInRequest(_message.Message):
-    __slots__ = ("handle", "container_port", "host_port")
+    __slots__ = ("handle", "container_port", "host_port", "protocol", "host_ip")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
     HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HOST_IP_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     container_port: int
     host_port: int
-    def __init__(self, handle: _Optional[bytes] = ..., container_port: _Optional[int] = ..., host_port: _Optional[int] = ...) -> None: ...
+    protocol: bytes
+    host_ip: bytes
+    def __init__(self, handle: _Optional[bytes] = ..., container_port: _Optional[int] = ..., host_port: _Optional[int] = ..., protocol: _Optional[bytes] = ..., host_ip: _Optional[bytes] = ...) -> None: ...
 
 class NetInResponse(_message.Message):
     __slots__ = ("host_port", "container_port")
@@ -1251,6 +1271,143 @@ class NetworkRemoveRequest(_message.Message):
 class NetworkRemoveResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class PortMap(_message.Message):
+    __slots__ = ("host_ip", "host_port", "container_port", "protocol")
+    HOST_IP_FIELD_NUMBER: _ClassVar[int]
+    HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    host_ip: bytes
+    host_port: int
+    container_port: int
+    protocol: bytes
+    def __init__(self, host_ip: _Optional[bytes] = ..., host_port: _Optional[int] = ..., container_port: _Optional[int] = ..., protocol: _Optional[bytes] = ...) -> None: ...
+
+class NetPolicy(_message.Message):
+    __slots__ = ("allow", "deny")
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    DENY_FIELD_NUMBER: _ClassVar[int]
+    allow: _containers.RepeatedScalarFieldContainer[bytes]
+    deny: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, allow: _Optional[_Iterable[bytes]] = ..., deny: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class NetRule(_message.Message):
+    __slots__ = ("network", "ports", "protocol", "icmp_type", "icmp_code", "log")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ICMP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ICMP_CODE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    network: bytes
+    ports: bytes
+    protocol: NetOutRequest.Protocol
+    icmp_type: int
+    icmp_code: int
+    log: bool
+    def __init__(self, network: _Optional[bytes] = ..., ports: _Optional[bytes] = ..., protocol: _Optional[_Union[NetOutRequest.Protocol, str]] = ..., icmp_type: _Optional[int] = ..., icmp_code: _Optional[int] = ..., log: _Optional[bool] = ...) -> None: ...
+
+class NetShowRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class NetShowResponse(_message.Message):
+    __slots__ = ("rules", "policy", "ports")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[NetRule]
+    policy: NetPolicy
+    ports: _containers.RepeatedCompositeFieldContainer[PortMap]
+    def __init__(self, rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ...) -> None: ...
+
+class NetRemoveRequest(_message.Message):
+    __slots__ = ("handle", "index", "rule")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    index: int
+    rule: NetRule
+    def __init__(self, handle: _Optional[bytes] = ..., index: _Optional[int] = ..., rule: _Optional[_Union[NetRule, _Mapping]] = ...) -> None: ...
+
+class NetRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetReplaceRequest(_message.Message):
+    __slots__ = ("handle", "rules", "keep_rules", "policy", "usual_policy")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    KEEP_RULES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    USUAL_POLICY_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    rules: _containers.RepeatedCompositeFieldContainer[NetRule]
+    keep_rules: bool
+    policy: NetPolicy
+    usual_policy: bool
+    def __init__(self, handle: _Optional[bytes] = ..., rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., keep_rules: _Optional[bool] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., usual_policy: _Optional[bool] = ...) -> None: ...
+
+class NetReplaceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PortRemoveRequest(_message.Message):
+    __slots__ = ("handle", "host_port", "protocol", "host_ip")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HOST_IP_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    host_port: int
+    protocol: bytes
+    host_ip: bytes
+    def __init__(self, handle: _Optional[bytes] = ..., host_port: _Optional[int] = ..., protocol: _Optional[bytes] = ..., host_ip: _Optional[bytes] = ...) -> None: ...
+
+class PortRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetRefusedRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class NetRefusedResponse(_message.Message):
+    __slots__ = ("destinations", "further")
+    class Destination(_message.Message):
+        __slots__ = ("address", "protocol", "port", "packets")
+        ADDRESS_FIELD_NUMBER: _ClassVar[int]
+        PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        PACKETS_FIELD_NUMBER: _ClassVar[int]
+        address: bytes
+        protocol: bytes
+        port: int
+        packets: int
+        def __init__(self, address: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., port: _Optional[int] = ..., packets: _Optional[int] = ...) -> None: ...
+    DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_FIELD_NUMBER: _ClassVar[int]
+    destinations: _containers.RepeatedCompositeFieldContainer[NetRefusedResponse.Destination]
+    further: int
+    def __init__(self, destinations: _Optional[_Iterable[_Union[NetRefusedResponse.Destination, _Mapping]]] = ..., further: _Optional[int] = ...) -> None: ...
+
+class FirewallRepairRequest(_message.Message):
+    __slots__ = ("check_only",)
+    CHECK_ONLY_FIELD_NUMBER: _ClassVar[int]
+    check_only: bool
+    def __init__(self, check_only: _Optional[bool] = ...) -> None: ...
+
+class FirewallRepairResponse(_message.Message):
+    __slots__ = ("faults",)
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, faults: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class TopologyRequest(_message.Message):
     __slots__ = ()

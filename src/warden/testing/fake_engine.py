@@ -20,7 +20,7 @@ from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
-from warden.model.net import NetRule
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import CpuStats, MemoryStats, Stats
@@ -165,6 +165,9 @@ class FakeContainer:
         self.copies: list[tuple[str, ...]] = []
         self.net_in_pairs: list[tuple[int, int]] = []
         self.net_out_rules: list[NetRule] = []
+        self.net_policy: NetPolicy | None = spec.net_policy
+        self.published: list[PortMap] = list(spec.publish)
+        self.refused = Refusals()
         self._engine = engine
         self._jobs: dict[int, FakeJob] = {}
 
@@ -287,8 +290,45 @@ class FakeContainer:
         self.net_in_pairs.append(pair)
         return pair
 
+    async def publish(self, wish: PortMap) -> PortMap:
+        host_port = wish.host_port or 61001 + len(self.published)
+        port = PortMap(wish.host_ip, host_port, wish.container_port or host_port, wish.protocol)
+        self.published.append(port)
+        return port
+
+    async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
+        wanted = (host_port, protocol)
+        left = [
+            port
+            for port in self.published
+            if (port.host_port, port.protocol) != wanted or host_ip not in (None, port.host_ip)
+        ]
+        if len(left) == len(self.published):
+            raise BadInput(f"port {host_port}/{protocol} does not lead to container {self.handle}")
+        self.published = left
+
     async def net_out(self, rule: NetRule) -> None:
         self.net_out_rules.append(rule)
+
+    def net_state(self) -> NetState:
+        pairs = tuple(PortMap(None, *pair) for pair in self.net_in_pairs)
+        return NetState(tuple(self.net_out_rules), self.net_policy, (*pairs, *self.published))
+
+    async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
+        if index is not None and not 1 <= index <= len(self.net_out_rules):
+            raise BadInput(f"net_remove: index: there is no rule {index}")
+        del self.net_out_rules[self.net_out_rules.index(rule) if index is None and rule else (index or 0) - 1]
+
+    async def replace_rules(
+        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+    ) -> None:
+        if rules is not None:
+            self.net_out_rules = list(rules)
+        if not keep_policy:
+            self.net_policy = policy
+
+    async def refusals(self) -> Refusals:
+        return self.refused
 
     async def limit_cpu(self, shares: int | None) -> int:
         if shares is not None:
@@ -315,6 +355,7 @@ class FakeEngine:
         self.job_ids = itertools.count(1)
         self.events = Emitter()
         self.started = self.closed = False
+        self.faults: list[str] = []
         self._numbers = itertools.count(1)
 
     async def start(self) -> None:
@@ -324,6 +365,12 @@ class FakeEngine:
         self.closed = True
         for job in self.jobs:
             job._task.cancel()
+
+    async def firewall_faults(self, *, repair: bool = False) -> list[str]:
+        found = list(self.faults)
+        if repair:
+            self.faults.clear()
+        return found
 
     async def create(self, spec: ContainerSpec) -> FakeContainer:
         if spec.handle in self.containers:
