@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -187,6 +189,33 @@ def test_several_interfaces_are_ready_at_once(scene: Scene) -> None:
         assert [route["dev"] for route in routes] == [f"w-{box.info().id}-1"]
 
 
+def test_ports_and_rules_hold_on_a_bridge_too(scene: Scene) -> None:
+    with scene.client.create(network="bridge", publish="18080:7", net_deny=["0.0.0.0/0"]) as box, listening(inside(box)):
+        assert reach(scene.outside, HOST, 18080) == OUTSIDE
+        assert reach(inside(box), OUTSIDE) == "refused"
+        box.net_out(f"{OUTSIDE}/32", port=7)
+        assert reach(inside(box), OUTSIDE) == HOST
+        scene.again(crash=True)
+        assert reach(scene.outside, HOST, 18080) == OUTSIDE
+        assert reach(inside(box), OUTSIDE) == HOST
+
+
+def test_a_container_does_not_tell_the_host_its_routes(scene: Scene) -> None:
+    scene.client.create_network("web", ipv6="auto")
+    with containers(scene, "bridge:web") as (box,):
+        before = scene.host.run("ip", "-6", "route", "show", "default")
+        eventually(lambda: "tentative" not in inside(box).run("ip", "-6", "address", "show", "scope", "link"))
+        with inside(box).call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)) as sock:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+            advertisement = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+            for _ in range(3):
+                sock.sendto(advertisement, ("ff02::1", 0, 0, box.info().links[0].index))
+                time.sleep(0.1)
+        assert scene.host.run("ip", "-6", "route", "show", "default") == before
+        assert scene.host.run("sysctl", "-n", "net.ipv6.conf.w-br-web.accept_ra").strip() == "0"
+    scene.client.remove_network("web")
+
+
 # ---- links on links
 
 
@@ -233,10 +262,16 @@ def test_an_ipvlan_has_an_address_of_its_own_or_the_kernel_lacks_it(scene: Scene
         with pytest.raises(errors.NotSupported, match="the kernel has no ipvlan"):
             scene.client.create(network=wanted)
         return
-    with containers(scene, wanted) as (box,):
-        assert reach(inside(box), OUTSIDE) == "198.18.0.60"
-        if mode == "l2":  # l3 answers no question who has an address
+    routes = [("-4", "198.18.0.60/32", HOST), ("-6", f"{MORE6}6/128", HOST6)] if mode != "l2" else []
+    for version, address, host in routes:  # in l3 nobody answers who has an address: the way to it is told
+        scene.outside.run("ip", version, "route", "add", address, "via", host)
+    try:
+        with containers(scene, wanted) as (box,):
+            assert reach(inside(box), OUTSIDE) == "198.18.0.60"
             assert reach(inside(box), OUTSIDE6) == f"{MORE6}6"
+    finally:
+        for version, address, host in routes:
+            scene.outside.run("ip", version, "route", "delete", address, "via", host)
 
 
 def test_a_vlan_reaches_its_own_network_or_the_kernel_lacks_it(scene: Scene) -> None:

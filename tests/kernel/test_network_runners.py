@@ -51,7 +51,8 @@ for guest in guests[10:]:
     firewall.put(replace(guest, ports=(seven, eight), rules=tuple(kinds[:2])))
     firewall.put(replace(guest, ports=(seven,), rules=tuple(kinds)))
     firewall.put(replace(guest, ports=(seven,), rules=tuple(kinds[2:])))
-    firewall.put(replace(guest, ports=(seven,), policy=NetPolicy(("10.254.0.9", "9.0.0.0/8"), ("0.0.0.0/0", "::/0"))))
+    firewall.put(replace(guest, ports=(seven,), rules=(kinds[2], kinds[4], NetRule("1.1.0.0-1.1.1.1")))),
+    firewall.put(replace(guest, ports=(seven,), rules=(NetRule("9.9.9.9"),), policy=NetPolicy(("10.254.0.9", "9.0.0.0/8"), ("0.0.0.0/0", "::/0"))))
 same_when_made_anew()
 
 bridge = nft.BridgeNet("w-br-x", (IPv4Network("10.9.0.0/24"), IPv6Network("fd00:9::/64")), False,
@@ -90,6 +91,7 @@ for command, fault in (
     ("add element inet w-a_1 guests { \\"eth0\\" . 1.2.3.4 }", "guests: 1 elements are not ours"),
     ("flush chain inet w-a_1 leaving", "chain leaving was changed"),
     ("flush chain inet w-a_1 warden-i-00000000012", "chain warden-i-00000000012 was changed"),
+    ("flush set inet w-a_1 warden-o-00000000012", "warden-o-00000000012: 1 elements are missing"),
     ("delete table inet w-a_1", "it is missing"),
 ):
     subprocess.run(["nft", command], check=True)

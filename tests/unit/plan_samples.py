@@ -10,7 +10,7 @@ from warden.model.job import JobSpec
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network.links import LOOPBACK as LOOPBACK_PART
 from warden.network.links import Attachment, batch_of
-from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
+from warden.plan.container import Batch, Bind, IdMap, Placement, Shared, container_plan
 from warden.plan.job import JobPlace, Person, job_plan
 from warden.plan.program import Point, Program, guest_program, host_program
 from warden.plan.steps import Plan
@@ -64,6 +64,10 @@ SAMPLES: dict[str, Callable[[], Plan]] = {
     ),
     "container-no-network": lambda: container_plan(ContainerSpec(network=NetworkMode.NONE), unconnected()),
     "container-host-network": lambda: container_plan(ContainerSpec(network=NetworkMode.HOST), unconnected()),
+    "container-shared-network": lambda: container_plan(
+        ContainerSpec(network=NetworkMode.CONTAINER, network_of="box"),
+        replace(unconnected(), shared=Shared("/proc/77/fd/9", "/proc/77/ns/net")),
+    ),
     "container-no-user-namespace": lambda: container_plan(
         ContainerSpec(user_namespace=False), replace(PLACE, id_base=None)
     ),

@@ -115,17 +115,61 @@ def test_a_container_on_a_bridge_is_known_by_the_bridge_and_held_to_its_port() -
     ]
 
 
+def boxes(*rules: NetRule) -> tuple[list[str], int]:
+    """The elements of its set, FIRST … LAST, and how many rules its chain has beside the look into the set."""
+    made = nft.own(INNER, replace(ONE, rules=rules))
+    ends = [(one.text(whole=True), replace(one, key=one.end).text(whole=True)) for one in made.boxes]
+    return [" … ".join(pair) for pair in ends], len(made.rules) - 1
+
+
+def test_usual_rules_are_elements_of_one_set() -> None:
+    found = boxes(
+        NetRule("1.2.3.4/30", "80"),
+        NetRule("1.2.3.4", "1:9", Protocol.UDP),
+        NetRule(None, "443"),
+        NetRule("2.2.2.2-2.2.2.9", None, Protocol.ALL),
+        NetRule("3.3.3.3", None, Protocol.ICMP),
+        NetRule("4.4.4.4", None, Protocol.ICMP, 8),
+        NetRule("4.4.4.4", None, Protocol.ICMP, 3, 1),
+    )
+    assert found == (
+        [
+            "1.2.3.4 . 6 . 80 … 1.2.3.7 . 6 . 80",
+            "1.2.3.4 . 17 . 1 … 1.2.3.4 . 17 . 9",
+            "0.0.0.0 . 6 . 443 … 255.255.255.255 . 6 . 443",
+            "2.2.2.2 . 0 . 0 … 2.2.2.9 . 255 . 65535",
+            "3.3.3.3 . 1 . 0 … 3.3.3.3 . 1 . 65535",
+            "4.4.4.4 . 1 . 2048 … 4.4.4.4 . 1 . 2303",
+            "4.4.4.4 . 1 . 769 … 4.4.4.4 . 1 . 769",
+        ],
+        0,
+    )
+
+
+def test_what_a_set_cannot_hold_is_a_rule() -> None:
+    wide, inside = NetRule("1.1.0.0/16"), NetRule("1.1.1.1", "80")
+    assert boxes(wide, inside, inside) == (["1.1.0.0 . 6 . 0 … 1.1.255.255 . 6 . 65535"], 0), "it is allowed anyway"
+    assert boxes(inside, wide)[1] == 0
+    across = NetRule("1.1.255.0-1.2.0.0")
+    assert boxes(wide, across) == (boxes(wide)[0], 1), "the kernel takes no element that begins within another"
+    for rule in (NetRule("10.254.0.6"), NetRule("1.1.1.1", log=True)):
+        assert boxes(rule) == ([], 1)
+    many = [NetRule(str(IPv4Address(0x01000000 + number))) for number in range(300)]
+    assert (len(boxes(*many)[0]), boxes(*many)[1]) == (256, 44)
+
+
 def test_a_policy_of_its_own_stands_at_the_end_of_its_chain() -> None:
     own = replace(ONE, rules=(NetRule("1.1.1.1"),), policy=NetPolicy(("10.1.0.0/16", "10.254.0.6"), ("10.0.0.0/8",)))
-    assert [rule.text for rule in nft.chain_rules(INNER, own)] == [
-        f"ct original ip daddr 1.1.1.1 {OUTSIDE} meta l4proto tcp accept",
+    look = f"{OUTSIDE} ct original ip daddr . meta l4proto . ct original proto-dst @warden-o-aaaaaaaaaaa accept"
+    assert [rule.text for rule in nft.own(INNER, own).rules] == [
+        look,
         f"ct original ip daddr 10.1.0.0-10.1.255.255 {OUTSIDE} accept",
         "ct original ip daddr 10.254.0.6 accept",
         "ct original ip daddr @inner goto refuse",
         "ct original ip daddr 10.0.0.0-10.255.255.255 goto refuse",
         "accept",
     ]
-    assert len(nft.chain_rules(INNER, replace(own, policy=None))) == 1
+    assert [rule.text for rule in nft.own(INNER, replace(own, policy=None)).rules] == [look]
 
 
 def test_ports_of_each_family_and_address() -> None:
@@ -146,17 +190,15 @@ def test_ports_of_each_family_and_address() -> None:
 
 
 def test_the_whole_table_names_no_other() -> None:
-    guest = replace(ONE, rules=(NetRule("1.1.1.1"),))
-    chains = {guest.chain: nft.chain_rules(INNER, guest)}
-    text = table.whole(POLICY, [BRIDGE], nft.guest_elements(guest), chains)
+    text = table.whole(POLICY, [BRIDGE], [*nft.guest_elements(ONE), *nft.guest_elements(BRIDGED)])
     assert set(re.findall(r"\b(?:table|element|chain|rule) (?:inet|ip|ip6|arp|bridge|netdev) (\S+)", text)) == {"t"}
     assert "flush" not in text
-    assert 'add element inet t rules { "w-aaaaaaaaaaa-0" . 10.254.0.2 : jump warden-i-aaaaaaaaaaa }' in text
+    assert 'add element inet t guests { "w-aaaaaaaaaaa-0" . 10.254.0.2, "w-br-x" . 10.9.0.2 }' in text
 
 
 def test_networks_of_the_pool_are_kept_apart_and_overlaps_are_merged() -> None:
     names = ("0.0.0.0/0", "10.0.0.0/8", "10.254.1.0/24", "10.254.1.4/30")
-    text = table.whole(replace(POLICY, allowed=tuple(map(IPv4Network, names))), [], [], {})
+    text = table.whole(replace(POLICY, allowed=tuple(map(IPv4Network, names))), [], [])
     assert "set peers { type ipv4_addr; flags interval; elements = { 10.254.1.0/24 } }" in text
     assert "set allowed { type ipv4_addr; flags interval; elements = { 0.0.0.0/0 } }" in text
     assert "table bridge t {" not in text
@@ -230,19 +272,29 @@ def keys(change: Change) -> list[str]:
     return [f"{one.where} {one.text(whole=change.verb == 'add')}" for one in change.elements]
 
 
-def test_the_first_rule_makes_the_chain_and_later_ones_go_in_front(firewall: Firewall, recorder: Recorder) -> None:
+def test_the_first_rule_makes_the_chain_and_later_ones_change_as_little_as_can_be(firewall: Firewall, recorder: Recorder) -> None:
     firewall.start([ONE])
-    first = replace(ONE, rules=(NetRule("1.1.1.1"),))
-    second = replace(ONE, rules=(*first.rules, NetRule("2.2.2.2")))
-    for guest in (first, second, second, first, ONE):
-        firewall.put(guest)
+    usual, logged = NetRule("1.1.1.1"), NetRule("2.2.2.2", log=True)
+    for rules in ((usual,), (usual, NetRule("3.3.3.3")), (usual, logged), (usual, logged, logged), (logged,), ()):
+        firewall.put(replace(ONE, rules=rules))
     assert [verbs(changes) for changes in recorder.changes] == [
-        ["add chain", "append", "add"],
+        ["add set", "add chain", "add", "append", "add"],
+        ["add"],
+        ["delete", "insert"],
         ["insert"],
-        ["flush chain", "append"],
-        ["delete", "flush chain", "delete chain"],
+        ["delete", "flush chain", "append", "append"],
+        ["delete", "flush chain", "delete chain", "delete set"],
     ]
-    assert keys(recorder.changes[0][2]) == ['rules "w-aaaaaaaaaaa-0" . 10.254.0.2 : jump warden-i-aaaaaaaaaaa']
+    assert keys(recorder.changes[0][4]) == ['rules "w-aaaaaaaaaaa-0" . 10.254.0.2 : jump warden-i-aaaaaaaaaaa']
+    assert keys(recorder.changes[2][0]) == ["warden-o-aaaaaaaaaaa 3.3.3.3 . 6 . 0"]
+
+
+def test_a_container_with_a_chain_is_shut_until_it_is_there_again(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([replace(ONE, policy=NetPolicy()), TWO])
+    assert 'add element inet t closed { "w-aaaaaaaaaaa-0" }' in recorder.ran[-1]
+    (changes,) = recorder.changes
+    assert verbs(changes) == ["add set", "add chain", "append", "append", "append", "add", "delete"]
+    assert keys(changes[-1]) == ['closed "w-aaaaaaaaaaa-0"']
 
 
 def test_ports_go_to_the_first_and_then_to_the_next(firewall: Firewall, recorder: Recorder) -> None:
@@ -284,7 +336,7 @@ def test_a_lost_table_is_made_anew_with_everything(firewall: Firewall, recorder:
     firewall.start([ONE])
     recorder.fails = [errno.ENOENT]
     firewall.put(TWO)
-    assert recorder.ran[-1] == table.whole(POLICY, [], nft.guest_elements(ONE) + nft.guest_elements(TWO), {})
+    assert recorder.ran[-1] == table.whole(POLICY, [], nft.guest_elements(ONE) + nft.guest_elements(TWO))
     firewall.close(remove=True)
     assert recorder.ran[-1].splitlines()[1] == "delete table inet t"
     assert recorder.closed
@@ -320,6 +372,19 @@ def test_a_refused_change_is_forgotten(firewall: Firewall, recorder: Recorder) -
     assert "ports tcp . 80 : 10.254.0.6 . 8080" in keys(recorder.changes[-1][0])
     firewall.close(remove=False)
     assert len(recorder.ran) == 1
+
+
+def test_what_could_not_be_made_anew_is_tried_again(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([ONE])
+    recorder.refuse, recorder.chain = ".", b"something else"
+    recorder.now += 1
+    for _ in range(2):
+        with pytest.raises(EngineFault):
+            firewall.look()
+    recorder.refuse = ""
+    firewall.look()
+    firewall.look()
+    assert len(recorder.ran) == 2
 
 
 def test_start_goes_on_without_nft_and_refuses_a_shared_table(recorder: Recorder, tmp_path: Path) -> None:

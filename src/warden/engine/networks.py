@@ -22,7 +22,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import assignment
 from warden.engine.parents import check_kind, find_parent
 from warden.errors import BadInput, EngineFault, KernelRefused, UnknownNetwork, WardenError, WrongState
-from warden.model.interfaces import Bridge, Interface, Link, LinkKind, bridge_device
+from warden.model.interfaces import IFNAME_MAX, Bridge, Interface, Link, LinkKind, bridge_device
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.network import bridges
@@ -246,7 +246,7 @@ class Networks:
             for item in interfaces:
                 check_kind(route, item.kind)
                 bridge = self._bridges.get(item.parent) if item.kind is LinkKind.BRIDGE else None
-                if bridge is None and (item.kind is not LinkKind.BRIDGE or find_link(route, item.parent[:15])):
+                if bridge is None and (item.kind is not LinkKind.BRIDGE or _host_has(route, item.parent)):
                     found.append(find_parent(route, item, lent))
                 else:
                     found.append(bridge or self._new(Bridge(item.parent)))
@@ -293,6 +293,10 @@ class Networks:
 
     def _unused(self) -> list[Bridge]:
         return [item for item in self._bridges.values() if not item.explicit and not self._users(item.name)]
+
+
+def _host_has(route: Route, name: str) -> bool:
+    return len(name) <= IFNAME_MAX and find_link(route, name) is not None
 
 
 def _net(bridge: Bridge) -> BridgeNet:

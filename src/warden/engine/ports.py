@@ -18,7 +18,7 @@ from warden.depot.snapshot import Snapshot
 from warden.errors import BadInput, WardenError
 from warden.model.net import PortMap
 from warden.network.claims import PortTaken, port_name
-from warden.network.forwarding import open_loopback
+from warden.network.forwarding import open_hairpin, open_loopback
 from warden.network.holding import in_use, is_free
 from warden.network.nft import Guest, PortKey, port_routes
 
@@ -150,10 +150,18 @@ def hold_all(site: Site, guests: Iterable[Guest]) -> None:
 
 
 def open_links(guest: Guest) -> None:
-    """Blocking: the host's 127.0.0.1 leads there too; its link is there by now."""
-    if any(key[0] == 4 and (key[1] is None or key[1].startswith("127.")) for key, _ in port_routes(guest)):
-        device = next(link.device for link in guest.links if link.has(4))
-        open_loopback(device)
+    """Blocking: the host's 127.0.0.1 leads there too, and the container reaches itself; its links are there by now. What
+    is refused is logged."""
+    routes = list(port_routes(guest))
+    for link in guest.links:
+        mine = [key for key, target in routes if target[0] in link.addresses]
+        if mine and link.bridge is not None:
+            try:
+                open_hairpin(link.name)
+            except (WardenError, OSError) as error:
+                log.warning("container %s: its own ports are not reached from inside: %s", guest.container_id, error)
+        if any(version == 4 and (at is None or at.startswith("127.")) for version, at, _, _ in mine):
+            open_loopback(link.device)
 
 
 def wanted(snapshot: Snapshot) -> tuple[PortMap, ...]:

@@ -91,7 +91,9 @@ class PortMap:
             raise BadInput(f"port: {self.protocol!r} is not a protocol with ports", hint=" or ".join(PORT_PROTOCOLS))
         if self.host_ip is not None:
             try:
-                ip_address(self.host_ip)
+                found = ip_address(self.host_ip)
+                if isinstance(found, IPv6Address) and found.scope_id is not None:
+                    raise ValueError(self.host_ip)  # a zone is any text
             except ValueError:
                 raise BadInput(f"port: {self.host_ip!r} is not an address", hint="an IPv4 or IPv6 address") from None
 

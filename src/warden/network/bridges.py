@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from collections.abc import Collection, Iterable
@@ -29,12 +30,30 @@ def make(bridge: Bridge, mtu: int) -> int:
             found = find_link(route, device)
         if found is None or found.kind != "bridge":
             raise EngineFault(f"network {bridge.name}: the link {device} is not a bridge", hint="rename or remove it")
+        _distrust(device)
         for address in filter(None, (bridge.gateway4, bridge.gateway6)):
             message = netlink.add_address(found.index, ip_interface(address), replace=True)
             route.ask(message, f"ip address replace {address} dev {device}")
         forwarding = not bridge.internal
         route.ask(netlink.set_up(found.index, forwarding=forwarding, quiet=True), f"ip link set {device} up")
     return found.index
+
+
+def _distrust(device: str) -> None:
+    """Containers must not tell the host its routes: router advertisements and redirects are not listened to (by default
+    the host takes both, as it does not route all IPv6). Nor are containers told any."""
+    for family, name in _DEAF:
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/sys/net/{family}/conf/{device}/{name}", "w") as file:
+            file.write("0")
+
+
+_DEAF = (
+    ("ipv6", "accept_ra"),
+    ("ipv6", "autoconf"),
+    ("ipv6", "accept_redirects"),
+    ("ipv4", "accept_redirects"),
+    ("ipv4", "send_redirects"),
+)
 
 
 def _add(route: Route, bridge: Bridge, mtu: int) -> None:

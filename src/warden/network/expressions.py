@@ -17,7 +17,7 @@ Address = IPv4Address | IPv6Address
 
 NFTA_LIST_ELEM, NFTA_DATA_VALUE, NFTA_DATA_VERDICT = 1, 1, 2
 NFTA_EXPR_NAME, NFTA_EXPR_DATA = 1, 2
-NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA = 1, 2
+NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY_END = 1, 2, 10
 NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN = 1, 2
 NFT_JUMP, NFT_GOTO, NF_ACCEPT = -3, -4, 1
 NFT_REG_VERDICT, NFT_REG_1, NFT_REG32_00 = 0, 1, 8
@@ -54,6 +54,11 @@ def protocol(name: str) -> Word:
     return Word(name, bytes((PROTOCOLS[name],)))
 
 
+def number(value: int) -> Word:
+    """A protocol by its number, or the end of a range of them."""
+    return Word(str(value), bytes((value,)))
+
+
 def port(number: int) -> Word:
     return Word(str(number), number.to_bytes(2, "big"))
 
@@ -71,13 +76,15 @@ def joined(words: tuple[Word, ...]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One of a set or map. *jump*: the chain that a verdict map leads to. *family*: of the table."""
+    """One of a set or map. *jump*: the chain that a verdict map leads to. *family*: of the table. *end*: the last key, of
+    a set with ranges."""
 
     where: str
     key: tuple[Word, ...]
     value: tuple[Word, ...] = ()
     jump: str = ""
     family: str = "inet"
+    end: tuple[Word, ...] = ()
 
     def text(self, *, whole: bool) -> str:
         """Without its value unless *whole*: to delete it, the key is enough."""
@@ -91,6 +98,8 @@ class Element:
     def data(self, *, whole: bool) -> bytes:
         """One of NFTA_SET_ELEM_LIST_ELEMENTS."""
         body = attribute(NFTA_SET_ELEM_KEY | NESTED, attribute(NFTA_DATA_VALUE, joined(self.key)))
+        if self.end:
+            body += attribute(NFTA_SET_ELEM_KEY_END | NESTED, attribute(NFTA_DATA_VALUE, joined(self.end)))
         if whole and self.jump:
             body += attribute(NFTA_SET_ELEM_DATA | NESTED, _verdict(NFT_JUMP, self.jump))
         elif whole and self.value:
@@ -100,7 +109,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a rule: nft's words, and the expressions that they stand for."""
+    """A part of a rule: nft's words for it, which people and tests read, and the expressions that they stand for."""
 
     text: str
     data: bytes
@@ -143,9 +152,9 @@ def meta(key: int, register: int = NFT_REG_1) -> bytes:
     return _expression("meta", big(1, register), big(2, key))
 
 
-def conntrack(key: int) -> bytes:
+def conntrack(key: int, register: int = NFT_REG_1) -> bytes:
     """Of the original direction: what the sender asked for, whatever was made of it on the way."""
-    return _expression("ct", big(1, NFT_REG_1), big(2, key), attribute(3, b"\0"))
+    return _expression("ct", big(1, register), big(2, key), attribute(3, b"\0"))
 
 
 def payload(base: int, offset: int, length: int, register: int = NFT_REG_1) -> bytes:
@@ -207,6 +216,14 @@ def icmp(version: int, kind: int, code: int | None) -> Piece:
         data += payload(NFT_PAYLOAD_TRANSPORT_HEADER, 1, 1) + compare(NFT_CMP_EQ, bytes((code,)))
         words += f" {name} code {code}"
     return Piece(words, data)
+
+
+def dialled_box(name: str) -> Piece:
+    """The address, protocol and port that were asked for are in this set. Of ICMP the port is type and code, which
+    conntrack keeps in the same place (struct nf_conntrack_tuple)."""
+    data = conntrack(NFT_CT_DST_IP) + meta(NFT_META_L4PROTO, NFT_REG32_00 + 1)
+    data += conntrack(NFT_CT_PROTO_DST, NFT_REG32_00 + 2) + lookup(name)
+    return Piece(f"ct original ip daddr . meta l4proto . ct original proto-dst @{name}", data)
 
 
 def log(prefix: str) -> Piece:

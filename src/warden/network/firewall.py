@@ -10,14 +10,14 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from warden.errors import EngineFault
 from warden.model.net import Refusals
 from warden.network import egress, inspection, nft, table
 from warden.network.claims import Claims, Shift
-from warden.network.expressions import Element, Piece, Rule, advertises_itself
+from warden.network.expressions import Element, Piece, Rule, advertises_itself, ifname
 from warden.network.libnft import Runner, open_runner
 from warden.network.nfnetlink import Change, Wire
 from warden.network.nft import BridgeNet, Guest, Policy, PortKey
@@ -57,7 +57,8 @@ class Firewall:
         self._bridges: dict[str, BridgeNet] = {}
         self._claims = Claims()
         self._generation = 0
-        self._shared: inspection.Shared = {}
+        self._shared: inspection.Shared = {}  # empty: the tables are not there
+        self._made = False
 
     def start(self, guests: Iterable[Guest], bridges: Iterable[BridgeNet] = ()) -> None:
         """Makes the tables anew. Raises EngineFault when another daemon has them. When the kernel or nft refuses, that is
@@ -121,13 +122,13 @@ class Firewall:
 
     def _changes(self, old: Guest | None, new: Guest | None, shift: Shift) -> Iterator[Change]:
         """What turns *old* into *new*. A chain is made before what leads to it, and goes after that."""
-        before = [] if old is None else nft.guest_elements(old)
-        after = [] if new is None else nft.guest_elements(new)
+        before = [] if old is None else [*nft.guest_elements(old), *nft.entries(old)]
+        after = [] if new is None else [*nft.guest_elements(new), *nft.entries(new)]
         had, has = set(before), set(after)
         gone = [element for element in before if element not in has] + list(shift.gone)
         come = [element for element in after if element not in had] + list(shift.come)
         if new is not None and new.has_chain:
-            yield from self._chain(old, new)
+            yield from self._chain(old if old is not None and old.has_chain else None, new)
         if gone:
             yield Change("delete", elements=tuple(gone))
         if come:
@@ -135,23 +136,31 @@ class Firewall:
         if old is not None and old.has_chain and not (new is not None and new.has_chain):
             yield Change("flush chain", old.chain)
             yield Change("delete chain", old.chain)
+            yield Change("delete set", old.box)
 
     def _chain(self, old: Guest | None, new: Guest) -> Iterator[Change]:
-        """New rules go in front, as Warden has it; when some went, the chain is written again."""
+        """Its set and its rules; those that are new go in front, and when some went the chain is written again."""
         inner = nft.inner_networks(self.policy, self._bridges.values())
-        if old is not None and old.has_chain:
-            before, after = old.rules, new.rules
-            same_rest = old.policy == new.policy and old.addresses == new.addresses
-            if same_rest and after[: len(before)] == before:
-                for rule in after[len(before) :]:
-                    for piece in nft.rule_pieces(inner, rule, new):
-                        yield Change("insert", new.chain, piece)
-                return
-            yield Change("flush chain", new.chain)
-        else:
+        was, will = nft.Own((), ()) if old is None else nft.own(inner, old), nft.own(inner, new)
+        had, has = set(was.boxes), set(will.boxes)
+        gone = tuple(box for box in was.boxes if box not in has)
+        come = tuple(box for box in will.boxes if box not in had)
+        if old is None:
+            yield Change("add set", new.box)
             yield Change("add chain", new.chain)
-        for piece in nft.chain_rules(inner, new):
-            yield Change("append", new.chain, piece)
+        if gone:
+            yield Change("delete", elements=gone)
+        if come:
+            yield Change("add", elements=come)
+        more = len(will.rules) - len(was.rules)
+        if old is not None and will.rules[more:] == was.rules:
+            for rule in reversed(will.rules[:more]):
+                yield Change("insert", new.chain, rule)
+            return
+        if old is not None:
+            yield Change("flush chain", new.chain)
+        for rule in will.rules:
+            yield Change("append", new.chain, rule)
 
     def _carry_out(self, changes: list[Change]) -> None:
         if not changes:
@@ -209,39 +218,57 @@ class Firewall:
         return ("inet", "bridge") if self._bridges else ("inet",)
 
     def elements(self) -> list[Element]:
-        """All that must be there."""
+        """All that must be there, but for what leads into chains."""
         found = [element for bridge in self._bridges.values() for element in nft.bridge_elements(bridge)]
         found += [element for guest in self._guests.values() for element in nft.guest_elements(guest)]
         return found + list(self._claims.elements())
 
-    def chains(self) -> Mapping[str, list[Rule]]:
-        """Those of containers that have rules."""
+    def _expected(self) -> inspection.Expected:
         inner = nft.inner_networks(self.policy, self._bridges.values())
-        return {guest.chain: nft.chain_rules(inner, guest) for guest in self._guests.values() if guest.has_chain}
+        owners = [guest for guest in self._guests.values() if guest.has_chain]
+        ways = [element for guest in owners for element in nft.entries(guest)]
+        return inspection.Expected(
+            self._shared,
+            self._families(),
+            self.elements() + ways,
+            {guest.chain: nft.own(inner, guest).rules for guest in owners},
+            {guest.box: nft.own(inner, guest).boxes for guest in owners},
+        )
 
     def _make_anew(self) -> None:
         """Connections that are established go on: conntrack is not ours and not touched. Raises EngineFault."""
         name = self.policy.table
-        self._runner.run(table.whole(self.policy, list(self._bridges.values()), self.elements(), self.chains()))
+        owners = [guest for guest in self._guests.values() if guest.has_chain]
+        devices = dict.fromkeys(link.device for guest in owners for link in guest.links)
+        internal = {bridge.device for bridge in self._bridges.values() if bridge.internal}
+        waiting = tuple(Element("closed", (ifname(device),)) for device in devices if device not in internal)
+        self._shared = {}
+        self._runner.run(table.whole(self.policy, list(self._bridges.values()), [*self.elements(), *waiting]))
         try:
             self._generation = self._kernel.generation()
+            changes = [change for guest in owners for change in self._chain(None, guest)]
+            changes += [Change("add", elements=tuple(nft.entries(guest))) for guest in owners]
+            if waiting:
+                changes.append(Change("delete", elements=waiting))
             if self._bridges:
-                allow = Change("insert", table.ADVERTS, Rule((Piece("", advertises_itself()),)), family="bridge")
-                self._kernel.run(name, [allow], self._generation)
+                allow = Rule((Piece("", advertises_itself()),))
+                changes.append(Change("insert", table.ADVERTS, allow, family="bridge"))
+            if changes:
+                self._kernel.run(name, changes, self._generation)
                 self._generation = _after(self._generation)
             self._shared = inspection.shared(self._kernel, name, self._families())
+            self._made = True
         except OSError as error:
-            self._shared = {}
             raise EngineFault(f"firewall: table {name}: {error.strerror}") from error
 
     def look(self) -> None:
         """Notices when somebody else lost or changed our tables, and makes them anew. Costs one question when nobody
         changed anything. Raises EngineFault when that fails."""
         with self._mutex:
-            if not self._shared:
+            if not self._made:  # they never could be, and whoever wants them is told
                 return
             try:
-                if self._kernel.generation() != self._generation:
+                if not self._shared or self._kernel.generation() != self._generation:
                     self._look_again()
             except OSError as error:
                 log.warning("firewall: %s; table %s is made anew", error.strerror, self.policy.table)
@@ -250,9 +277,7 @@ class Firewall:
     def faults(self) -> list[str]:
         """What of our tables is not as it must be, in words."""
         with self._mutex:
-            return inspection.faults(
-                self._kernel, self.policy.table, self._shared, self._families(), self.elements(), self.chains()
-            )
+            return inspection.faults(self._kernel, self.policy.table, self._expected())
 
     def repair(self) -> list[str]:
         """Makes the tables anew when something is wrong with them; what that was. Raises EngineFault."""

@@ -1,10 +1,16 @@
-"""The host's own part in routing: which interface leads out, and whether it forwards. Touches no other interface."""
+"""The host's own part in routing: which interface leads out, whether it forwards, what it takes from containers' links.
+
+Touches no other interface."""
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterable
+
+from warden.network import netlink
+from warden.network.route import Route
 
 log = logging.getLogger("warden.network")
 
@@ -97,9 +103,9 @@ _CONF6 = "/proc/sys/net/ipv6/conf"
 
 
 def _outer_ipv6() -> set[str]:
-    """The interfaces of IPv6's default routes, from /proc/net/ipv6_route."""
+    """The interfaces of IPv6's default routes, from /proc/net/ipv6_route; of this thread, which tests move."""
     try:
-        with open("/proc/net/ipv6_route", encoding="ascii") as file:
+        with open("/proc/thread-self/net/ipv6_route", encoding="ascii") as file:
             rows = [line.split() for line in file]
     except OSError:
         return set()
@@ -114,3 +120,11 @@ def _read(path: str) -> str:
 def _write(path: str, value: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(value)
+
+
+def open_hairpin(port: str) -> None:
+    """Blocking: frames may go back where they came from. Under br_netfilter a bridge does itself what a router would do
+    with a container's connection to a port of the host that is its own (br_nf_pre_routing_finish). Raises KernelRefused.
+    """
+    with Route() as route:
+        route.ask(netlink.set_hairpin(socket.if_nametoindex(port)), f"bridge link set dev {port} hairpin on")

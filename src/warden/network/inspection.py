@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from warden.network import table
@@ -40,49 +41,57 @@ def shared(kernel: Reader, name: str, families: Iterable[str]) -> Shared:
     }
 
 
-def faults(
-    kernel: Reader,
-    name: str,
-    expected: Shared,
-    families: Iterable[str],
-    elements: Iterable[Element],
-    chains: Mapping[str, Sequence[Rule]],
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must be there. *chains* and *boxes*: containers' own, and the sets that they look into."""
+
+    shared: Shared
+    families: tuple[str, ...]
+    elements: Sequence[Element]
+    chains: Mapping[str, Sequence[Rule]]
+    boxes: Mapping[str, Sequence[Element]]
+
+
+def faults(kernel: Reader, name: str, expected: Expected) -> list[str]:
     """Each fault in words: a table, chain or set, and what is wrong with it."""
     found: list[str] = []
-    for family in families:
+    for family in expected.families:
         where = f"table {family} {name}"
         try:
-            mine = [element for element in elements if element.family == family]
-            found += [f"{where}: {fault}" for fault in _in_sets(kernel, family, name, mine)]
-            found += [f"{where}: {fault}" for fault in _in_chains(kernel, family, name, expected)]
-            if family == "inet":
-                found += [f"{where}: {fault}" for fault in _in_own(kernel, name, chains)]
+            found += [f"{where}: {fault}" for fault in _in_family(kernel, family, name, expected)]
         except OSError as error:
             found.append(f"{where}: {'it is missing' if error.errno == errno.ENOENT else error.strerror}")
     return found
 
 
-def _in_chains(kernel: Reader, family: str, name: str, expected: Shared) -> Iterator[str]:
+def _in_family(kernel: Reader, family: str, name: str, expected: Expected) -> Iterator[str]:
+    wanted: dict[str, set[bytes]] = {where: set() for where in _SETS[family]}
+    for element in expected.elements:
+        if element.family == family:
+            wanted[element.where].add(joined(element.key))
+    for where, keys in wanted.items():
+        yield from _in_set(kernel, family, name, where, keys)
     for chain in _CHAINS[family]:
-        if tuple(kernel.rules(family, name, chain)) != expected.get((family, chain)):
+        if tuple(kernel.rules(family, name, chain)) != expected.shared.get((family, chain)):
             yield f"chain {chain} was changed"
+    if family == "inet":
+        yield from _in_own(kernel, name, expected)
 
 
-def _in_sets(kernel: Reader, family: str, name: str, elements: Iterable[Element]) -> Iterator[str]:
-    wanted: dict[str, set[bytes]] = {}
-    for element in elements:
-        wanted.setdefault(element.where, set()).add(joined(element.key))
-    for where in _SETS[family]:
-        there = {key_of(element) for element in kernel.elements(family, name, where)}
-        missing, strange = len(wanted.get(where, set()) - there), len(there - wanted.get(where, set()))
-        if missing:
-            yield f"{where}: {missing} elements are missing"
-        if strange:
-            yield f"{where}: {strange} elements are not ours"
+def _in_set(kernel: Reader, family: str, name: str, where: str, wanted: set[bytes]) -> Iterator[str]:
+    there = {key_of(element) for element in kernel.elements(family, name, where)}
+    if missing := len(wanted - there):
+        yield f"{where}: {missing} elements are missing"
+    if strange := len(there - wanted):
+        yield f"{where}: {strange} elements are not ours"
 
 
-def _in_own(kernel: Reader, name: str, chains: Mapping[str, Sequence[Rule]]) -> Iterator[str]:
-    for chain, rules in chains.items():
+def _in_own(kernel: Reader, name: str, expected: Expected) -> Iterator[str]:
+    for chain, rules in expected.chains.items():
         if len(kernel.rules("inet", name, chain)) != len(rules):
             yield f"chain {chain} was changed"
+    for box, elements in expected.boxes.items():
+        try:
+            yield from _in_set(kernel, "inet", name, box, {joined(element.key) for element in elements})
+        except OSError as error:
+            yield f"set {box}: {'it is missing' if error.errno == errno.ENOENT else error.strerror}"

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
+RTM_SETLINK, AF_BRIDGE, IFLA_PROTINFO, IFLA_BRPORT_MODE = 19, 7, 12, 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO = 0x1, 0x4, 0x8
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
-IFF_UP = 1
+IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_NEW_IFINDEX = 26, 28, 49
 IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING = 1, 1
@@ -125,8 +126,8 @@ def move_link(
 def change_link(
     index: int, *, name: str | None = None, mac: str | None = None, mtu: int | None = None, master: int | None = None
 ) -> Message:
-    """ip link set INDEX down name NAME …; *master*: ip link set INDEX master, which leaves it up."""
-    body = ifinfo(index=index, change=IFF_UP if master is None else 0)
+    """ip link set INDEX down promisc off allmulticast off name NAME …; *master*: ip link set INDEX master, and no more."""
+    body = ifinfo(index=index, change=IFF_UP | IFF_PROMISC | IFF_ALLMULTI if master is None else 0)
     body += text(IFLA_IFNAME, name) if name else b""
     body += number(IFLA_MASTER, master) if master is not None else b""
     return RTM_NEWLINK, 0, body + _shape(mac, mtu)
@@ -186,3 +187,9 @@ def add_default_route(index: int, gateway: IPv4Address | IPv6Address) -> Message
     )  # fmt: skip
     body = head + attribute(RTA_GATEWAY, gateway.packed) + number(RTA_OIF, index)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def set_hairpin(index: int) -> Message:
+    """bridge link set dev PORT hairpin on."""
+    head = struct.pack("=BxHiII", AF_BRIDGE, 0, index, 0, 0)
+    return RTM_SETLINK, 0, head + attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))

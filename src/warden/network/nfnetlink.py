@@ -20,10 +20,14 @@ NETLINK_NETFILTER = 12
 NFNL_SUBSYS_NFTABLES = 10
 NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_BATCH_GENID = 0x10, 0x11, 1
 NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE, NFT_MSG_GETRULE, NFT_MSG_DELRULE = 3, 5, 6, 7, 8
+NFT_MSG_NEWSET, NFT_MSG_DELSET = 9, 11
 NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_DELSETELEM = 12, 13, 14
 NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 15, 16
 NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME = 1, 3
 NFTA_RULE_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS = 1, 2, 4
+NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN = 1, 2, 3, 4, 5
+NFTA_SET_DESC, NFTA_SET_ID, NFTA_SET_DESC_CONCAT, NFTA_SET_FIELD_LEN = 9, 10, 2, 1
+NFT_SET_INTERVAL, NFT_SET_CONCAT = 0x4, 0x80
 NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_ELEMENTS = 1, 2, 3
 NFTA_GEN_ID = 1
 NLM_F_DUMP, NLM_F_APPEND, NLM_F_DUMP_INTR = 0x300, 0x800, 0x10
@@ -33,13 +37,16 @@ FAMILIES = {"inet": 1, "bridge": 7}
 ANSWER_S = 5
 READ_BYTES = 1 << 17
 SEND_BYTES = 8 << 20  # a transaction is one packet
+#: A set's key of ranges, ipv4_addr . inet_proto . inet_service: nft's own numbers for them, and their lengths.
+BOX_TYPE, BOX_FIELDS = 7 << 12 | 12 << 6 | 13, (4, 1, 2)
 ELEMENTS_AT_ONCE = 400  # an attribute is 64 KiB at most
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One command of a transaction. *family* and *chain*, *rule* or *elements*, as *verb* needs them: "add" and "delete"
-    elements, "add chain", "flush chain", "delete chain", "append" and "insert" a rule."""
+    elements, "add chain", "flush chain", "delete chain", "append" and "insert" a rule, "add set" and "delete set" of
+    ranges, named by *chain*."""
 
     verb: str
     chain: str = ""
@@ -81,11 +88,23 @@ def _bodies(table: str, change: Change) -> Iterator[tuple[str, int, int, bytes]]
         body = text(NFTA_RULE_TABLE, table) + text(NFTA_RULE_CHAIN, change.chain)
         body += attribute(NFTA_RULE_EXPRESSIONS | NESTED, change.rule.data)
         yield family, NFT_MSG_NEWRULE, NLM_F_CREATE | (NLM_F_APPEND if verb == "append" else 0), body
+    elif verb == "add set":
+        yield family, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, _box_set(table, change.chain)
+    elif verb == "delete set":
+        yield family, NFT_MSG_DELSET, 0, text(NFTA_SET_TABLE, table) + text(NFTA_SET_NAME, change.chain)
     elif verb == "flush chain":
         yield family, NFT_MSG_DELRULE, 0, text(NFTA_RULE_TABLE, table) + text(NFTA_RULE_CHAIN, change.chain)
     else:
         kind, flags = (NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL) if verb == "add chain" else (NFT_MSG_DELCHAIN, 0)
         yield family, kind, flags, text(NFTA_CHAIN_TABLE, table) + text(NFTA_CHAIN_NAME, change.chain)
+
+
+def _box_set(table: str, name: str) -> bytes:
+    fields = b"".join(attribute(NFTA_LIST_ELEM | NESTED, big(NFTA_SET_FIELD_LEN, size)) for size in BOX_FIELDS)
+    body = text(NFTA_SET_TABLE, table) + text(NFTA_SET_NAME, name) + big(NFTA_SET_ID, 1)
+    body += big(NFTA_SET_FLAGS, NFT_SET_INTERVAL | NFT_SET_CONCAT)
+    body += big(NFTA_SET_KEY_TYPE, BOX_TYPE) + big(NFTA_SET_KEY_LEN, 4 * len(BOX_FIELDS))
+    return body + attribute(NFTA_SET_DESC | NESTED, attribute(NFTA_SET_DESC_CONCAT | NESTED, fields))
 
 
 def _element_bodies(table: str, elements: Iterable[Element], *, add: bool) -> Iterator[tuple[str, int, int, bytes]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol, destination, parse_ports
 from warden.network import expressions as ex
@@ -59,6 +59,11 @@ class Guest:
         return f"warden-i-{self.container_id}"
 
     @property
+    def box(self) -> str:
+        """The set that its chain looks into."""
+        return f"warden-o-{self.container_id}"
+
+    @property
     def has_chain(self) -> bool:
         return bool(self.rules) or self.policy is not None
 
@@ -98,16 +103,25 @@ def inner_networks(policy: Policy, bridges: Iterable[BridgeNet]) -> list[Network
 
 
 def guest_elements(guest: Guest) -> list[Element]:
-    """All but its ports, which it may have to share."""
+    """All but its ports, which it may have to share, and the way into its chain."""
     found = []
     for link in guest.links:
         found += _link_elements(link)
         for address in link.addresses:
             key = (ex.ifname(link.device), ex.address(address))
             found.append(Element(_named("guests", address), key))
-            if guest.has_chain:
-                found.append(Element(_named("rules", address), key, jump=guest.chain))
     return found
+
+
+def entries(guest: Guest) -> list[Element]:
+    """What leads its packets into its chain."""
+    if not guest.has_chain:
+        return []
+    return [
+        Element(_named("rules", address), (ex.ifname(link.device), ex.address(address)), jump=guest.chain)
+        for link in guest.links
+        for address in link.addresses
+    ]
 
 
 def _named(name: str, address: Address) -> str:
@@ -168,8 +182,80 @@ def port_element(key: PortKey, target: Target) -> Element:
     return Element(f"{name}_at", (ex.address(ip_address(host_ip)), *words), value)
 
 
-# ---- a container's own chain: it is entered by a jump, accepts, and what it says nothing of goes the way of all. It
-# leads to as few other chains as can be: at each change the kernel follows all of them (nft_table_validate).
+# ---- a container's own chain: it is entered by a jump, accepts, and what it says nothing of goes the way of all.
+#
+# At each new rule the kernel follows all chains of the table again (nft_table_validate), at an element of a set it does
+# not. So the usual rules are elements of one set that the chain looks into, ranges of address, protocol and port.
+
+Box = tuple[tuple[int, int], ...]
+
+#: So many are compared with each other; what is beyond becomes rules.
+MAX_BOXES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A chain, from its first rule to its last, and the elements of its set."""
+
+    rules: tuple[Rule, ...]
+    boxes: tuple[Element, ...]
+
+
+def own(inner: Sequence[Network], guest: Guest) -> Own:
+    """What a container with rules or a policy has in its chain; the newest rule in front, as Warden has it."""
+    boxes: list[Box] = []
+    extra: list[Rule] = []
+    has4 = any(address.version == 4 for address in guest.addresses)
+    for rule in guest.rules:
+        box = _box(inner, rule) if has4 else None
+        if box is None or not _fits(box, boxes):
+            extra += reversed(rule_pieces(inner, rule, guest))
+        elif rule.network is None:
+            extra += rule_pieces(inner, rule, guest)[1:]  # of IPv6, if it has that
+    look = [_outside(4), ex.dialled_box(guest.box), ex.verdict("accept")]
+    rules = [*reversed(extra), *([Rule(tuple(look))] if has4 else []), *last_rules(inner, guest.policy, guest)]
+    return Own(tuple(rules), tuple(_box_element(guest.box, box) for box in boxes))
+
+
+def _box(inner: Iterable[Network], rule: NetRule) -> Box | None:
+    """None: it takes a rule of its own."""
+    low, high = (IPv4Address(0), IPv4Address(2**32 - 1)) if rule.network is None else destination(rule.network)
+    if rule.log or low.version != 4 or _within(inner, low, high):
+        return None
+    return (int(low), int(high)), *_box_traffic(rule)
+
+
+def _box_traffic(rule: NetRule) -> Box:
+    if rule.protocol is Protocol.ALL:
+        return (0, 255), (0, 65535)
+    number = ex.PROTOCOLS[rule.protocol.value]
+    if rule.protocol is not Protocol.ICMP:
+        return (number, number), ((0, 65535) if rule.ports is None else parse_ports(rule.ports))
+    kind, code = rule.icmp
+    if kind is None:
+        return (number, number), (0, 65535)
+    return (number, number), (kind << 8 | (code or 0), kind << 8 | (255 if code is None else code))
+
+
+def _fits(box: Box, boxes: list[Box]) -> bool:
+    """Puts *box* among *boxes*, unless it lies in one of them anyway. False: the kernel would not have it there, because
+    one of its corners lies in another (nft_pipapo_insert), or there are too many."""
+    for other in boxes:
+        low = all(first <= mine[0] <= last for mine, (first, last) in zip(box, other, strict=True))
+        high = all(first <= mine[1] <= last for mine, (first, last) in zip(box, other, strict=True))
+        if low and high:
+            return True
+        if low or high:
+            return False
+    if len(boxes) == MAX_BOXES:
+        return False
+    boxes.append(box)
+    return True
+
+
+def _box_element(name: str, box: Box) -> Element:
+    corners = [(ex.address(IPv4Address(box[0][n])), ex.number(box[1][n]), ex.port(box[2][n])) for n in (0, 1)]
+    return Element(name, corners[0], end=corners[1])
 
 
 def rule_pieces(inner: Iterable[Network], rule: NetRule, guest: Guest) -> list[Rule]:
@@ -214,15 +300,22 @@ def _inner(version: int) -> str:
 
 def _destination(inner: Iterable[Network], network: str | None, version: int) -> list[Piece] | None:
     """Other containers are reached only by a network that lies within one of theirs. None: not of this family."""
-    outside = ex.dialled_set(version, _inner(version), inverse=True)
+    outside = _outside(version)
     if network is None:
         return [outside]
     low, high = destination(network)
     if low.version != version:
         return None
     where = ex.dialled(low, high)
-    within = any(low in one and high in one for one in inner if one.version == version)
-    return [where] if within else [where, outside]
+    return [where] if _within(inner, low, high) else [where, outside]
+
+
+def _outside(version: int) -> Piece:
+    return ex.dialled_set(version, _inner(version), inverse=True)
+
+
+def _within(inner: Iterable[Network], low: Address, high: Address) -> bool:
+    return any(low in one and high in one for one in inner if one.version == low.version)
 
 
 def _traffic(rule: NetRule, version: int) -> list[Piece]:
@@ -236,8 +329,3 @@ def _traffic(rule: NetRule, version: int) -> list[Piece]:
         return [transport]
     return [transport, ex.dialled_ports(*parse_ports(rule.ports))]
 
-
-def chain_rules(inner: list[Network], guest: Guest) -> list[Rule]:
-    """Its chain from the first rule to the last, the newest of net_out in front as Warden has it."""
-    rules = [piece for rule in reversed(guest.rules) for piece in rule_pieces(inner, rule, guest)]
-    return rules + last_rules(inner, guest.policy, guest)

@@ -6,10 +6,10 @@ What all containers share is rules over sets and maps; what one container is in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from warden.network.expressions import Element, Rule
+from warden.network.expressions import Element
 from warden.network.nft import BridgeNet, Network, Policy, inner_networks
 
 #: Refused connections are remembered for an hour, each container's first 500 destinations and ten more a minute: what
@@ -23,15 +23,12 @@ def whole(
     policy: Policy,
     bridges: Sequence[BridgeNet],
     elements: Iterable[Element],
-    chains: Mapping[str, Sequence[Rule]],
 ) -> str:
-    """Replaces both tables, or makes them: one transaction, so that there is no moment without rules."""
+    """Replaces both tables, or makes them: one transaction, so that there is no moment without rules. Containers' own
+    chains come afterwards, and until then those that have one are among *elements* of `closed`."""
     lines = [remove(policy.table), f"table inet {policy.table} {{", *_declarations(policy, bridges), *_chains(policy), "}"]
     if bridges:
         lines += [f"table bridge {policy.table} {{", *_BRIDGE, "}"]
-    for chain, rules in chains.items():
-        lines += [f"add chain inet {policy.table} {chain}"]
-        lines += [f"add rule inet {policy.table} {chain} {rule.text}" for rule in rules]
     grouped: dict[tuple[str, str], list[str]] = {}
     for element in elements:
         grouped.setdefault((element.family, element.where), []).append(element.text(whole=True))
