@@ -443,6 +443,7 @@ class Engine:
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)
+        self.site.resolvers.changed()
         self._release(container.snapshot)
 
 
