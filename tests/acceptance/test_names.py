@@ -283,7 +283,8 @@ def test_no_more_than_so_many_questions_wait(there: Client, upstream: Upstream) 
         sock.connect((server_of(box), RESOLVER_PORT))
         for number in range(300):
             sock.send(struct.pack("!H", number) + message("silent.example")[2:])
-        assert code(send(box, message("many"))) == 0, "its own names are answered all the same"
+        found = (send(box, message("many"), wait_s=1) for _ in range(5))  # one datagram may be lost among so many
+        assert any(answer is not None and dns.rcode_of(answer) == 0 for answer in found), "its own names are answered"
         assert len(upstream.asked) <= 64
 
 

@@ -26,6 +26,7 @@ log = logging.getLogger("warden.resolver")
 
 PORT = upstream.PORT
 IP_FREEBIND, IPV6_FREEBIND = 15, 78  # since 2.4 and 4.15: an IPv6 address may still be looked for by the kernel
+SO_RCVBUFFORCE, RECEIVE_BUFFER = 33, 1 << 20
 A_SECOND, MOST_SAVED = 1000.0, 2000.0  # queries of one asker
 OUTSTANDING, OUTSTANDING_EACH = 512, 64  # questions handed on, of all and of one asker
 CONNECTIONS, CONNECTIONS_EACH = 64, 8
@@ -100,6 +101,9 @@ class Resolver:
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
             else:
                 sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            if kind == socket.SOCK_DGRAM:  # one asker's burst must not crowd out another's question
+                with contextlib.suppress(PermissionError):
+                    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
             # Not over another link, on which the host would answer for this address as well.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.device.encode())
             sock.bind((address, self._port))
