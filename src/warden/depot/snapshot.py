@@ -15,6 +15,7 @@ from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoL
 from warden.model.names import Names
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.system import System
 
 L = TypeVar("L", Interface, Link)
 VERSION = 1
@@ -173,7 +174,16 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
         "net_policy": _policy_from_data(data.get("net_policy")),
     }
     names = Names(**{name: _as_tuples(value) for name, value in data.get("names", {}).items()})
-    return ContainerSpec(**{**data, **known, **net, "names": names})
+    system = _system_from_data(data.get("system"))
+    return ContainerSpec(**{**data, **known, **net, "names": names, "system": system})
+
+
+def _system_from_data(data: dict[str, Any] | None) -> System | None:
+    if data is None:
+        return None
+    import msgspec  # few containers have one
+
+    return msgspec.convert(data, System)
 
 
 def _link_from_data(kind: type[L], data: dict[str, Any]) -> L:

@@ -13,6 +13,7 @@ from warden.model.interfaces import Interface, check_together, parse_interface, 
 from warden.model.limits import Limits
 from warden.model.names import Names
 from warden.model.net import NetPolicy, PortMap
+from warden.model.system import System
 
 
 class NetworkMode(enum.Enum):
@@ -53,6 +54,7 @@ class ContainerSpec:
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
     *names*: more for its /etc/hosts and /etc/resolv.conf.
+    *system*: it has a root file system and a first process of its own, *rootfs* as it is.
     """
 
     handle: str | None = None
@@ -71,6 +73,7 @@ class ContainerSpec:
     publish: tuple[PortMap, ...] = ()
     net_policy: NetPolicy | None = None
     names: Names = field(default_factory=Names)
+    system: System | None = None
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
+from warden.plan.capabilities import ALL
 from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
 
@@ -93,7 +94,9 @@ class Placement:
     *directory*: the container's own (mnt/lower, mnt/root lie in it); *layer*: where upper and work lie, None in the
     same. *lower*: the image. *id_base*: the
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
-    *programs*: what an operator wants to be run on the way. *shared*: for the network mode container.
+    *programs*: what an operator wants to be run on the way. *shared*: for the network mode container. *permitted*: the
+    engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
+    of its own.
     """
 
     directory: str
@@ -108,6 +111,8 @@ class Placement:
     layer: str | None = None
     programs: Programs = field(default_factory=dict)
     shared: Shared | None = None
+    permitted: int = ALL
+    seccomp: bytes = b""
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
