@@ -223,6 +223,13 @@ def test_containers_on_a_bridge_know_each_other_by_name(there: Client) -> None:
         assert getent(alone, "ahostsv4", "web") == "", "who is gone has no name"
 
 
+def test_a_container_that_is_renamed_has_the_new_name(there: Client) -> None:
+    with there.create("asks", network="bridge:names") as asks, there.create("old", network="bridge:names") as box:
+        assert getent(asks, "ahostsv4", "old")
+        box.rename("new")
+        assert getent(asks, "ahostsv4", "new") and not getent(asks, "ahostsv4", "old")
+
+
 def test_with_ipv6(there: Client) -> None:
     there.create_network("six", ipv6="auto")
     try:

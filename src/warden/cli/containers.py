@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
 from warden.cli.options import Command
-from warden.errors import WardenError
+from warden.errors import BadInput, WardenError
 from warden.model.info import BandwidthStat, Info, JobInfo, State
+from warden.model.life import RestartMode
 from warden.model.size import format_size
+from warden.model.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from warden.model.mounts import Mount
 
 _HEADER = ("HANDLE", "STATE", "IMAGE", "ADDRESS", "MEMORY", "LIMIT", "JOBS", "AGE")
 
@@ -90,13 +94,44 @@ def as_json(info: Info) -> dict[str, Any]:
         "bandwidth": _bandwidth_as_json(info.bandwidth),
         "disk": None if info.disk is None else asdict(info.disk),
         "jobs": [job_as_json(job) for job in info.jobs],
+        "main_job": info.main_job,
+        "restarts": info.restarts,
+        "restart": str(info.spec.restart),
+        "auto_remove": info.spec.auto_remove,
+        "labels": dict(info.spec.labels),
+        "read_only": info.spec.read_only,
+        "mounts": [_mount_as_json(mount) for mount in info.spec.mounts],
     }
+
+
+def _mount_as_json(mount: Mount) -> dict[str, Any]:
+    return {
+        "type": mount.kind.value,
+        "source": mount.source or None,
+        "target": mount.target,
+        "read_only": mount.read_only,
+        "options": list(mount.options),
+    }
+
+
+def labelled(info: Info, filters: list[str]) -> bool:
+    """Whether it has all the labels that --filter names; raises BadInput for a filter that is none."""
+    labels = dict(info.spec.labels)
+    for word in filters:
+        kind, _, rest = word.partition("=")
+        name, sign, value = rest.partition("=")
+        if kind != "label" or not name:
+            raise BadInput(f"--filter: {word!r} is unknown", hint="label=NAME or label=NAME=VALUE")
+        if name not in labels or (sign and labels[name] != value):
+            return False
+    return True
 
 
 def ps(options: Namespace) -> int:
     """`warden ps`."""
     with closing(connect.open_client(options)) as client:
-        found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+        shown = (info for info in client.containers() if options.all or info.state is not State.STOPPED)
+        found = [info for info in shown if labelled(info, options.filter)]
     if options.json:
         output.print_json([as_json(info) for info in found])
     elif options.quiet:
@@ -131,8 +166,23 @@ def _lines(info: Info) -> Iterable[tuple[str, str]]:
     for direction, rate, burst in (("in", band.in_rate, band.in_burst), ("out", band.out_rate, band.out_burst)):
         if rate is not None:
             yield f"rate {direction}", f"{format_size(rate)} a second, {format_size(burst or 0)} at once"
+    yield from _life_lines(info)
     if info.disk is not None:
         yield "disk", f"{format_size(info.disk.bytes_used)} in {info.disk.inodes_used} files"
+
+
+def _life_lines(info: Info) -> Iterable[tuple[str, str]]:
+    """What a container has only when it was asked for."""
+    spec = info.spec
+    if spec.restart.mode is not RestartMode.NO:
+        yield "restart", f"{spec.restart}, {info.restarts} so far"
+    for name, value in spec.labels:
+        yield "label", escaped(f"{name}={value}")
+    for mount in spec.mounts:
+        source = f"{mount.kind.value} {mount.source}".rstrip()
+        yield "mount", escaped(f"{mount.target} from {source}{', read-only' if mount.read_only else ''}")
+    if spec.read_only:
+        yield "read-only", "all but mounts and /dev/shm"
 
 
 def _job_row(job: JobInfo) -> tuple[str, ...]:
@@ -185,9 +235,9 @@ def destroy(options: Namespace) -> int:
 
 COMMANDS = {
     "ps": Command(
-        "[-a] [-q] [--json]",
+        "[-a] [-q] [--json] [--filter label=NAME[=VALUE]]",
         "Lists containers; those that are stopped with --all.",
-        ("all", "quiet", "json"),
+        ("all", "quiet", "json", "filter"),
         "warden ps\nwarden ps --all --json\nwarden ps -aq | xargs -r warden destroy",
         ps,
     ),

@@ -31,6 +31,8 @@ def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpe
         **network_fields(wanted["network"], wanted["interfaces"]),
         names=names_of(**{name: wanted[name] for name in NAMES if name in wanted}),
         user_namespace=wanted["user_namespace"] is not False,
+        read_only=options.read_only,
+        shm_size=wanted.get("shm_size"),
     )
 
 

@@ -54,6 +54,13 @@ class ContainerDestroyed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerRenamed(Event):
+    """It has another handle than *old*."""
+
+    old: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutOfMemory(Event):
     """The kernel has killed for want of memory."""
 
