@@ -38,6 +38,7 @@ from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 
 SIGKILL = 9
@@ -134,6 +135,10 @@ class AsyncClient:
     async def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         await self._pool.call(messages.request("NetworkRemove", name=name))
+
+    async def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(await self._pool.call(messages.request("Topology")))
 
     async def ping(self) -> None:
         """Returns when the daemon answers."""

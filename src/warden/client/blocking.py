@@ -37,6 +37,7 @@ from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
@@ -135,6 +136,10 @@ class Client:
     def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         self._pool.call(messages.request("NetworkRemove", name=name))
+
+    def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(self._pool.call(messages.request("Topology")))
 
     def ping(self) -> None:
         """Returns when the daemon answers."""
