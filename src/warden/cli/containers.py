@@ -1,4 +1,4 @@
-"""`warden ps`, `info`, `logs`, `stop`, `destroy`: what exists, and its end."""
+"""`warden ps`, `info`, `stop`, `destroy`: what exists, and its end."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
 from warden.cli.options import Command
-from warden.errors import WardenError
+from warden.errors import BadInput, WardenError
 from warden.model.info import BandwidthStat, Info, JobInfo, State
 from warden.model.size import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 _HEADER = ("HANDLE", "STATE", "IMAGE", "ADDRESS", "MEMORY", "LIMIT", "JOBS", "AGE")
 
@@ -91,12 +91,57 @@ def as_json(info: Info) -> dict[str, Any]:
     }
 
 
+#: What `ps --filter` knows: whether a container is what the value says.
+FILTERS: dict[str, Callable[[Info, str], bool]] = {
+    "name": lambda info, value: value in info.handle,
+    "id": lambda info, value: info.id.startswith(value),
+    "state": lambda info, value: value == ("paused" if info.paused else info.state.value),
+}
+
+
+def parse_filters(words: Sequence[str]) -> list[tuple[str, str]]:
+    """KEY=VALUE words; raises BadInput."""
+    found = []
+    for word in words:
+        name, sign, value = word.partition("=")
+        name = "state" if name == "status" else name
+        if not sign or name not in FILTERS:
+            raise BadInput(f"--filter: {word!r} is not a filter", hint="KEY=VALUE with " + ", ".join(FILTERS))
+        found.append((name, value))
+    return found
+
+
+def matches(info: Info, filters: Sequence[tuple[str, str]]) -> bool:
+    """Of each kind of filter one must hold."""
+    return all(
+        any(FILTERS[kind](info, value) for name, value in filters if name == kind) for kind in {name for name, _ in filters}
+    )
+
+
+def _print_picked(found: Sequence[Info], form: str) -> None:
+    import json
+
+    from warden.cli.picking import as_text, pick
+
+    for info in found:
+        if form == "json":
+            print(json.dumps(as_json(info)))
+        else:
+            print("\t".join(" ".join(map(as_text, pick(as_json(info), path))) for path in form.split(",")))
+
+
 def ps(options: Namespace) -> int:
     """`warden ps`."""
+    filters = parse_filters(options.filter)
+    if any(name == "state" for name, _ in filters):
+        options.all = True  # as docker: who asks for a state gets it
     with closing(connect.open_client(options)) as client:
         found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+    found = [info for info in found if matches(info, filters)]
     if options.json:
         output.print_json([as_json(info) for info in found])
+    elif options.format is not None:
+        _print_picked(found, options.format)
     elif options.quiet:
         print("".join(info.handle + "\n" for info in found), end="")
     else:
@@ -149,14 +194,6 @@ def info(options: Namespace) -> int:
     return 0
 
 
-def logs(options: Namespace) -> int:
-    """`warden logs`."""
-    with closing(connect.open_client(options)) as client:
-        for chunk in client.container(options.handle).logs(options.job, follow=options.follow):
-            output.write_bytes(chunk.stream, chunk.data)
-    return 0
-
-
 def stop(options: Namespace) -> int:
     """`warden stop`."""
     with closing(connect.open_client(options)) as client:
@@ -179,10 +216,12 @@ def destroy(options: Namespace) -> int:
 
 COMMANDS = {
     "ps": Command(
-        "[-a] [-q] [--json]",
-        "Lists containers; those that are stopped with --all.",
-        ("all", "quiet", "json"),
-        "warden ps\nwarden ps --all --json\nwarden ps -aq | xargs -r warden destroy",
+        "[-a] [-q] [-f KEY=VALUE]... [--format json|PATH,...] [--json]",
+        "Lists containers; those that are stopped with --all. Filters: name (a part of the handle), id (its beginning),\n"
+        "state (active, stopped, paused); of one kind one must match.",
+        ("all", "quiet", "filter", "columns", "json"),
+        "warden ps\nwarden ps --all --json\nwarden ps --filter name=web --format .handle,.container_ip\n"
+        "warden ps -aq | xargs -r warden destroy",
         ps,
     ),
     "info": Command(
@@ -191,13 +230,6 @@ COMMANDS = {
         ("json", "handle"),
         "warden info box\nwarden info --json box",
         info,
-    ),
-    "logs": Command(
-        "[--job N] [-f] HANDLE",
-        "Shows the output kept of a container's jobs; nothing is consumed.",
-        ("job", "follow", "handle"),
-        "warden logs box\nwarden logs --job 3 --follow box",
-        logs,
     ),
     "stop": Command(
         "[--kill] HANDLE",

@@ -24,6 +24,7 @@ REQUESTS = {
     "destroy": "Remove a container.",
     "echo": "Send a text and get it back.",
     "info": "Show the state and statistics of a container.",
+    "inspect": "Show everything known of a container as JSON.",
     "kill": "Kill all jobs of a container.",
     "limit": "Set limits by name, or show all that are in force.",
     "limit_bandwidth": "Set the bandwidth limit.",

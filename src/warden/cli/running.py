@@ -83,7 +83,7 @@ def job_arguments(options: Namespace) -> dict[str, Any]:
 def _terminal_arguments(options: Namespace, wanted: dict[str, Any]) -> None:
     if options.json:
         raise BadInput("--json and -t exclude each other")
-    if options.interactive and not jobs.stdin_is_terminal():
+    if options.interactive and not options.detach and not jobs.stdin_is_terminal():
         raise BadInput("-t: standard input and output are not a terminal")
     wanted["rows"], wanted["columns"] = window_size(0)
     wanted["env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
@@ -148,8 +148,8 @@ def _run_attached(
 
 
 def _run_detached(options: Namespace, wanted: dict[str, Any], job: dict[str, Any]) -> int:
-    if options.interactive or options.json:
-        raise BadInput("--detach excludes -i and --json")
+    if options.json:
+        raise BadInput("--detach excludes --json")
     with closing(connect.open_client(options, start=True)) as client:
         container = _create(client, wanted)
         container.spawn(job.pop("script_or_argv"), **job)
@@ -192,6 +192,7 @@ warden run -- echo hello
 warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
 warden run -v ./src:/src:ro -w /src -- make check
 warden run -it -- bash
+warden run -d -it --name box -- bash && warden attach box
 warden run --json --script job.sh
 """,
         run,

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from warden.client import messages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
@@ -28,7 +28,9 @@ from warden.client.messages import (
     SpawnOptions,
 )
 from warden.client.result import Result
+from warden.client.resumed import EventOptions, LogOptions, Patience, Resumable, events_of, logs_of, wait_for
 from warden.errors import UnknownHandle, WardenError
+from warden.model.events import EventRecord
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
@@ -36,6 +38,7 @@ from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 
 SIGKILL = 9
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -87,6 +90,12 @@ class AsyncClient:
             while not (response := await connection.receive(kind, patient=True)).end:
                 yield messages.measured(response)
             connection.busy = False
+
+    def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> AsyncIterator[EventRecord]:
+        """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon
+        that went away may come back; it goes on with the next number. Raises TooSlow when events are read so slowly that
+        some are no longer kept. Options: see EventOptions."""
+        return _resumed(self._pool, events_of(options), reconnect)
 
     async def ping(self) -> None:
         """Returns when the daemon answers."""
@@ -262,14 +271,34 @@ class AsyncContainer:
         configured not to limit disks. Fields: see DiskFields."""
         return messages.disk_limits(await self._pool.call(messages.limit_disk(self.handle, fields)))
 
-    async def logs(self, job: int | None = None, *, follow: bool = False) -> AsyncIterator[Chunk]:
-        """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
-        kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)
-        async with self._pool.connection() as connection:
-            await connection.send((kind, request))
-            while (chunk := messages.log_chunk(await connection.receive(kind, patient=True))) is not None:
-                yield chunk
-            connection.busy = False
+    def logs(
+        self, job: int | None = None, *, follow: bool = False, reconnect: float = 0.0, **options: Unpack[LogOptions]
+    ) -> AsyncIterator[Chunk]:
+        """Output kept so far, of one job or of all in the order of time; *follow*: until the jobs end. Nothing is consumed.
+        *reconnect*: seconds in which a daemon that went away may come back; what is followed goes on at the exact place.
+        Options: see LogOptions."""
+        return _resumed(self._pool, logs_of(self.handle, job, options, follow=follow), reconnect)
+
+    async def wait(
+        self,
+        job: int | None = None,
+        *,
+        condition: str = "not-running",
+        timeout: float | str | None = None,
+        reconnect: float = 0.0,
+    ) -> Result:
+        """Waits for the end of its main job, or of *job*, and collects nothing: the result has no output. *condition*:
+        "not-running", "next-exit", or "removed" for the container itself. Raises TimeoutError after *timeout*.
+        *reconnect*: as in `logs`."""
+        wanted = wait_for(self.handle, job, condition, timeout)
+        async with aclosing(_resumed(self._pool, wanted, reconnect)) as results:
+            async for result in results:
+                return result
+        raise TimeoutError(f"container {self.handle}: still waiting after {timeout}")
+
+    async def inspect(self) -> dict[str, Any]:
+        """Everything known of it, as one document (docs/observing.md)."""
+        return messages.document(await self._pool.call(messages.request("Inspect", handle=self.handle)))
 
     async def __aenter__(self) -> AsyncContainer:
         return self
@@ -299,9 +328,10 @@ class AsyncJobHandle:
         """Output from the first byte, as it comes."""
         return AsyncJobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
 
-    async def attach(self) -> AsyncAttachment:
-        """Output from the first byte, and the job's standard input. The job's result is not collected by it."""
-        request = messages.request("Attach", handle=self.handle, job_id=self.id)
+    async def attach(self, tail: int | None = None) -> AsyncAttachment:
+        """Output from the first byte, and the job's standard input. The job's result is not collected by it. *tail*: begin
+        with the last so many lines, 0: with what comes next."""
+        request = messages.attach(self.handle, self.id, tail)
         attachment = AsyncAttachment(self._pool, request, self.handle)
         await attachment.open()
         return attachment
@@ -395,3 +425,24 @@ class AsyncAttachment(AsyncJobStream):
 
     async def __aenter__(self) -> AsyncAttachment:
         return self
+
+
+async def _resumed(pool: AsyncPool, wanted: Resumable[T], reconnect: float) -> AsyncGenerator[T, None]:
+    """What *wanted* gets, over connections that are lost."""
+    patience = Patience(reconnect)
+    while not wanted.over:
+        try:
+            async with pool.connection() as connection:
+                await connection.send(wanted.request())
+                while not wanted.over:
+                    response = await connection.receive(wanted.kind, patient=True)
+                    patience.reset()
+                    item = wanted.take(response)
+                    connection.busy = not wanted.over
+                    if item is not None:
+                        yield item
+        except WardenError as error:
+            if not wanted.survives(error):
+                raise
+            if not wanted.over:
+                await asyncio.sleep(patience.pause(error))

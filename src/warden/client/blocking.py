@@ -10,10 +10,11 @@ asyncio: a short command would pay for it.
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from warden.client import messages
 from warden.client.messages import (
@@ -26,8 +27,10 @@ from warden.client.messages import (
     SpawnOptions,
 )
 from warden.client.result import CommandFailed, Result
+from warden.client.resumed import EventOptions, LogOptions, Patience, Resumable, events_of, logs_of, wait_for
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
+from warden.model.events import EventRecord
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskLimits
@@ -37,6 +40,7 @@ from warden.model.stats import Stats
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
 SIGKILL = 9
+T = TypeVar("T")
 
 
 class Client:
@@ -88,6 +92,12 @@ class Client:
             while not (response := connection.receive(kind, patient=True)).end:
                 yield messages.measured(response)
             connection.busy = False
+
+    def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> Iterator[EventRecord]:
+        """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon
+        that went away may come back; it goes on with the next number. Raises TooSlow when events are read so slowly that
+        some are no longer kept. Options: see EventOptions."""
+        return _resumed(self._pool, events_of(options), reconnect)
 
     def ping(self) -> None:
         """Returns when the daemon answers."""
@@ -241,14 +251,33 @@ class Container:
         configured not to limit disks. Fields: see DiskFields."""
         return messages.disk_limits(self._pool.call(messages.limit_disk(self.handle, fields)))
 
-    def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
-        """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
-        kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)
-        with self._pool.connection() as connection:
-            connection.send((kind, request))
-            while (chunk := messages.log_chunk(connection.receive(kind, patient=True))) is not None:
-                yield chunk
-            connection.busy = False
+    def logs(
+        self, job: int | None = None, *, follow: bool = False, reconnect: float = 0.0, **options: Unpack[LogOptions]
+    ) -> Iterator[Chunk]:
+        """Output kept so far, of one job or of all in the order of time; *follow*: until the jobs end. Nothing is consumed.
+        *reconnect*: seconds in which a daemon that went away may come back; what is followed goes on at the exact place.
+        Options: see LogOptions."""
+        return _resumed(self._pool, logs_of(self.handle, job, options, follow=follow), reconnect)
+
+    def wait(
+        self,
+        job: int | None = None,
+        *,
+        condition: str = "not-running",
+        timeout: float | str | None = None,
+        reconnect: float = 0.0,
+    ) -> Result:
+        """Waits for the end of its main job, or of *job*, and collects nothing: the result has no output. *condition*:
+        "not-running", "next-exit", or "removed" for the container itself. Raises TimeoutError after *timeout*.
+        *reconnect*: as in `logs`."""
+        wanted = wait_for(self.handle, job, condition, timeout)
+        for result in _resumed(self._pool, wanted, reconnect):
+            return result
+        raise TimeoutError(f"container {self.handle}: still waiting after {timeout}")
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything known of it, as one document (docs/observing.md)."""
+        return messages.document(self._pool.call(messages.request("Inspect", handle=self.handle)))
 
     def __enter__(self) -> Container:
         return self
@@ -278,9 +307,10 @@ class JobHandle:
         """Output from the first byte, as it comes."""
         return JobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
 
-    def attach(self) -> Attachment:
-        """Output from the first byte, and the job's standard input. The job's result is not collected by it."""
-        return Attachment(self._pool, messages.request("Attach", handle=self.handle, job_id=self.id), self.handle)
+    def attach(self, tail: int | None = None) -> Attachment:
+        """Output from the first byte, and the job's standard input. The job's result is not collected by it. *tail*: begin
+        with the last so many lines, 0: with what comes next."""
+        return Attachment(self._pool, messages.attach(self.handle, self.id, tail), self.handle)
 
     def signal(self, number: int, *, tree: bool = True) -> None:
         """Sends a signal to all its processes, or not *tree*, to the first only."""
@@ -365,6 +395,27 @@ class Attachment(JobStream):
 
     def __enter__(self) -> Attachment:
         return self
+
+
+def _resumed(pool: Pool, wanted: Resumable[T], reconnect: float) -> Iterator[T]:
+    """What *wanted* gets, over connections that are lost."""
+    patience = Patience(reconnect)
+    while not wanted.over:
+        try:
+            with pool.connection() as connection:
+                connection.send(wanted.request())
+                while not wanted.over:
+                    response = connection.receive(wanted.kind, patient=True)
+                    patience.reset()
+                    item = wanted.take(response)
+                    connection.busy = not wanted.over
+                    if item is not None:
+                        yield item
+        except WardenError as error:
+            if not wanted.survives(error):
+                raise
+            if not wanted.over:
+                time.sleep(patience.pause(error))
 
 
 def _spawn_options(options: JobOptions) -> SpawnOptions:

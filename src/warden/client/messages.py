@@ -5,6 +5,7 @@ Owns the meaning of every argument, as pure functions. It does no I/O: a request
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
@@ -324,6 +325,15 @@ def follow_stats(handles: Sequence[str], interval: float | str, *, brief: bool) 
     return request("StatsStream", handles=names, interval_ms=round(seconds * 1000), brief=brief or None)
 
 
+def attach(handle: str, job_id: int, tail: int | None) -> Request:
+    return request("Attach", handle=handle, job_id=job_id, tail=tail)
+
+
+def document(message: pb.InspectResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(message.document)
+    return found
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -358,11 +368,6 @@ def result(message: Any, handle: str) -> Result:
 def chunk_or_result(message: Any, handle: str) -> Chunk | Result:
     """One response of a stream or attach: the last has an exit status."""
     return result(message, handle) if message.HasField("exit_status") else convert.response_to_chunk(message)
-
-
-def log_chunk(message: pb.LogsResponse) -> Chunk | None:
-    """One response of logs, None for the last."""
-    return None if message.end else convert.response_to_chunk(message)
 
 
 def handles(message: pb.ListResponse) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model import resources
-from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Limits, OomPolicy
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
@@ -239,6 +239,15 @@ def _usage(usage: pb.Usage) -> Usage:
         wall_s=usage.wall_us / 1e6,
         **{name: _optional(usage, name) for name in _WHERE_COUNTED},
     )
+
+
+def wait_condition(value: bytes) -> WaitCondition:
+    """Empty: not-running. Raises BadInput."""
+    try:
+        return WaitCondition(text(value) or "not-running")
+    except ValueError:
+        hint = "one of " + ", ".join(condition.value for condition in WaitCondition)
+        raise BadInput(f"condition: {text(value)!r} is unknown", hint=hint) from None
 
 
 def response_to_chunk(response: Any) -> Chunk:
