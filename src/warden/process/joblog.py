@@ -159,7 +159,8 @@ class JobLog:
     def _note(self, stream: int, length: int, stamp: int = 0) -> None:
         if length <= 0:
             return
-        stamp = max(stamp or time.time_ns(), self._last[2])  # a clock that is put back must not confuse readers
+        # Whole microseconds, as the time is told; and a clock that is put back must not confuse readers.
+        stamp = max((stamp or time.time_ns()) // 1000 * 1000, self._last[2])
         if len(self._index) >= MAX_PIECES * PIECE.size:
             self._note_loosely(stream, length, stamp)
         elif self._last[0] == stream and stamp - self._last[2] < MERGE_NS and self._last[1] + length < 1 << 31:
@@ -240,6 +241,11 @@ class JobLog:
     def piece(self, number: int) -> tuple[int, int, int]:
         """Stream, length, and time in ns; the last one may still grow."""
         return PIECE.unpack_from(self._index, number * PIECE.size)
+
+    def span(self, number: int) -> int:
+        """How long after its time a record's bytes may have come, in ns; of the number past the last: those of none."""
+        windows = min(number // MAX_PIECES, len(WINDOWS_NS))
+        return WINDOWS_NS[windows - 1] if windows else 0
 
     @property
     def loose_since(self) -> int:

@@ -118,14 +118,14 @@ def tail_place(log: JobLog, lines: int) -> LogPlace:
 
 
 def since_place(log: JobLog, stamp: int) -> list[int]:
-    """Of each stream, how much came before *stamp*, in ns."""
+    """Of each stream, how much came before *stamp*, in ns; where the index is not exact, rather less."""
     offsets = [0, 0]
     for number in range(log.pieces()):
         stream, length, began = log.piece(number)
-        if began >= stamp:
+        if began + log.span(number) >= stamp:
             return offsets
         offsets[stream] += length
-    return offsets if log.loose_since >= stamp else list(log.sizes)
+    return offsets if log.loose_since + log.span(log.pieces()) >= stamp else list(log.sizes)
 
 
 def lines_backward(log: JobLog) -> Iterator[tuple[int, int, int]]:
