@@ -48,8 +48,10 @@ class History:
         """Takes up what an earlier engine kept, and everything that happens from now on."""
         if self._path is not None:
             self._records.clear()
-            self._load(f"{self._path}.old")
+            if self._load(f"{self._path}.old"):
+                self._lost = self._records[0].seq - 1
             self._on_disk = self._load(self._path)
+            self._write(json.dumps({"last": self._last + BATCH}))  # a crash goes on behind what may have been used
         self._unsubscribe = emitter.subscribe(self._on_event)
 
     # ---- reading
@@ -146,7 +148,6 @@ class History:
                 self._records.append(record)
                 self._last = record.seq + BATCH  # unless it says next where it ended
                 count += 1
-        self._lost = self._records[0].seq - 1 if self._records else self._last
         return count
 
 
