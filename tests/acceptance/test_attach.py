@@ -174,7 +174,9 @@ def test_pipes_give_and_take_and_do_not_end_the_job_s_input(shared_daemon: Priva
     script = "while read x; do echo got-$x; [ $x != end ] || exit 6; done; echo eof"
     with detached(shared_daemon, "-i", "--", "sh", "-c", script) as handle:
         environment = os.environ | {"WARDEN_SOCKET": shared_daemon.socket}
-        first = subprocess.Popen([*COMMAND, "attach", handle], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        first = subprocess.Popen(
+            [*COMMAND, "attach", handle], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         assert first.stdin is not None
         assert first.stdout is not None
         first.stdin.write(b"one\n")
@@ -188,7 +190,9 @@ def test_pipes_give_and_take_and_do_not_end_the_job_s_input(shared_daemon: Priva
 
 
 def test_only_looking(shared_daemon: PrivateDaemon) -> None:
-    with detached(shared_daemon, "-it", "--", "sh", "-c", "echo one; echo two; sleep 1.5; echo three; exit 3") as handle:
+    with detached(
+        shared_daemon, "-it", "--", "sh", "-c", "echo one; echo two; sleep 1.5; echo three; exit 3"
+    ) as handle:
         time.sleep(0.5)
         done = command(shared_daemon, "attach", "--no-stdin", "--logs", "--tail", "1", handle)
         assert (done.returncode, done.stdout) == (3, b"two\r\nthree\r\n")
@@ -237,7 +241,11 @@ def test_a_job_of_an_earlier_daemon_is_attached_to(daemon: PrivateDaemon) -> Non
 
 def test_exec_detached_with_a_terminal(shared_daemon: PrivateDaemon) -> None:
     with detached(shared_daemon, "--", "sleep", "1000") as handle:
-        job = command(shared_daemon, "exec", "-d", "-it", handle, "--", "sh", "-c", "read x; exit $x").stdout.decode().strip()
+        job = (
+            command(shared_daemon, "exec", "-d", "-it", handle, "--", "sh", "-c", "read x; exit $x")
+            .stdout.decode()
+            .strip()
+        )
         with at_terminal(shared_daemon, "attach", "--job", job, handle) as terminal:
             wait_until(terminal.is_raw)
             terminal.type(b"8\r")

@@ -85,7 +85,8 @@ def test_the_life_of_a_container(client: Client, shared_daemon: PrivateDaemon) -
     box.stop()
     box.destroy()
     records = [record for record in client.events(since=began, until=time.time()) if record.container == "life"]
-    assert set(names(records)) == {f"container {event}" for event in ("create", "pause", "unpause", "update", "oom", "stop", "destroy")} | {
+    states = ("create", "pause", "unpause", "update", "oom", "stop", "destroy")
+    assert set(names(records)) == {f"container {event}" for event in states} | {
         "job start", "job die",
     }  # fmt: skip
     assert names(records)[:6] == [
@@ -94,7 +95,13 @@ def test_the_life_of_a_container(client: Client, shared_daemon: PrivateDaemon) -
     assert names(records)[-2:] == ["container stop", "container destroy"]
     ends = [record.attributes for record in records if record.event == "die"]
     assert [(end["verdict"], end["exit_status"]) for end in ends] == [("exited", "3"), ("out_of_memory", "255")]
-    assert ends[0] == {"job": str(job.id), "command": "sh -c exit 3", "exit_status": "3", "verdict": "exited", "signal": "0"}
+    assert ends[0] == {
+        "job": str(job.id),
+        "command": "sh -c exit 3",
+        "exit_status": "3",
+        "verdict": "exited",
+        "signal": "0",
+    }
     changes = [dict(record.attributes) for record in records if record.event == "update"]
     assert changes == [{"pids.max": "50"}, {"memory.max": str(48 << 20)}]
     numbers = [record.seq for record in records]
@@ -102,14 +109,43 @@ def test_the_life_of_a_container(client: Client, shared_daemon: PrivateDaemon) -
     assert all(began <= record.time <= time.time() for record in records)
     assert len({record.id for record in records}) == 1
 
-    shown = command(shared_daemon, "events", "--since", str(began), "--until", "0s", "-f", "container=life", "-f", "event=die", "-f", "event=oom")
+    shown = command(
+        shared_daemon,
+        "events",
+        "--since",
+        str(began),
+        "--until",
+        "0s",
+        "-f",
+        "container=life",
+        "-f",
+        "event=die",
+        "-f",
+        "event=oom",
+    )
     assert shown.returncode == 0
     stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
-    assert re.match(stamp + r" job die life \(id=\w+, job=\d+, command=sh -c exit 3, exit_status=3, verdict=exited, signal=0\)\n", shown.stdout)
+    assert re.match(
+        stamp + r" job die life \(id=\w+, job=\d+, command=sh -c exit 3, exit_status=3, verdict=exited, signal=0\)\n",
+        shown.stdout,
+    )
     assert len(shown.stdout.splitlines()) == 3
-    found = command(shared_daemon, "events", "--since", str(began), "--until", "0s", "-f", "type=job", "--format", "json")
+    found = command(
+        shared_daemon, "events", "--since", str(began), "--until", "0s", "-f", "type=job", "--format", "json"
+    )
     assert {json.loads(line)["event"] for line in found.stdout.splitlines()} == {"start", "die"}
-    verdicts = command(shared_daemon, "events", "--since", str(began), "--until", "0s", "-f", "event=die", "--format", ".attributes.verdict")
+    verdicts = command(
+        shared_daemon,
+        "events",
+        "--since",
+        str(began),
+        "--until",
+        "0s",
+        "-f",
+        "event=die",
+        "--format",
+        ".attributes.verdict",
+    )
     assert verdicts.stdout == "exited\nout_of_memory\n"
     assert command(shared_daemon, "events", "-f", "colour=red").returncode == 2
 
@@ -138,7 +174,10 @@ def test_numbers_go_on_over_restarts_and_crashes(daemon: PrivateDaemon) -> None:
         assert again == first
         client.container("box").run(["true"])
         third = list(client.events(since=began, until=time.time()))
-        assert [record.seq for record in third] == [record.seq for record in first] + [first[-1].seq + 1, first[-1].seq + 2]
+        assert [record.seq for record in third] == [record.seq for record in first] + [
+            first[-1].seq + 1,
+            first[-1].seq + 2,
+        ]
     daemon.kill()
     daemon.start()
     with client_of(daemon) as client:

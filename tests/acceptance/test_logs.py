@@ -121,9 +121,9 @@ def test_lines_by_time_by_number_and_by_stream(client: Client, shared_daemon: Pr
         stamp = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z "
         assert re.fullmatch(stamp + b"three\n" + stamp + b"next\n" + stamp + b"last\n", done.stdout)
         began = re.findall(stamp, done.stdout)[0].strip().decode()
-        assert command(shared_daemon, "logs", "--since", began, "-n", "all", "--stream", "stdout", box.handle).stdout == (
-            b"three\nnext\nlast\n"
-        )
+        assert command(
+            shared_daemon, "logs", "--since", began, "-n", "all", "--stream", "stdout", box.handle
+        ).stdout == (b"three\nnext\nlast\n")
         assert command(shared_daemon, "logs", "--tail", "x", box.handle).returncode == 2
 
 
@@ -157,7 +157,9 @@ def test_a_job_whose_result_is_collected_is_still_followed_to_its_end(client: Cl
     """`run` forgets its job at once, and its files go."""
     with client.create(network="none") as box:
         found: list[bytes] = []
-        thread = threading.Thread(target=lambda: found.extend(chunk.data for chunk in box.logs(follow=True, lasting=True)))
+        thread = threading.Thread(
+            target=lambda: found.extend(chunk.data for chunk in box.logs(follow=True, lasting=True))
+        )
         thread.start()
         time.sleep(0.3)
         for number in range(30):

@@ -37,7 +37,9 @@ def command(daemon: PrivateDaemon, *words: str) -> subprocess.CompletedProcess[s
 
 def started(daemon: PrivateDaemon, *words: str) -> subprocess.Popen[str]:
     environment = os.environ | {"WARDEN_SOCKET": daemon.socket}
-    return subprocess.Popen([*COMMAND, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*COMMAND, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 # ---- wait
@@ -139,8 +141,8 @@ def test_everything_known_of_a_container(client: Client, shared_daemon: PrivateD
         document = known[0]
         info = box.info()
         assert set(document) >= {
-            "handle", "id", "created", "state", "image", "rootfs", "hostname", "path", "network", "mounts", "limits", "memory",
-            "cpu", "disk", "user", "cgroups", "namespaces", "grace_time", "jobs", "spec",
+            "handle", "id", "created", "state", "image", "rootfs", "hostname", "path", "network", "mounts", "limits",
+            "memory", "cpu", "disk", "user", "cgroups", "namespaces", "grace_time", "jobs", "spec",
         }  # fmt: skip
         assert (document["handle"], document["id"], document["hostname"]) == ("seen", info.id, "inner")
         assert document["state"] == {
@@ -157,7 +159,12 @@ def test_everything_known_of_a_container(client: Client, shared_daemon: PrivateD
         first, second = document["jobs"]
         assert (first["id"], first["running"], first["output"]["stdout"]) == (done.id, False, 6)
         assert (first["result"]["verdict"], first["result"]["exit_status"]) == ("exited", 3)
-        assert (second["id"], second["running"], second["result"], second["interactive"]) == (running.id, True, None, True)
+        assert (second["id"], second["running"], second["result"], second["interactive"]) == (
+            running.id,
+            True,
+            None,
+            True,
+        )
         assert all(os.path.isdir(path) for path in second["cgroups"].values())
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", document["created"])
         for path, wanted in (
@@ -177,13 +184,21 @@ def test_everything_known_of_a_container(client: Client, shared_daemon: PrivateD
         assert several.returncode == 3
         assert [item["handle"] for item in json.loads(several.stdout)] == ["seen"]
         shown = command(shared_daemon, "jobs", "seen").stdout.splitlines()
-        assert [line.split()[:2] for line in shown] == [["JOB", "STATE"], [str(done.id), "exited"], [str(running.id), "running"]]
+        assert [line.split()[:2] for line in shown] == [
+            ["JOB", "STATE"],
+            [str(done.id), "exited"],
+            [str(running.id), "running"],
+        ]
         box.stop()
         assert json.loads(command(shared_daemon, "inspect", "seen").stdout)[0]["state"]["status"] == "stopped"
 
 
 def test_ps_picks_and_filters(client: Client, shared_daemon: PrivateDaemon) -> None:
-    with client.create("web-1", network="none") as one, client.create("web-2", network="none") as two, client.create("db", network="none"):
+    with (
+        client.create("web-1", network="none") as one,
+        client.create("web-2", network="none") as two,
+        client.create("db", network="none"),
+    ):
         two.pause()
         one.stop()
 
@@ -196,8 +211,15 @@ def test_ps_picks_and_filters(client: Client, shared_daemon: PrivateDaemon) -> N
         assert ps("-q", "--filter", "name=web").split() == ["web-2"]
         assert ps("-q", "--filter", "state=stopped").split() == ["web-1"]
         assert ps("-q", "-f", "status=paused", "-f", "state=active").split() == ["web-2", "db"]
-        assert ps("--filter", "name=db", "--format", ".handle,.memory.current,.state").split("\t")[::2] == ["db", "active\n"]
-        assert [json.loads(line)["handle"] for line in ps("-a", "--format", "json").splitlines()] == ["web-1", "web-2", "db"]
+        assert ps("--filter", "name=db", "--format", ".handle,.memory.current,.state").split("\t")[::2] == [
+            "db",
+            "active\n",
+        ]
+        assert [json.loads(line)["handle"] for line in ps("-a", "--format", "json").splitlines()] == [
+            "web-1",
+            "web-2",
+            "db",
+        ]
         assert command(shared_daemon, "ps", "--filter", "colour=red").returncode == 2
         two.resume()
 

@@ -68,7 +68,9 @@ def fill(log: JobLog, clock: Clock, *pieces: tuple[float, int, bytes]) -> JobLog
 
 
 def test_lines_by_time(tmp_path: Path, clock: Clock) -> None:
-    log = fill(new_log(tmp_path), clock, (1, 0, b"a\n"), (2, 0, b"b"), (3, 1, b"e\n"), (4, 0, b"b\nc\n"), (5, 0, b"d\n"))
+    log = fill(
+        new_log(tmp_path), clock, (1, 0, b"a\n"), (2, 0, b"b"), (3, 1, b"e\n"), (4, 0, b"b\nc\n"), (5, 0, b"d\n")
+    )
     logs = {7: log}
     assert text(logs) == b"a\nbe\nb\nc\nd\n"
     assert text(logs, since=2) == b"be\nb\nc\nd\n"
@@ -82,7 +84,14 @@ def test_the_last_lines_of_all_jobs(tmp_path: Path, clock: Clock) -> None:
     first = fill(new_log(tmp_path, "1"), clock, (1, 0, b"a\nb\n"), (4, 0, b"e\n"))
     second = fill(new_log(tmp_path, "2"), clock, (2, 1, b"c\n"), (3, 0, b"d\n"), (5, 0, b"f"))
     logs = {1: first, 2: second}
-    for count, wanted in ((0, b""), (1, b"f"), (2, b"e\nf"), (4, b"c\nd\ne\nf"), (6, b"a\nb\nc\nd\ne\nf"), (99, b"a\nb\nc\nd\ne\nf")):
+    for count, wanted in (
+        (0, b""),
+        (1, b"f"),
+        (2, b"e\nf"),
+        (4, b"c\nd\ne\nf"),
+        (6, b"a\nb\nc\nd\ne\nf"),
+        (99, b"a\nb\nc\nd\ne\nf"),
+    ):
         assert text(logs, tail=count) == wanted
     assert text(logs, tail=2, until=3) == b"c\nd\n"
     assert text(logs, tail=99, since=3) == b"d\ne\nf"
@@ -96,7 +105,9 @@ def test_a_tail_reads_only_the_end(tmp_path: Path, clock: Clock, monkeypatch: py
         clock.now += 1
         log.append(0, b"%08d\n" % number * 200)
     read: list[int] = []
-    monkeypatch.setattr(log, "read_at", lambda stream, at, length: (read.append(length), JobLog.read_at(log, stream, at, length))[1])
+    monkeypatch.setattr(
+        log, "read_at", lambda stream, at, length: (read.append(length), JobLog.read_at(log, stream, at, length))[1]
+    )
     assert text({1: log}, tail=3) == b"00001999\n" * 3
     assert sum(read) < 3 * logcursor.BLOCK < log.size
 
@@ -180,7 +191,8 @@ def test_an_index_of_a_format_to_come_loses_no_byte(tmp_path: Path, clock: Clock
 
 
 LINES = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(0, 1), st.sampled_from([b"x", b"y\n", b"\n", b"z\nw", b"long\nlines\n"])), max_size=25
+    st.tuples(st.integers(1, 3), st.integers(0, 1), st.sampled_from([b"x", b"y\n", b"\n", b"z\nw", b"long\nlines\n"])),
+    max_size=25,
 )
 
 
@@ -211,7 +223,12 @@ def model(history: list[tuple[int, int, bytes]]) -> list[tuple[float, int, int, 
     stop=st.integers(0, 40),
 )
 def test_any_selection_of_any_history(
-    history: list[tuple[int, int, bytes]], since: int | None, until: int | None, tail: int | None, stream: str | None, stop: int
+    history: list[tuple[int, int, bytes]],
+    since: int | None,
+    until: int | None,
+    tail: int | None,
+    stream: str | None,
+    stop: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         clock = Clock(patch)
@@ -250,7 +267,9 @@ def check(
             break
         add(found, places, chunk)
     reader.close()
-    again = Reader(LogSelection(until=selection.until, stream=selection.stream, places=tuple(places.values())), lambda: None)
+    again = Reader(
+        LogSelection(until=selection.until, stream=selection.stream, places=tuple(places.values())), lambda: None
+    )
     for job, log in logs.items():
         again.add(job, log)
     again.begin()

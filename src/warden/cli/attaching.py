@@ -171,4 +171,3 @@ warden attach --detach-keys ctrl-x,x box
         attach,
     ),
 }
-

@@ -49,7 +49,8 @@ class Reader:
         if wanted.tail is None:
             return
         lines = heapq.merge(
-            *(source.lines_backward(job) for job, source in self._sources.items()), key=lambda line: (-line[0], -line[1])
+            *(source.lines_backward(job) for job, source in self._sources.items()),
+            key=lambda line: (-line[0], -line[1]),
         )
         for stamp, job, stream, offset in islice(lines, wanted.tail):
             if stamp < since:
@@ -113,7 +114,9 @@ class _Source:
         self._skipping = list(place.skips)
         self._open = [False, False]  # in the middle of a line that is wanted
         if selection.until is not None:
-            self._open = [in_a_line(log, stream, place.offsets[stream]) and not place.skips[stream] for stream in (0, 1)]
+            self._open = [
+                in_a_line(log, stream, place.offsets[stream]) and not place.skips[stream] for stream in (0, 1)
+            ]
         self._unwatch = log.watch(wake)
 
     def start_at(self, offsets: list[int] | tuple[int, int]) -> None:
