@@ -31,7 +31,7 @@ from disk_scene import (
 from scene import client_of, configured_daemon, wait_until
 
 from warden.client.blocking import Client
-from warden.errors import BadInput, EngineFault, UnknownHandle, WardenError
+from warden.errors import BadInput, EngineFault, NotSupported, UnknownHandle, WardenError
 from warden.model.limits import DiskLimits
 from warden.protocol import warden_pb2 as pb
 from warden.testing import leaks
@@ -151,7 +151,7 @@ def test_inodes_are_limited(client: Client, backend: str, privileged: bool) -> N
 @needs_btrfs
 def test_btrfs_says_what_can_limit_inodes() -> None:
     with daemon_with_disk("btrfs-pool") as private, client_of(private) as client, client.create() as container:
-        with pytest.raises(BadInput, match=r"btrfs-pool cannot limit inodes .*project, pool, loop or tmpfs"):
+        with pytest.raises(NotSupported, match=r"btrfs-pool cannot limit inodes .*project, pool, loop or tmpfs"):
             container.limit_disk(byte_limit="8M", inode=100)
         assert container.limit_disk() == DiskLimits()
         assert "status 0" in fill(container, "x", 16)
@@ -268,9 +268,30 @@ def test_a_container_keeps_its_way_when_the_configuration_changes(name: str) -> 
         _configure(private, "tmpfs", "none")
         old.limit_disk(byte_limit="20M")
         assert is_full(fill(old, "y", 16))
-        with client.create() as new, pytest.raises(BadInput, match="no way to limit disks"):
+        with client.create() as new, pytest.raises(NotSupported, match="no way to limit disks"):
             new.limit_disk(byte_limit="4M")
         _configure(private, "none", name)
+
+
+def may_use_reserves() -> bool:
+    with open("/proc/self/status") as file:
+        effective = next(line for line in file if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) & 1 << 24)  # CAP_SYS_RESOURCE
+
+
+def test_a_layer_grows_where_the_kernel_lets_us() -> None:
+    with daemon_with_disk("loop", loop_size=64 * MIB) as private, client_of(private) as client, client.create() as box:
+        box.limit_disk(byte_limit="32M")
+        assert is_full(fill(box, "a", 40))
+        if not may_use_reserves():
+            with pytest.raises(BadInput, match="cannot grow: growing it needs CAP_SYS_RESOURCE"):
+                box.limit_disk(byte_limit="160M")
+            assert is_full(fill(box, "a", 40))
+            return
+        box.limit_disk(byte_limit="160M")
+        assert "status 0" in fill(box, "a", 120)
+        assert is_full(fill(box, "b", 60))
+        assert 150 * MIB <= usage(box).bytes_used <= 160 * MIB
 
 
 def _configure(private: PrivateDaemon, before: str, after: str) -> None:
@@ -302,10 +323,16 @@ def test_the_default_limits_on_a_plain_host() -> None:
 def test_without_a_backend_limits_say_what_to_do(daemon: PrivateDaemon) -> None:
     with client_of(daemon) as client, client.create() as container:
         for fields in ({}, {"byte_limit": 1 << 20}):
-            with pytest.raises(BadInput, match=r"no way to limit disks is in use .*warden doctor"):
+            with pytest.raises(NotSupported, match=r"no way to limit disks is in use .*warden doctor"):
                 container.limit_disk(**fields)
         assert container.info().disk is None
+        report = container.limit(disk="1M", pids=10, best_effort=True)
+        assert "no way to limit disks" in report.warnings[0]
+        assert set(report.asked) == {"pids.max"}
         assert not os.path.exists(f"{daemon.depot}/.disk")
+        with client.create(disk="1M", pids=10, best_effort=True) as another:
+            assert "no way to limit disks" in another.warnings[0]
+            assert set(another.limit().asked) == {"pids.max"}
 
 
 def test_quotas_switched_off_answer_nothing() -> None:

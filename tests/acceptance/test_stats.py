@@ -146,6 +146,9 @@ def test_what_is_written_to_a_disk_is_counted(client: Client, daemon: PrivateDae
         assert more >= 16 * MIB, "jobs that ended count as well"
         time.sleep(0.2)  # their groups go some time after their end
         assert sum(device.written_bytes or 0 for device in container.stats().io) >= more
+        daemon.kill()
+        daemon.start()
+        assert sum(device.written_bytes or 0 for device in container.stats().io) >= more, "and after a crash"
 
 
 SENDER = """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from warden.cgroup import kill
+from warden.cgroup import files, kill
 from warden.cgroup.driver import ContainerGroup, JobGroup, Manager
 from warden.cgroup.tables import STAT_NAMES
 from warden.errors import KernelRefused
@@ -391,6 +391,38 @@ def test_nested_parent_goes_with_what_was_made_above_it() -> None:
     group.set_limits(Limits(32 * MIB))
     group.remove()
     manager.remove_parent_if_empty()
+    assert directories() == []
+
+
+@pytest.mark.skipif(Manager(PARENT).layout.v2 is None, reason="no cgroup v2 is mounted")
+def test_nothing_is_written_above_what_was_delegated(monkeypatch: pytest.MonkeyPatch) -> None:
+    above = f"{Manager(PARENT).layout.v2}/{PARENT}"
+    written: list[str] = []
+    write = files.write
+
+    def watch(path: str, value: str, *, hint: str = "") -> None:
+        written.append(os.path.dirname(path))
+        write(path, value, hint=hint)
+
+    os.mkdir(above)
+    os.mkdir(f"{above}/theirs")
+    manager = Manager(f"{PARENT}/theirs/warden")
+    try:
+        os.setxattr(f"{above}/theirs", "trusted.delegate", b"1")
+        monkeypatch.setattr(files, "write", watch)
+        manager.prepare()
+        group = manager.container("one")
+        group.create()
+        group.remove()
+        assert not {above, os.path.dirname(above)} & set(written)
+        if IS_V2:  # nothing was given on to it, so it has nothing to give
+            assert f"{above}/theirs" in written
+            assert Path(f"{above}/theirs/cgroup.controllers").read_text().split() == []
+    finally:
+        monkeypatch.undo()
+        manager.remove_parent_if_empty()
+        for path in directories():
+            files.remove_group(path)
     assert directories() == []
 
 

@@ -58,7 +58,7 @@ def test_a_build_killed_half_way_leaves_nothing_visible(store: ImageStore) -> No
     died = subprocess.run([sys.executable, "-c", program, store.path], env=environment, check=False)
     assert died.returncode == -signal.SIGKILL
     assert store.list() == []
-    store.prune([])  # would wait for ever if the dead had kept the lock
+    store.prune()  # would wait for ever if the dead had kept the lock
     assert os.listdir(os.path.join(store.path, "sample")) == []
 
 

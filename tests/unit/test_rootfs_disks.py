@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from warden.errors import BadInput, EngineFault
+from warden.errors import EngineFault, NotSupported
 from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
 from warden.rootfs import disks, loopdisk, pool, tmpfsdisk
@@ -61,7 +61,7 @@ def test_without_a_backend_layers_lie_with_their_container(tmp_path: Path) -> No
     assert layer == str(tmp_path)
     disk.make(Layer(layer), DiskLimits())
     assert sorted(os.listdir(layer)) == ["upper", "work"]
-    with pytest.raises(BadInput, match=r"no way to limit disks is in use \(pool: it is raining\)"):
+    with pytest.raises(NotSupported, match=r"no way to limit disks is in use \(pool: it is raining\)"):
         NoDisk(["pool: it is raining"]).limit(Layer(layer), DiskLimits(block_hard=1))
 
 
@@ -70,7 +70,7 @@ def test_a_soft_limit_is_a_matter_of_quotas(disk: Callable[[str], Disk], tmp_pat
     made = disk(str(tmp_path))
     made.check(DiskLimits(block_soft=5, block_hard=5, inode_hard=7))
     for wanted in (DiskLimits(block_soft=4, block_hard=5), DiskLimits(inode_soft=1)):
-        with pytest.raises(BadInput, match=r"(block|inode)_soft: the disk backend (tmpfs|loop) has hard limits alone"):
+        with pytest.raises(NotSupported, match=r"(block|inode)_soft: the disk backend (tmpfs|loop) has hard limits alone"):
             made.check(wanted)
 
 
@@ -108,7 +108,7 @@ def test_auto_takes_the_first_that_works_and_keeps_the_reasons(tmp_path: Path, m
     settings = EngineSettings(depot=str(tmp_path))
     for name in disks.AUTO:
         monkeypatch.setitem(disks._OPENERS, name, broken)
-    with pytest.raises(BadInput, match=r"project: out of order; btrfs: out of order; pool: .*; loop: out of order"):
+    with pytest.raises(NotSupported, match=r"project: out of order; btrfs: out of order; pool: .*; loop: out of order"):
         Disks(settings).chosen().check(DiskLimits(block_hard=1))
     monkeypatch.setitem(disks._OPENERS, "loop", lambda settings: TmpfsDisk(settings.depot))
     assert Disks(settings).chosen().name == "tmpfs"
@@ -119,7 +119,7 @@ def test_auto_takes_the_first_that_works_and_keeps_the_reasons(tmp_path: Path, m
 def test_a_way_that_no_longer_works_limits_nothing(tmp_path: Path) -> None:
     disk = Disks(EngineSettings(depot=str(tmp_path))).of("user")
     assert not disk.limits
-    with pytest.raises(BadInput, match="enforces no user quota"):
+    with pytest.raises(NotSupported, match="enforces no user quota"):
         disk.check(DiskLimits(block_hard=1))
 
 

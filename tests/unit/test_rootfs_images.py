@@ -57,15 +57,14 @@ def test_a_built_image_is_found_listed_and_removed(store: ImageStore, recipe: li
     assert not os.path.exists(built.lower)
 
 
-def test_a_new_generation_leaves_the_one_in_use(store: ImageStore, recipe: list[str]) -> None:
+def test_a_new_generation_replaces_the_old_one(store: ImageStore, recipe: list[str]) -> None:
     first = store.build("sample", quiet)
     second = store.build("sample", quiet)
     assert store.find("sample") == second
     assert Path(first.lower, "number").read_text() == "1"
-    store.prune([first.lower])
-    assert os.path.exists(first.lower)
-    store.prune([])
+    assert store.prune() == 1
     assert not os.path.exists(first.lower)
+    assert store.prune() == 0
     assert store.find("sample") == second
 
 

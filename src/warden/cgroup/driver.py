@@ -1,6 +1,7 @@
 """Manager: warden's part of the cgroup trees of this machine, and the way to a container's groups.
 
-Owns PARENT and PARENT/wshd in every hierarchy used, and controllers enabled on the way to PARENT (v2). Containers and
+Owns PARENT and PARENT/wshd in every hierarchy used, and controllers enabled on the way to PARENT (v2), from the mount
+or from the group that was delegated to us. Containers and
 jobs are in groups.py; what is imported from there is part of this module's interface.
 """
 
@@ -12,7 +13,7 @@ import time
 from pathlib import PurePosixPath
 
 from warden.cgroup import files, kill
-from warden.cgroup.extras import lazy_hierarchies, make_parents
+from warden.cgroup.extras import lazy_hierarchies, make_parents, way_to
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.jobio import JobIo, blkio_root
 from warden.cgroup.layout import Hierarchy, Layout, detect
@@ -38,6 +39,8 @@ class Manager:
         counted = any({"io", "blkio"} & hierarchy.controllers for hierarchy in self._used)
         self._blkio = None if counted else blkio_root(self._layout)
         self._made: list[str] = []
+        self._counting: str | None = None  # a group of v1's blkio
+        self._counted: frozenset[str] = frozenset()
 
     @property
     def layout(self) -> Layout:
@@ -56,7 +59,16 @@ class Manager:
                 self._prepare_v1(hierarchy)
         if self._blkio is not None:
             self._made += make_parents(Hierarchy(self._blkio, frozenset({"blkio"})), self._parent)
-            count_devices(f"{self._blkio}/{self._parent}")
+            self._counting = f"{self._blkio}/{self._parent}"
+        self.count_new_devices()
+
+    def count_new_devices(self) -> None:
+        """Lets v1 count block devices that came lately; costs microseconds when there are none."""
+        if self._counting is not None:
+            # Loop devices are our own disks' most of the time, whose I/O is counted once below, at the real device.
+            loops = (name for name in files.listing("/sys/block") if name.startswith("loop"))
+            passed = set(loops) if self._counted else set()
+            self._counted = count_devices(self._counting, self._counted | passed) - passed
 
     def _prepare_v1(self, hierarchy: Hierarchy) -> None:
         for level in self._levels(hierarchy)[1:]:
@@ -64,14 +76,16 @@ class Manager:
                 _use_hierarchy(level)
         self._make(f"{hierarchy.root}/{self._parent}/{SUPERVISORS}")
         if "blkio" in hierarchy.controllers:
-            count_devices(f"{hierarchy.root}/{self._parent}")
+            self._counting = f"{hierarchy.root}/{self._parent}"
 
     def _prepare_v2(self, hierarchy: Hierarchy) -> None:
         levels = self._levels(hierarchy)
-        for number, level in enumerate(levels):
-            if number:
+        ours = files.ours(levels)
+        for level in levels:
+            if level != hierarchy.root:
                 self._make(level)
-            _enable_racing(level, hierarchy.controllers)
+            if level in ours:
+                _enable_racing(level, hierarchy.controllers)
         self._make(f"{levels[-1]}/{SUPERVISORS}")
 
     def _make(self, path: str) -> bool:
@@ -81,9 +95,7 @@ class Manager:
         return made
 
     def _levels(self, hierarchy: Hierarchy) -> list[str]:
-        """The hierarchy's root and every directory down to PARENT."""
-        names = self._parent.split("/")
-        return ["/".join([hierarchy.root, *names[:count]]) for count in range(len(names) + 1)]
+        return way_to(hierarchy, self._parent)
 
     def supervisor_joins(self) -> list[str]:
         """Files into each of which the launcher writes "0", so that PID 1 lives in PARENT/wshd (v1)."""

@@ -39,20 +39,23 @@ def lazy_hierarchies(layout: Layout, used: Sequence[Hierarchy]) -> tuple[Hierarc
 
 def make_parents(hierarchy: Hierarchy, parent: str) -> list[str]:
     """PARENT, ready for groups below it; which groups had to be made. Raises KernelRefused."""
-    path, made = hierarchy.root, []
-    _enable(path, hierarchy)
-    for name in parent.split("/"):
-        path = f"{path}/{name}"
-        if files.make_group(path, exist_ok=True):
-            made.append(path)
-        fill_cpuset(path)
-        _enable(path, hierarchy)
+    names = {V2_NAMES.get(name, name) for name in hierarchy.controllers}
+    levels, made = way_to(hierarchy, parent), []
+    ours = files.ours(levels) if hierarchy.is_v2 else []
+    for path in levels:
+        if path != hierarchy.root:
+            if files.make_group(path, exist_ok=True):
+                made.append(path)
+            fill_cpuset(path)
+        if path in ours:
+            enable(path, names)
     return made
 
 
-def _enable(path: str, hierarchy: Hierarchy) -> None:
-    if hierarchy.is_v2:
-        enable(path, {V2_NAMES.get(name, name) for name in hierarchy.controllers})
+def way_to(hierarchy: Hierarchy, parent: str) -> list[str]:
+    """The hierarchy's root and every directory down to PARENT."""
+    names = parent.split("/")
+    return ["/".join([hierarchy.root, *names[:count]]) for count in range(len(names) + 1)]
 
 
 def enable(path: str, names: set[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Sequence
 
 from warden.errors import KernelRefused
 
@@ -89,6 +90,23 @@ def make_group(path: str, *, exist_ok: bool = False) -> bool:
     except OSError as error:
         raise refused("mkdir", path, error) from error
     return True
+
+
+def ours(levels: Sequence[str]) -> list[str]:
+    """Of a path's directories, from the mount down, those whose cgroup.subtree_control may be written: what lies above
+    one that was delegated is somebody else's. systemd marks those it delegates (systemd's CGROUP_DELEGATION)."""
+    delegated = [number for number, level in enumerate(levels) if _is_delegated(level)]
+    return list(levels[delegated[-1] if delegated else 0 :])
+
+
+def _is_delegated(path: str) -> bool:
+    for name in ("trusted.delegate", "user.delegate"):
+        try:
+            if os.getxattr(path, name) == b"1":
+                return True
+        except OSError:  # no such mark, no such group yet, or a kernel without them (user.*: since 5.7)
+            pass
+    return False
 
 
 def subgroups(path: str) -> list[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from warden.cgroup import extras, files, kill, limiting, tables
 from warden.cgroup.controls import V2_NAMES
@@ -233,9 +234,7 @@ class ContainerGroup(_Group):
         extras.move_in(path, self.pids)
 
     def _enable_on_the_way(self, hierarchy: Hierarchy, controller: str) -> None:
-        path = hierarchy.root
-        for name in ("", *self._parent.split("/")):
-            path = f"{path}/{name}" if name else path
+        for path in files.ours(extras.way_to(hierarchy, self._parent)):
             extras.enable(path, {V2_NAMES.get(controller, controller)})
 
     def sizes(self) -> list[str]:
@@ -307,6 +306,17 @@ class ContainerGroup(_Group):
         listed, _ = self._at("freezer") or memory  # it has the jobs too, and few files to pass over
         of_jobs = sum(job.oom_kills() for job in map(self.job, _jobs_in([listed])))
         return oom_kills_in(directory, is_v2=False) + of_jobs + self._removed_jobs_oom_kills
+
+    def past(self) -> dict[str, Any]:
+        """What v1 forgets of removed jobs, for `recall` of another engine; {} when there is nothing."""
+        kills = {"oom_kills": self._removed_jobs_oom_kills} if self._removed_jobs_oom_kills else {}
+        io = self._io.past()
+        return kills | ({"io": io} if io else {})
+
+    def recall(self, past: Mapping[str, Any]) -> None:
+        """Takes up what `past` of an earlier engine said."""
+        self._removed_jobs_oom_kills += past.get("oom_kills", 0)
+        self._io.recall(past.get("io", {}))
 
     def watch_oom(self) -> OomWatch:
         """Start watching for OOM kills; close it before `remove`, or ignore the last wake-up. Raises KernelRefused."""

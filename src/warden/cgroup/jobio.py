@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from warden.cgroup import extras, files, tables
 from warden.cgroup.layout import Hierarchy, Layout
@@ -82,6 +82,18 @@ class JobIo:
                 key, _, amount = line.rpartition(" ")
                 if key.endswith((" Read", " Write")) and amount.isdecimal():
                     past[key] = past.get(key, 0) + int(amount)
+
+    def past(self) -> dict[str, dict[str, int]]:
+        """What removed jobs did, by file and then by "MAJOR:MINOR Read" or "… Write"; {} when nothing."""
+        with self._adding:
+            return {name: dict(amounts) for name, amounts in self._past.items() if amounts}
+
+    def recall(self, past: Mapping[str, Mapping[str, int]]) -> None:
+        """Of jobs that an earlier engine removed."""
+        with self._adding:
+            for name, amounts in past.items():
+                if name in self._past:
+                    self._past[name] = dict(amounts)
 
     def sums(self) -> tuple[str, str] | None:
         """The lines of io_service_bytes and io_serviced of all jobs, past ones too; a device and operation may stand

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from warden.cgroup import files, tables
@@ -282,21 +282,25 @@ def _processes(group: ContainerGroup) -> int | None:
     return len(group.pids())
 
 
-def count_devices(directory: str) -> None:
-    """Lets v1 count what goes to the block devices that there are now; *directory*: any group of blkio.
+def count_devices(directory: str, counted: Collection[str] = ()) -> frozenset[str]:
+    """Lets v1 count what goes to the block devices that there are now, and answers their names; *directory*: any group
+    of blkio; *counted*: those that need no second look.
 
     Since 6.10 a device is counted from the first time that somebody limits it in any group (tg_set_conf calls
     blk_throtl_init): here no limit, 0, is set. A device that refuses is not counted, and absent in statistics.
     """
-    for name in os.listdir("/sys/block"):
-        if name.startswith(("ram", "zram")):
-            continue
+    names = {name for name in files.listing("/sys/block") if not name.startswith(("ram", "zram"))}
+    empty = set()
+    for name in names.difference(counted):
         try:
-            if int(files.read(f"/sys/block/{name}/size")):
-                number = files.read(f"/sys/block/{name}/dev").strip()
-                files.write(f"{directory}/blkio.throttle.read_bps_device", f"{number} 0")
+            if not int(files.read(f"/sys/block/{name}/size")):
+                empty.add(name)
+                continue
+            number = files.read(f"/sys/block/{name}/dev").strip()
+            files.write(f"{directory}/blkio.throttle.read_bps_device", f"{number} 0")
         except KernelRefused as error:
             log.info("block device %s is not counted: %s", name, error)
+    return frozenset(names - empty)
 
 
 def name_devices(devices: Iterable[DeviceStats], names: dict[tuple[int, int], str | None]) -> tuple[DeviceStats, ...]:

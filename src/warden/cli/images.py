@@ -1,4 +1,4 @@
-"""`warden image build|list|remove`: the image store of this machine, used directly, without the daemon."""
+"""`warden image build|list|prune|remove`: the image store of this machine, used directly, without the daemon."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def image(options: Namespace) -> int:
         if options.image_names:
             raise BadInput("image list takes no names")
         return _list(store.list(), as_json=options.json)
+    if options.action == "prune":
+        if options.image_names:
+            raise BadInput("image prune takes no names")
+        _progress(f"{store.prune()} older images removed")
+        return 0
     if not options.image_names:
         raise BadInput(f"image {options.action}: which one?", hint=f"warden image {options.action} NAME")
     for name in options.image_names:
@@ -60,11 +65,11 @@ def _list(found: Sequence[ImageInfo], *, as_json: bool) -> int:
 
 COMMANDS = {
     "image": Command(
-        "[OPTION...] build|list|remove [IMAGE...]",
+        "[OPTION...] build|list|prune|remove [IMAGE...]",
         "Builds, lists and removes images. Those that can be built: host (this machine's own /usr, no download), "
-        "busybox, debian.",
+        "busybox, debian.\nprune removes older ones that a newer build replaced and no container uses any more.",
         ("images", "json", "action", "image_names"),
-        "warden image build host\nwarden image list --json\nwarden image remove debian",
+        "warden image build host\nwarden image list --json\nwarden image remove debian\nwarden image prune",
         image,
     ),
 }

@@ -224,7 +224,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "command": ((), {"metavar": "CMD", "nargs": argparse.REMAINDER, "help": argparse.SUPPRESS}),
     "from_": ((), {"metavar": "SRC"}),
     "to": ((), {"metavar": "DST"}),
-    "action": ((), {"metavar": "ACTION", "choices": ("build", "list", "remove")}),
+    "action": ((), {"metavar": "ACTION", "choices": ("build", "list", "prune", "remove")}),
     "hierarchy": (("--name",), {"metavar": "NAME", "help": "the hierarchy to mount or unmount"}),
     "at": (("--at",), {"metavar": "DIR", "help": "where to mount it (default: below /run/warden/cgroup)"}),
     "verb": (

@@ -75,6 +75,14 @@ class ContainerDirectory:
         except FileNotFoundError:
             return None
 
+    def write_past(self, past: Mapping[str, Any]) -> None:
+        """Replaces the record of what removed jobs used, which v1 forgets; raises OSError."""
+        _replace_file(self / "past.json", json.dumps(past))
+
+    def read_past(self) -> dict[str, Any]:
+        """{} when there is none."""
+        return _read_json(self / "past.json") or {}
+
     def drop_snapshot(self) -> None:
         """From here on a crash means that the container is destroyed at the next start."""
         with contextlib.suppress(FileNotFoundError):

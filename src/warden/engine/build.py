@@ -22,7 +22,7 @@ from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
-from warden.errors import BadInput, KernelRefused
+from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
 from warden.model.limits import DiskLimits, Limits
 from warden.model.spec import ContainerSpec, NetworkMode
@@ -31,8 +31,8 @@ from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
 from warden.plan.job import JobPlace
 from warden.plan.program import Programs
 from warden.process.launch import Launched, StepFailed, launch, listen_at
-from warden.rootfs import etc
-from warden.rootfs.disk import Layer
+from warden.rootfs import etc, inuse
+from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
 from warden.undo import Undo
 
@@ -71,6 +71,20 @@ def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tupl
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec)
+
+
+def fit_disk(spec: ContainerSpec, disk: Disk) -> tuple[ContainerSpec, tuple[str, ...]]:
+    """*spec*, and why its disk limit was left out of it: a *disk* that cannot do it, and best effort. Else raises
+    NotSupported."""
+    if spec.limits.disk in (None, DiskLimits()):
+        return spec, ()
+    try:
+        disk.check(spec.limits.disk)
+    except NotSupported as error:
+        if not spec.best_effort:
+            raise
+        return replace(spec, limits=replace(spec.limits, disk=None)), (str(error),)
+    return spec, ()
 
 
 def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
@@ -126,6 +140,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
+            os.symlink(order.image.lower, order.directory / inuse.LINK)
             disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
                 undo.add("layer", disk.remove, order.layer.path)

@@ -87,6 +87,7 @@ class Container:
         self._record = ContainerRecord(directory, snapshot)
         self._directory = directory
         self._group = group
+        group.recall(self._record.past)
         self._pidfd = pidfd
         self._pid = pid_of(pidfd)
         self._on_gone = on_gone
@@ -375,7 +376,13 @@ class Container:
 
     def job_table(self) -> Callable[[], None]:
         """Puts the table of its jobs on disk as it is now, when it is called: blocking."""
-        return partial(self._record.write_jobs, rows_of(self._jobs.values()))
+        rows = rows_of(self._jobs.values())
+
+        def write() -> None:
+            self._record.write_jobs(rows)
+            self._record.write_past(self._group.past())
+
+        return write
 
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""

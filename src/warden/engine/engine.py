@@ -28,7 +28,6 @@ from warden.engine.logtag import Syslog
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
-from warden.model.limits import DiskLimits
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
@@ -87,13 +86,13 @@ class Engine:
             self._site = self._make_site(depot)
             self.history.start(self.events)
             await self._recover()
-            self._keeper = asyncio.ensure_future(self._keep_disks())
+            self._keeper = asyncio.ensure_future(self._look_after_host())
         except BaseException:
             await self.close()
             depot.unlock()
             raise
 
-    async def _keep_disks(self) -> None:
+    async def _look_after_host(self) -> None:
         """Beside what else goes on, so that neither the start nor the first container waits for a file system."""
         site = self.site
         await site.blocking(site.disks.chosen)
@@ -103,6 +102,7 @@ class Engine:
                 await site.blocking(site.disks.look_after_host)
             except (OSError, WardenError) as error:
                 log.error("disks: the host's room: %s", error)
+            await site.blocking(site.cgroups.count_new_devices)
 
     def _make_site(self, depot: Depot) -> Site:
         pools = make_pools(self.settings)
@@ -266,8 +266,7 @@ class Engine:
         disk = site.disks.decided
         if disk is None:
             disk = await site.blocking(site.disks.chosen)
-        if spec.limits.disk not in (None, DiskLimits()):
-            disk.check(spec.limits.disk)
+        spec, left_out = build.fit_disk(spec, disk)
         snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
         undo.add("resources", self._release, snapshot)
         order = build.Order(
@@ -281,7 +280,7 @@ class Engine:
         pidfd = built.launched.pidfd
         try:
             return Container(
-                site, built.snapshot, order.directory, order.group, pidfd, self._gone, warnings=built.warnings
+                site, built.snapshot, order.directory, order.group, pidfd, self._gone, (*left_out, *built.warnings)
             )
         except BaseException as error:
             await site.blocking(recovery.remove, site, order.directory, pidfd)

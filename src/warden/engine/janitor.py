@@ -105,10 +105,10 @@ class Janitor:
 def _settle_all(
     jobs: list[Ended], wanted: list[bool], tables: list[Callable[[], None]], trees: list[str]
 ) -> None:
-    for write in tables:
-        write()
     for job, want in zip(jobs, wanted, strict=True):
         job.settle(want)
+    for write in tables:
+        write()
     for path in trees:
         try:
             remove_tree(path)

@@ -16,7 +16,7 @@ from warden.engine.build import layer_of
 from warden.engine.events import LimitsChanged
 from warden.engine.limitinput import check_link, with_numbers
 from warden.engine.networking import attachment
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, NotSupported, WardenError
 from warden.model import resources
 from warden.model.info import BandwidthStat, DiskStat, State
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits, Limits
@@ -53,6 +53,9 @@ async def _change(
     """All of *wanted* or, unless *best_effort*, nothing; then the record. What could not be done, in sentences."""
     before = limits_of(container)
     _refuse_without_a_way(container, wanted, _touched(before, wanted, also))
+    left_out: tuple[str, ...] = ()
+    if best_effort:
+        wanted, also, left_out = await container.site.blocking(_without_disk, container, before, wanted, also)
     done, warnings = await container.site.blocking(_put, container, before, wanted, also, best_effort)
     _remember(container, done, memory_limit=done.memory_bytes)
     if done.memory_bytes is not None:
@@ -60,7 +63,20 @@ async def _change(
     shown = {row.name: (row.show(before), row.show(done)) for row in resources.RESOURCES}
     changed = {name: new for name, (old, new) in shown.items() if name in also or new != old}
     container.tell(partial(LimitsChanged, limits=changed))
-    return warnings
+    return (*left_out, *warnings)
+
+
+def _without_disk(
+    container: Container, before: Limits, wanted: Limits, also: Collection[str]
+) -> tuple[Limits, Collection[str], tuple[str, ...]]:
+    """Blocking: leaves a limit out that the way of its disk cannot do, and tells why."""
+    if "disk" not in _touched(before, wanted, also):
+        return wanted, also, ()
+    try:
+        _disk_to_limit(container).check(wanted.disk or DiskLimits())
+    except NotSupported as error:
+        return replace(wanted, disk=before.disk), set(also) - {"disk.max", "disk.inodes"}, (str(error),)
+    return wanted, also, ()
 
 
 def _touched(before: Limits, wanted: Limits, also: Collection[str]) -> frozenset[str]:
@@ -163,11 +179,16 @@ async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | N
 
 
 def _limit_disk(container: Container, wanted: DiskLimits) -> None:
+    _disk_to_limit(container).limit(_layer(container), wanted)
+
+
+def _disk_to_limit(container: Container) -> Disk:
+    """The way that may limit it. Raises NotSupported when it has none and others would."""
     disk, chosen = _disk(container), container.site.disks.chosen()
     if not disk.limits and chosen.limits:
         hint = "create it anew: where a container's files lie is decided when it is made"
-        raise BadInput(f"limit_disk: container {container.handle} was made when disks were not limited", hint=hint)
-    (disk if disk.limits else chosen).limit(_layer(container), wanted)
+        raise NotSupported(f"limit_disk: container {container.handle} was made when disks were not limited", hint=hint)
+    return disk if disk.limits else chosen
 
 
 async def disk_use(container: Container) -> DiskStat | None:

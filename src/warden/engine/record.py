@@ -60,6 +60,7 @@ class ContainerRecord:
         self._lock = threading.Lock()  # for as long as one file is written
         self._jobs: Mapping[str, Any] = {}
         self._pids: dict[int, int | None] = {}
+        self._past: Mapping[str, Any] = directory.read_past()
         self._dropped = False
 
     def write(self, snapshot: Snapshot) -> None:
@@ -95,6 +96,22 @@ class ContainerRecord:
                 self._directory.write_snapshot(self.snapshot, jobs)
             except WardenError as error:
                 log.warning("container %s: the table of its jobs is behind: %s", self.snapshot.handle, error)
+
+    @property
+    def past(self) -> Mapping[str, Any]:
+        """What removed jobs used, as it is on disk."""
+        return self._past
+
+    def write_past(self, past: Mapping[str, Any]) -> None:
+        """Blocking: brings that up to date if it is not."""
+        with self._lock:
+            if past == self._past or self._dropped:
+                return
+            self._past = past
+            try:
+                self._directory.write_past(past)
+            except OSError as error:
+                log.warning("container %s: what past jobs used: %s", self.snapshot.handle, error)
 
     def _entry(self, row: Row) -> dict[str, Any]:
         entry: dict[str, Any] = {

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,6 +36,7 @@ from warden.process.launch import receive
 log = logging.getLogger("warden.recovery")
 
 ANSWER_S = 5.0
+LOOKERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class _Seen:
 def survey(site: Site) -> list[Found]:
     """Blocking: looks at every directory of the depot; removes what cannot be taken up, and cgroups nobody has."""
     site.depot.empty_trash()
-    seen = [_look(directory) for directory in site.depot.directories()]
+    # Side by side: one that is half made may have a launcher which lives and does not answer (ANSWER_S).
+    with ThreadPoolExecutor(LOOKERS, thread_name_prefix="warden-survey") as lookers:
+        seen = list(lookers.map(_look, site.depot.directories()))
     found: dict[str, Found] = {}
     for item in sorted(seen, key=lambda item: item.directory.name != item.id):
         if item.snapshot is not None and item.pidfd is not None and item.id not in found:

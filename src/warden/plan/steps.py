@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from warden.model.text import escaped
+
 PLAN_MAGIC = b"WARDPLN1"
 KEEP = 2**64 - 1  # an id argument that means "leave as it is"
 
@@ -102,7 +104,7 @@ class Plan:
 
     def describe(self) -> str:
         """One numbered line a step: what the kernel is asked, then the reason."""
-        texts = [_printable(step.text) for step in self.steps]
+        texts = [escaped(step.text) for step in self.steps]
         width = max((len(text) for text in texts if len(text) < 72), default=0)
         lines = []
         for number, (text, step) in enumerate(zip(texts, self.steps, strict=True)):
@@ -112,10 +114,3 @@ class Plan:
 
     def __add__(self, more: Plan | Iterable[Step]) -> Plan:
         return Plan(self.steps + tuple(more.steps if isinstance(more, Plan) else more))
-
-
-def _printable(text: str) -> str:
-    """Control characters and bytes that are no text as escapes: a path must not write lines of its own."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from warden.errors import BadInput, EngineFault, KernelRefused
+from warden.errors import EngineFault, KernelRefused, NotSupported
 from warden.kernel import btrfs
 from warden.kernel.paths import remove_tree
 from warden.model.info import DiskStat
@@ -56,7 +56,7 @@ class BtrfsDisk(NotSparse):
         refuse_soft(self._name, wanted)
         if wanted.inode_hard:
             hint = "limit bytes, or set disk.backend to project, pool, loop or tmpfs"
-            raise BadInput(f"limit_disk: inode_hard: the disk backend {self._name} cannot limit inodes", hint=hint)
+            raise NotSupported(f"limit_disk: inode_hard: the disk backend {self._name} cannot limit inodes", hint=hint)
 
     def make(self, layer: Layer, wanted: DiskLimits) -> None:
         self._collect()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import open_in_root
+from warden.model.text import escaped
 from warden.rootfs.copypaths import Owner
 
 log = logging.getLogger("warden.transfer")
@@ -79,7 +80,7 @@ class Report:
         verb = "write" if side is self._order.target else "read"
         if error.errno in (errno.EACCES, errno.EPERM) and side.root_fd is not None:
             hint = _joined(_AS_VCAP, hint)
-        return KernelRefused(f"{self._order.operation}: {verb}", _printable(path), error.errno or 0, hint=hint)
+        return KernelRefused(f"{self._order.operation}: {verb}", escaped(path), error.errno or 0, hint=hint)
 
     def unusable(self, side: Side, path: str, error: OSError) -> BadInput | KernelRefused:
         """The error for one of the two paths themselves."""
@@ -88,7 +89,7 @@ class Report:
         where = "on the host" if side.root_fd is None else "in the container"
         hint = "the directory it goes into must exist" if side is self._order.target else ""
         reason = (error.strerror or "cannot be opened").lower()
-        return BadInput(f"{self._order.operation}: {_printable(path)} {where}: {reason}", hint=hint)
+        return BadInput(f"{self._order.operation}: {escaped(path)} {where}: {reason}", hint=hint)
 
     def note(self, side: Side, path: str, error: OSError) -> None:
         """An entry that is left out. Raises KernelRefused when going on makes no sense."""
@@ -97,7 +98,7 @@ class Report:
         if side is self._order.source and error.errno in _ABSENT:
             self._vanishings += 1
             if len(self._vanished) < _NAMED:
-                self._vanished.append(_printable(path))
+                self._vanished.append(escaped(path))
             return
         self._failures += 1
         self._first = self._first or self.refused(side, path, error)
@@ -106,7 +107,7 @@ class Report:
         """An entry that is not copied, and need not be."""
         self._skipped += 1
         if self._skipped <= _NOTES:
-            log.info("%s: skipped %s: %s", self._order.operation, _printable(path), what)
+            log.info("%s: skipped %s: %s", self._order.operation, escaped(path), what)
 
     def judge(self) -> None:
         """Raises KernelRefused when something was left out that should not have been."""
@@ -124,7 +125,3 @@ class Report:
 
 def _joined(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
-
-
-def _printable(path: str) -> str:
-    return path if path.isprintable() else repr(path)

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from warden.errors import BadInput
+from warden.errors import NotSupported
 from warden.kernel.paths import remove_tree
 from warden.model.info import DiskStat
 from warden.model.limits import DiskLimits
@@ -55,7 +55,7 @@ class Disk(Protocol):
         ...
 
     def check(self, wanted: DiskLimits) -> None:
-        """Raises BadInput for what it can never limit. Looks at nothing."""
+        """Raises NotSupported for what it can never limit. Looks at nothing."""
         ...
 
     def make(self, layer: Layer, wanted: DiskLimits) -> None:
@@ -63,7 +63,8 @@ class Disk(Protocol):
         ...
 
     def limit(self, layer: Layer, wanted: DiskLimits) -> None:
-        """In force at once, also for what is there already. Raises KernelRefused, BadInput; then nothing is changed."""
+        """In force at once, also for what is there already. Raises KernelRefused, BadInput, NotSupported; then nothing is
+        changed."""
         ...
 
     def usage(self, layer: Layer) -> DiskStat:
@@ -115,12 +116,12 @@ def own_layer(layer: Layer) -> None:
 
 
 def refuse_soft(name: str, wanted: DiskLimits) -> None:
-    """A limit that one may exceed for a week is a matter of quotas. Raises BadInput, naming the field."""
+    """A limit that one may exceed for a week is a matter of quotas. Raises NotSupported, naming the field."""
     for kind in ("block", "inode"):
         soft, hard = getattr(wanted, f"{kind}_soft"), getattr(wanted, f"{kind}_hard")
         if soft and not 0 < hard <= soft:
             hint = f"set {kind}_hard; project, pool and user have soft limits"
-            raise BadInput(f"limit_disk: {kind}_soft: the disk backend {name} has hard limits alone", hint=hint)
+            raise NotSupported(f"limit_disk: {kind}_soft: the disk backend {name} has hard limits alone", hint=hint)
 
 
 class NotSparse:
@@ -150,9 +151,9 @@ class NoDisk(NotSparse):
     def place(self, container_directory: str) -> str:
         return container_directory
 
-    def _refusal(self, what: str) -> BadInput:
+    def _refusal(self, what: str) -> NotSupported:
         why = f" ({'; '.join(self._reasons)})" if self._reasons else ""
-        return BadInput(f"{what}: no way to limit disks is in use{why}", hint=REMEDY)
+        return NotSupported(f"{what}: no way to limit disks is in use{why}", hint=REMEDY)
 
     def check(self, wanted: DiskLimits) -> None:
         raise self._refusal("limit_disk")

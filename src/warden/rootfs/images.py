@@ -15,7 +15,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from warden.errors import BadInput, ImageError, KernelRefused
@@ -23,6 +23,7 @@ from warden.kernel.paths import remove_tree
 from warden.model.spec import Mount
 from warden.rootfs import builders, host
 from warden.rootfs.generation import ROOTFS, Generation, Progress, Recipe, read_generation, shell_in, tree_size
+from warden.rootfs.inuse import images_in_use
 from warden.undo import Undo
 
 log = logging.getLogger("warden.rootfs")
@@ -103,19 +104,23 @@ class ImageStore:
         return [ImageInfo(name, one.size_bytes, one.created, one.lower) for name, one in found if one is not None]
 
     def remove(self, name: str) -> None:
-        """Remove image *name* and its older generations. No container may be using them. ImageError: there is none."""
+        """Remove image *name* and its older generations. ImageError: there is none, or a container uses it."""
         if self._current(name) is None:
             raise self._missing(name)
         with self._locked(name) as directory:
+            if not images_in_use().isdisjoint(_generations(directory)):
+                raise ImageError(f"image {name}: a container uses it", hint="destroy its containers first; see warden ps")
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(directory, _CURRENT))  # from here on nobody finds it
             remove_tree(directory)
 
-    def prune(self, in_use: Collection[str]) -> None:
-        """Remove older generations whose root directory is not in *in_use* (values of Image.lower)."""
+    def prune(self) -> int:
+        """Remove older generations that no container uses, and what was never finished; how many. Raises EngineFault."""
+        removed = 0
         for name in _names(self.path):
             with self._locked(name) as directory:
-                _prune(directory, in_use)
+                removed += _prune(directory)
+        return removed
 
     def _missing(self, name: str) -> ImageError:
         hint = "there are: " + (", ".join(info.name for info in self.list()) or "none yet")
@@ -196,11 +201,18 @@ def _make_current(directory: str, generation: str) -> None:
     os.rename(link, os.path.join(directory, _CURRENT))
 
 
-def _prune(directory: str, in_use: Collection[str]) -> None:
+def _generations(directory: str) -> list[str]:
+    """Root directories of all generations."""
+    names = (name for name in os.listdir(directory) if name != _CURRENT)
+    return [os.path.join(directory, name, ROOTFS) for name in names]
+
+
+def _prune(directory: str) -> int:
     """The caller holds the lock. An empty directory is left of an image whose build never ended."""
-    keep = {os.path.basename(os.path.dirname(lower)) for lower in in_use if lower.startswith(directory + os.sep)}
+    keep = {os.path.basename(os.path.dirname(lower)) for lower in images_in_use().intersection(_generations(directory))}
     with contextlib.suppress(FileNotFoundError):
         keep.add(os.readlink(os.path.join(directory, _CURRENT)))
-    for generation in os.listdir(directory):
-        if generation not in keep and generation != _CURRENT:
-            remove_tree(os.path.join(directory, generation))
+    old = [name for name in os.listdir(directory) if name not in keep and name != _CURRENT]
+    for name in old:
+        remove_tree(os.path.join(directory, name))
+    return len(old)

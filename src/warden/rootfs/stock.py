@@ -13,8 +13,9 @@ from warden.errors import WardenError
 log = logging.getLogger("warden.disk")
 
 T = TypeVar("T")
-READY = 3
-PAUSE_S = 0.005  # after one was taken: what it was taken for goes first
+READY = 6
+LOW = 3  # when fewer are left, all that are missing are made together: seldom, and not beside every container's first job
+PAUSE_S = 0.02  # what the last one was taken for goes first
 
 
 class Stock(Generic[T]):
@@ -41,7 +42,8 @@ class Stock(Generic[T]):
             taken = self._ready.popleft()
         except IndexError:
             taken = None
-        self._wanted.set()
+        if len(self._ready) < LOW:
+            self._wanted.set()
         return taken
 
     def close(self) -> None:

@@ -37,8 +37,9 @@ network:
 
 
 def private_pool() -> str:
-    """A /24 by process number: private daemons of several processes and the machine's own must not share addresses."""
-    return f"10.253.{os.getpid() % 256}.0/24"
+    """A /22 by process number: private daemons of several processes and the machine's own must not share addresses."""
+    number = os.getpid() % 2048
+    return f"10.{192 + number // 64}.{number % 64 * 4}.0/22"
 
 
 class PrivateDaemon:
