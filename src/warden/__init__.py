@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from warden.client.aio import AsyncClient, AsyncContainer
     from warden.client.blocking import Client, Container
+    from warden.model.events import EventRecord
     from warden.model.stats import Stats
 
-__all__ = ["AsyncClient", "AsyncContainer", "Client", "Container", "Stats", "__version__"]
+__all__ = ["AsyncClient", "AsyncContainer", "Client", "Container", "EventRecord", "Stats", "__version__"]
 __version__ = "0.1.0"
 
 _LAZY = {
@@ -17,6 +18,7 @@ _LAZY = {
     "AsyncContainer": "warden.client.aio",
     "Client": "warden.client.blocking",
     "Container": "warden.client.blocking",
+    "EventRecord": "warden.model.events",
     "Stats": "warden.model.stats",
 }
 

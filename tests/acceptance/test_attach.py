@@ -228,6 +228,18 @@ def test_signals_go_to_the_job_or_end_the_attach(shared_daemon: PrivateDaemon, c
                 assert client.container(handle).info().jobs[0].running
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_is_closed_does_not_end_the_job(
+    shared_daemon: PrivateDaemon, client: Client, number: signal.Signals
+) -> None:
+    with detached(shared_daemon, "-it", "--", "bash", "--norc") as handle:
+        with at_terminal(shared_daemon, "attach", handle) as terminal:
+            wait_until(terminal.is_raw)
+            terminal.process.send_signal(number)
+            assert terminal.end() == 128 + number
+        assert client.container(handle).info().jobs[0].running
+
+
 def test_a_job_of_an_earlier_daemon_is_attached_to(daemon: PrivateDaemon) -> None:
     with detached(daemon, "-it", "--", "bash", "--norc") as handle:
         daemon.kill()

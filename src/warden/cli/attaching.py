@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from warden.cli import connect, jobs, output
 from warden.cli.observing import line_count
 from warden.cli.options import Command
-from warden.cli.signals import Interrupted, Signals
+from warden.cli.signals import Interrupted, Leaving, Signals
 from warden.cli.terminal import RawTerminal, window_size
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.model.info import Info, JobInfo
@@ -120,7 +120,9 @@ def _attach(client: Client, options: Namespace, keys: bytes, tail: int | None) -
     source = _Input(duplex, keys if job.tty else b"")
     with ExitStack() as stack:
         stack.callback(duplex.close)
-        if options.sig_proxy:
+        if job.tty:
+            stack.enter_context(Leaving())
+        elif options.sig_proxy:
             signals = stack.enter_context(Signals())
             signals.forward(jobs.forwarder(lambda: connect.open_client(options), container.handle, job.id))
         if job.tty and sys.stdin.isatty():
@@ -161,7 +163,7 @@ COMMANDS: dict[str, Command] = {
         "[OPTION...] HANDLE",
         "Attaches to a job that runs, its first unless --job says another: shows what it writes from now on, gives it\n"
         "what is typed if it was started with -i, and ends with its exit code. Several may be attached at once. The\n"
-        "detach keys leave a job with a terminal alone; signals go to the job unless --sig-proxy=false.",
+        "detach keys leave a job with a terminal alone; signals go to one without unless --sig-proxy=false.",
         ("job", "no_stdin", "detach_keys", "sig_proxy", "replay", "tail", "handle"),
         """
 warden run -d -it --name box bash && warden attach box

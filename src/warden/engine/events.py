@@ -32,6 +32,10 @@ class ContainerFacts:
     created: float
 
 
+#: For events that concern no container.
+NOBODY = ContainerFacts("", "", "", "", 0, "", "", "", 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that has happened to *container*. Outside it is called *action* of *type*, and its other fields are its

@@ -68,12 +68,14 @@ class JobLog:
                 self._sizes[stream], changed[stream] = status.st_size, status.st_mtime_ns
         with contextlib.suppress(FileNotFoundError), open(self._path("index"), "rb") as index:
             data = index.read()
+            count = 0
             for piece in PIECE.iter_unpack(data[: len(data) - len(data) % PIECE.size]):
                 if piece[0] not in (0, 1):
                     break
                 self._indexed[piece[0]] += piece[1]
-                self._index += PIECE.pack(*piece)
                 self._last = piece
+                count += 1
+            self._index += data[: count * PIECE.size]
         for stream in (0, 1):
             self._note(stream, self._sizes[stream] - self._indexed[stream], changed[stream])
 
@@ -233,6 +235,11 @@ class JobLog:
         return follow_one(self, LogPlace(0) if tail is None else tail_place(self, tail), follow=follow)
 
     # ---- what readers use
+
+    @property
+    def indexed(self) -> tuple[int, int]:
+        """Bytes of each stream that a record stands for."""
+        return self._indexed[0], self._indexed[1]
 
     def pieces(self) -> int:
         """How many records the index has."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from warden.process.joblog import JobLog
 
 CHUNK = 256 * 1024
+MOST = 1 << 48  # lines that a file can have, whatever is asked for
 BLOCK = 64 * 1024  # read at once in the search for the last lines
 
 
@@ -28,9 +29,22 @@ class Cursor:
         self._log = log
         self._piece = 0
         self._base = [0, 0]  # of each stream, what lies before the record
-        self.offsets = list(offsets)
+        self.offsets = [0, 0]
         self._files = [-1, -1]
+        self.move_to(*offsets)
         log.enlist(self)
+
+    def move_to(self, out: int, err: int) -> None:
+        """To an offset in each stream; from the end on backward, because most readers want the end."""
+        self.offsets = [out, err]
+        if not out and not err:
+            self._piece, self._base = 0, [0, 0]
+            return
+        self._piece, self._base = self._log.pieces(), list(self._log.indexed)
+        while self._piece and (self._base[0] > out or self._base[1] > err or self._piece == self._log.pieces()):
+            self._piece -= 1
+            stream, length, _ = self._log.piece(self._piece)
+            self._base[stream] -= length
 
     def current(self) -> tuple[int, int, int] | None:
         """Stream, length and time in ns of what comes next; None when there is nothing, for now or for good."""
@@ -112,29 +126,27 @@ def in_a_line(log: JobLog, stream: int, offset: int) -> bool:
 def tail_place(log: JobLog, lines: int) -> LogPlace:
     """Where the last *lines* of both streams begin."""
     offsets = list(log.sizes)
-    for _stamp, stream, offset in islice(lines_backward(log), lines):
+    for _stamp, stream, offset in islice(lines_backward(log), min(lines, MOST)):
         offsets[stream] = offset
     return LogPlace(0, (offsets[0], offsets[1]))
 
 
 def since_place(log: JobLog, stamp: int) -> list[int]:
     """Of each stream, how much came before *stamp*, in ns; where the index is not exact, rather less."""
-    offsets = [0, 0]
-    for number in range(log.pieces()):
+    if log.sizes != log.indexed and log.loose_since + log.span(log.pieces()) < stamp:
+        return list(log.sizes)
+    offsets = list(log.indexed)
+    for number in range(log.pieces() - 1, -1, -1):
         stream, length, began = log.piece(number)
-        if began + log.span(number) >= stamp:
-            return offsets
-        offsets[stream] += length
-    return offsets if log.loose_since + log.span(log.pieces()) >= stamp else list(log.sizes)
+        if began + log.span(number) < stamp:
+            break
+        offsets[stream] -= length
+    return offsets
 
 
 def lines_backward(log: JobLog) -> Iterator[tuple[int, int, int]]:
     """Time in ns, stream and offset of every line's first byte, the last line first. Reads no more than it is asked for."""
-    ends = list(log.sizes)
-    indexed = [0, 0]
-    for number in range(log.pieces()):
-        stream, length, _ = log.piece(number)
-        indexed[stream] += length
+    ends, indexed = log.sizes, list(log.indexed)
     for stream in (1, 0):
         for offset in _starts_backward(log, stream, indexed[stream], ends[stream]):
             yield log.loose_since, stream, offset

@@ -14,7 +14,7 @@ from itertools import islice
 from warden.model.job import Chunk
 from warden.model.logs import LogPlace, LogSelection
 from warden.process.joblog import JobLog
-from warden.process.logcursor import Cursor, in_a_line, lines_backward, since_place
+from warden.process.logcursor import MOST, Cursor, in_a_line, lines_backward, since_place
 
 _EVER = 1 << 63
 
@@ -52,10 +52,12 @@ class Reader:
             *(source.lines_backward(job) for job, source in self._sources.items()),
             key=lambda line: (-line[0], -line[1]),
         )
-        for stamp, job, stream, offset in islice(lines, wanted.tail):
+        for stamp, job, stream, offset in islice(lines, min(wanted.tail, MOST)):
             if stamp < since:
                 break
             self._sources[job].start_line(stream, offset)
+        for source in self._sources.values():
+            source.settle()
 
     def places(self) -> tuple[LogPlace, ...]:
         return tuple(source.place(job) for job, source in self._sources.items())
@@ -110,23 +112,28 @@ class _Source:
         self.finished = False
         self._wanted = selection.streams
         self._until = _EVER if selection.until is None else round(selection.until * 1e6) * 1000 + 999
-        self._cursor = Cursor(log, place.offsets)
+        offsets = min(place.offsets[0], log.sizes[0]), min(place.offsets[1], log.sizes[1])  # whatever a client says
+        self._cursor = Cursor(log, offsets)
         self._skipping = list(place.skips)
         self._open = [False, False]  # in the middle of a line that is wanted
         if selection.until is not None:
             self._open = [
-                in_a_line(log, stream, place.offsets[stream]) and not place.skips[stream] for stream in (0, 1)
+                in_a_line(log, stream, offsets[stream]) and not place.skips[stream] for stream in (0, 1)
             ]
         self._unwatch = log.watch(wake)
 
     def start_at(self, offsets: list[int] | tuple[int, int]) -> None:
         """Leaves out what lies before, and of a line that began there the rest."""
-        self._cursor.offsets[:] = offsets
+        self._cursor.move_to(*offsets)
         self._skipping = [in_a_line(self.log, stream, offsets[stream]) for stream in (0, 1)]
 
     def start_line(self, stream: int, offset: int) -> None:
         self._cursor.offsets[stream] = offset
         self._skipping[stream] = False
+
+    def settle(self) -> None:
+        """After the last `start_line`."""
+        self._cursor.move_to(*self._cursor.offsets)
 
     def lines_backward(self, job: int) -> Iterator[tuple[int, int, int, int]]:
         for stamp, stream, offset in lines_backward(self.log):
