@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -49,7 +50,7 @@ class Terminal:
             stderr=slave,
             start_new_session=True,
         )
-        self.seen = b""
+        self.seen = self.everything = b""
 
     def resize(self, rows: int, columns: int, *, tell: bool = True) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -66,9 +67,11 @@ class Terminal:
             assert time.monotonic() < deadline, f"{text!r} not in {self.seen!r}"
             if select.select([self.master], [], [], 0.1)[0]:
                 try:
-                    self.seen += os.read(self.master, 65536)
+                    data = os.read(self.master, 65536)
                 except OSError:
                     break
+                self.seen += data
+                self.everything += data
         assert text in self.seen, f"{text!r} not in {self.seen!r}"
         self.seen = self.seen.partition(text)[2]
 
@@ -189,13 +192,19 @@ def test_pipes_give_and_take_and_do_not_end_the_job_s_input(shared_daemon: Priva
         first.stdout.close()
 
 
-def test_only_looking(shared_daemon: PrivateDaemon) -> None:
-    with detached(
-        shared_daemon, "-it", "--", "sh", "-c", "echo one; echo two; sleep 1.5; echo three; exit 3"
-    ) as handle:
-        time.sleep(0.5)
-        done = command(shared_daemon, "attach", "--no-stdin", "--logs", "--tail", "1", handle)
-        assert (done.returncode, done.stdout) == (3, b"two\r\nthree\r\n")
+def test_only_looking(shared_daemon: PrivateDaemon, client: Client) -> None:
+    script = "echo one; echo two; until [ -e /tmp/go ]; do sleep 0.1; done; echo three; exit 3"
+    with detached(shared_daemon, "-it", "--", "sh", "-c", script) as handle:
+        box = client.container(handle)
+        wait_until(lambda: b"two" in b"".join(chunk.data for chunk in box.logs()))
+        words = ["attach", "--no-stdin", "--logs", "--tail", "1", handle]
+        environment = os.environ | {"WARDEN_SOCKET": shared_daemon.socket}
+        with subprocess.Popen([*COMMAND, *words], env=environment, stdout=subprocess.PIPE) as attached:
+            assert attached.stdout is not None
+            assert attached.stdout.readline() == b"two\r\n"
+            box.run(["touch", "/tmp/go"])
+            assert attached.stdout.read() == b"three\r\n"
+            assert attached.wait(30) == 3
         refused = command(shared_daemon, "attach", "--no-stdin", handle)
         assert refused.returncode == 6
         assert b"no job runs" in refused.stderr
@@ -249,6 +258,30 @@ def test_a_job_of_an_earlier_daemon_is_attached_to(daemon: PrivateDaemon) -> Non
             terminal.type(b"echo still-$((40+2)); exit 5\r")
             terminal.expect(b"still-42")
             assert terminal.end() == 5
+
+
+def test_what_is_attached_stays_so_over_kills_of_the_daemon(daemon: PrivateDaemon) -> None:
+    script = "stty -echo; n=0; while read x; do [ $x = end ] && exit 9; n=$((n+1)); echo line-$n-$x; done"
+    with (
+        detached(daemon, "-it", "--", "bash", "-c", script) as handle,
+        at_terminal(daemon, "attach", handle) as terminal,
+        at_terminal(daemon, "attach", "--no-stdin", "--logs", handle) as other,
+    ):
+        wait_until(terminal.is_raw)
+        for turn in range(3):
+            terminal.type(b"before-%d\r" % turn)
+            for each in (terminal, other):
+                each.expect(b"line-%d-before-%d\r" % (2 * turn + 1, turn))
+            daemon.kill()
+            daemon.start()
+            time.sleep(0.5)
+            terminal.type(b"after-%d\r" % turn)
+            for each in (terminal, other):
+                each.expect(b"line-%d-after-%d\r" % (2 * turn + 2, turn))
+        terminal.type(b"end\r")
+        assert (terminal.end(), other.end()) == (9, 9)
+        told = re.findall(rb"line-(\d)", other.everything)
+        assert told == [b"%d" % number for number in range(1, 7)], "each once"
 
 
 def test_exec_detached_with_a_terminal(shared_daemon: PrivateDaemon) -> None:

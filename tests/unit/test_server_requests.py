@@ -351,7 +351,11 @@ async def test_logs_pass_on_what_is_wanted(peer: Peer, engine: FakeEngine) -> No
 async def test_attach_may_leave_out_what_was_written(peer: Peer, engine: FakeEngine) -> None:
     await peer.create()
     job_id = await peer.spawn(b"out 1\nout 2\nwait")
+    while len(engine.jobs[0]._chunks) < 2:
+        await asyncio.sleep(0.001)
     peer.send(pb.AttachRequest(handle=b"c", job_id=job_id, tail=1))
+    first = await peer.receive()
+    assert (first.place.job_id, first.place.stdout) == (job_id, 1)
     assert (await peer.receive()).data == b"2"
     await engine.jobs[0].signal(15)
     assert (await peer.receive()).verdict == b"signaled"

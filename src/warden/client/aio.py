@@ -34,6 +34,7 @@ from warden.model.events import EventRecord
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.logs import LogPlace
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 
@@ -328,10 +329,10 @@ class AsyncJobHandle:
         """Output from the first byte, as it comes."""
         return AsyncJobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
 
-    async def attach(self, tail: int | None = None) -> AsyncAttachment:
+    async def attach(self, tail: int | None = None, *, place: LogPlace | None = None) -> AsyncAttachment:
         """Output from the first byte, and the job's standard input. The job's result is not collected by it. *tail*: begin
-        with the last so many lines, 0: with what comes next."""
-        request = messages.attach(self.handle, self.id, tail)
+        with the last so many lines, 0: with what comes next. *place*: there, after a break; chunks then have offsets."""
+        request = messages.attach(self.handle, self.id, tail, place)
         attachment = AsyncAttachment(self._pool, request, self.handle)
         await attachment.open()
         return attachment
@@ -351,6 +352,7 @@ class AsyncJobStream:
     def __init__(self, pool: AsyncPool, request: messages.Request, handle: str) -> None:
         self._pool, self._request, self._handle = pool, request, handle
         self.result: Result | None = None
+        self.place: LogPlace | None = None  # of an attachment with *tail* or *place*: where it began
         self._connection: AsyncConnection | None = None
         self._over = False
 
@@ -369,16 +371,22 @@ class AsyncJobStream:
             raise StopAsyncIteration
         try:
             connection = await self.open()
-            response = await connection.receive(self._request[0], patient=True)
-            item = messages.chunk_or_result(response, self._handle)
+            item = await self._receive(connection)
+            if isinstance(item, LogPlace):
+                self.place = item
+                item = await self._receive(connection)
         except BaseException:
             self.close()
             raise
         if isinstance(item, Chunk):
             return item
+        assert isinstance(item, Result)
         self.result = item
         self._finished(connection)
         raise StopAsyncIteration
+
+    async def _receive(self, connection: AsyncConnection) -> Chunk | Result | LogPlace:
+        return messages.chunk_or_result(await connection.receive(self._request[0], patient=True), self._handle)
 
     def _finished(self, connection: AsyncConnection) -> None:
         connection.busy = False

@@ -34,6 +34,7 @@ from warden.model.events import EventRecord
 from warden.model.info import Info
 from warden.model.job import Chunk, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.logs import LogPlace
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 
@@ -307,10 +308,10 @@ class JobHandle:
         """Output from the first byte, as it comes."""
         return JobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
 
-    def attach(self, tail: int | None = None) -> Attachment:
+    def attach(self, tail: int | None = None, *, place: LogPlace | None = None) -> Attachment:
         """Output from the first byte, and the job's standard input. The job's result is not collected by it. *tail*: begin
-        with the last so many lines, 0: with what comes next."""
-        return Attachment(self._pool, messages.attach(self.handle, self.id, tail), self.handle)
+        with the last so many lines, 0: with what comes next. *place*: there, after a break; chunks then have offsets."""
+        return Attachment(self._pool, messages.attach(self.handle, self.id, tail, place), self.handle)
 
     def signal(self, number: int, *, tree: bool = True) -> None:
         """Sends a signal to all its processes, or not *tree*, to the first only."""
@@ -327,6 +328,7 @@ class JobStream:
     def __init__(self, pool: Pool, request: messages.Request, handle: str) -> None:
         self._pool, self._kind, self._handle = pool, request[0], handle
         self.result: Result | None = None
+        self.place: LogPlace | None = None  # of an attachment with *tail* or *place*: where it began
         self._connection: Connection | None = pool.take()
         try:
             self._connection.send(request)
@@ -341,15 +343,22 @@ class JobStream:
         if self._connection is None:
             raise StopIteration
         try:
-            item = messages.chunk_or_result(self._connection.receive(self._kind, patient=True), self._handle)
+            item = self._receive(self._connection)
+            if isinstance(item, LogPlace):
+                self.place = item
+                item = self._receive(self._connection)
         except BaseException:
             self.close()
             raise
         if isinstance(item, Chunk):
             return item
+        assert isinstance(item, Result)
         self.result = item
         self._finished(self._connection)
         raise StopIteration
+
+    def _receive(self, connection: Connection) -> Chunk | Result | LogPlace:
+        return messages.chunk_or_result(connection.receive(self._kind, patient=True), self._handle)
 
     def _finished(self, connection: Connection) -> None:
         connection.busy = False

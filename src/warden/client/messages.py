@@ -16,6 +16,7 @@ from warden.model import resources
 from warden.model.info import Info
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.logs import LogPlace
 from warden.model.net import NetRule, Protocol, check_port
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
@@ -26,6 +27,7 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
+from warden.protocol.convert_logs import message_to_place, place_to_message
 from warden.protocol.convert_stats import message_to_stats
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
@@ -325,8 +327,9 @@ def follow_stats(handles: Sequence[str], interval: float | str, *, brief: bool) 
     return request("StatsStream", handles=names, interval_ms=round(seconds * 1000), brief=brief or None)
 
 
-def attach(handle: str, job_id: int, tail: int | None) -> Request:
-    return request("Attach", handle=handle, job_id=job_id, tail=tail)
+def attach(handle: str, job_id: int, tail: int | None, place: LogPlace | None = None) -> Request:
+    where = None if place is None else place_to_message(place)
+    return request("Attach", handle=handle, job_id=job_id, tail=tail, place=where)
 
 
 def document(message: pb.InspectResponse) -> dict[str, Any]:
@@ -365,8 +368,10 @@ def result(message: Any, handle: str) -> Result:
     )
 
 
-def chunk_or_result(message: Any, handle: str) -> Chunk | Result:
-    """One response of a stream or attach: the last has an exit status."""
+def chunk_or_result(message: Any, handle: str) -> Chunk | Result | LogPlace:
+    """One response of a stream or attach: the last has an exit status, the first may say where it begins."""
+    if isinstance(message, pb.AttachResponse) and message.HasField("place"):
+        return message_to_place(message.place)
     return result(message, handle) if message.HasField("exit_status") else convert.response_to_chunk(message)
 
 

@@ -26,6 +26,7 @@ from warden.engine.verdict import Evidence, judge
 from warden.errors import BadInput, KernelRefused, UnknownJob, WardenError
 from warden.model.info import JobInfo
 from warden.model.job import Chunk, JobResult, Usage, Verdict
+from warden.model.logs import LogPlace
 from warden.process import channel
 from warden.process.channel import Channel, Record
 from warden.process.joblog import JobLog
@@ -104,8 +105,12 @@ class Job:
         """Its output."""
         return self._log
 
-    def follow(self, *, follow: bool = True, tail: int | None = None) -> AsyncIterator[Chunk]:
-        return self._log.follow(follow=follow, tail=tail)
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        return self._log.follow(follow=follow, place=place)
+
+    def place(self, tail: int) -> LogPlace:
+        """Where its last *tail* lines begin."""
+        return replace(self._log.place(tail), job=self.id)
 
     async def output(self) -> tuple[bytes, bytes]:
         return self._log.read_all()

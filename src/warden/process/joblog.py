@@ -230,11 +230,19 @@ class JobLog:
         with open(self._path(STREAMS[stream]), "rb") as kept:
             return kept.read(self._sizes[stream])
 
-    def follow(self, *, follow: bool = True, tail: int | None = None) -> AsyncIterator[Chunk]:
-        """Everything in order, or the last *tail* lines; with *follow* until the job has ended. Memory: one chunk."""
-        return follow_one(self, LogPlace(0) if tail is None else tail_place(self, tail), follow=follow)
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        """Everything in order, or from *place* on; with *follow* until the job has ended. Memory: one chunk."""
+        return follow_one(self, place or LogPlace(0), follow=follow)
+
+    def place(self, tail: int) -> LogPlace:
+        """Where the last *tail* lines begin."""
+        return tail_place(self, tail)
 
     # ---- what readers use
+
+    def clamped(self, offsets: tuple[int, int]) -> tuple[int, int]:
+        """Offsets that a client says, no further than there are bytes."""
+        return min(offsets[0], self._sizes[0]), min(offsets[1], self._sizes[1])
 
     @property
     def indexed(self) -> tuple[int, int]:

@@ -102,7 +102,7 @@ class Cursor:
 
 async def follow_one(log: JobLog, place: LogPlace, *, follow: bool) -> AsyncIterator[Chunk]:
     """See JobLog.follow."""
-    cursor, changed = Cursor(log, place.offsets), asyncio.Event()
+    cursor, changed = Cursor(log, log.clamped(place.offsets)), asyncio.Event()
     unwatch = log.watch(changed.set)
     try:
         while True:

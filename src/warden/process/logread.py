@@ -112,7 +112,7 @@ class _Source:
         self.finished = False
         self._wanted = selection.streams
         self._until = _EVER if selection.until is None else round(selection.until * 1e6) * 1000 + 999
-        offsets = min(place.offsets[0], log.sizes[0]), min(place.offsets[1], log.sizes[1])  # whatever a client says
+        offsets = log.clamped(place.offsets)
         self._cursor = Cursor(log, offsets)
         self._skipping = list(place.skips)
         self._open = [False, False]  # in the middle of a line that is wanted

@@ -251,8 +251,8 @@ def wait_condition(value: bytes) -> WaitCondition:
 
 
 def response_to_chunk(response: Any) -> Chunk:
-    """A piece of output; only LogsResponse carries a time."""
-    return Chunk(text(response.name), response.data, getattr(response, "time_us", 0) / 1e6)
+    """A piece of output of a stream or attach; only the latter tells offsets."""
+    return Chunk(text(response.name), response.data, offset=getattr(response, "offset", 0))
 
 
 def error_to_response(error: BaseException) -> pb.ErrorResponse:

@@ -783,17 +783,19 @@ class EchoResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ...) -> None: ...
 
 class AttachRequest(_message.Message):
-    __slots__ = ("handle", "job_id", "tail")
+    __slots__ = ("handle", "job_id", "tail", "place")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     job_id: int
     tail: int
-    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., tail: _Optional[int] = ...) -> None: ...
+    place: LogPlace
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., tail: _Optional[int] = ..., place: _Optional[_Union[LogPlace, _Mapping]] = ...) -> None: ...
 
 class AttachResponse(_message.Message):
-    __slots__ = ("name", "data", "exit_status", "info", "verdict", "signal", "truncated", "usage", "detail")
+    __slots__ = ("name", "data", "exit_status", "info", "verdict", "signal", "truncated", "usage", "detail", "offset", "place")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -803,6 +805,8 @@ class AttachResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     name: bytes
     data: bytes
     exit_status: int
@@ -812,7 +816,9 @@ class AttachResponse(_message.Message):
     truncated: bool
     usage: Usage
     detail: bytes
-    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
+    offset: int
+    place: LogPlace
+    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ..., offset: _Optional[int] = ..., place: _Optional[_Union[LogPlace, _Mapping]] = ...) -> None: ...
 
 class AttachInputRequest(_message.Message):
     __slots__ = ("data", "eof", "rows", "columns")

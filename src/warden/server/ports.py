@@ -32,9 +32,13 @@ class Job(Protocol):
         """Waits for the end. Cancelling the wait leaves the job alone."""
         ...
 
-    def follow(self, *, follow: bool = True, tail: int | None = None) -> AsyncIterator[Chunk]:
-        """Output from the first byte, or its last *tail* lines, in the order it came, to the end of the job; without
-        *follow* as far as it is."""
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        """Output from the first byte, or from *place* on, in the order it came, to the end of the job; without *follow*
+        as far as it is."""
+        ...
+
+    def place(self, tail: int) -> LogPlace:
+        """Where its last *tail* lines begin."""
         ...
 
     async def output(self) -> tuple[bytes, bytes]:

@@ -12,10 +12,16 @@ from typing import Any, cast
 
 from warden.errors import UnknownJob, WardenError
 from warden.model.job import Chunk, WaitCondition
+from warden.model.logs import LogPlace
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_info import info_to_response
-from warden.protocol.convert_logs import piece_to_response, request_to_selection
+from warden.protocol.convert_logs import (
+    message_to_place,
+    piece_to_response,
+    place_to_message,
+    request_to_selection,
+)
 from warden.server.collect import Collector
 from warden.server.connection import Connection
 from warden.server.context import Context, log
@@ -76,23 +82,38 @@ async def stream(context: Context, connection: Connection, container: Container,
 
 async def attach(context: Context, connection: Connection, container: Container, request: pb.AttachRequest) -> None:
     job = context.collectors.job(container, request.job_id)
-    tail = request.tail if request.HasField("tail") else None
+    place = await _begin_attached(connection, job, request)
     pump = asyncio.get_running_loop().create_task(_feed(connection, job))
     try:
-        last = await _follow(context, connection, Collector(container, job), ATTACH, pb.AttachResponse, tail)
+        last = await _follow(context, connection, Collector(container, job), ATTACH, pb.AttachResponse, place)
     finally:
         pump.cancel()
     await connection.send(ATTACH, last)
 
 
+async def _begin_attached(connection: Connection, job: Job, request: pb.AttachRequest) -> LogPlace | None:
+    """Where it begins, which is told to whoever knows of places."""
+    if request.HasField("place"):
+        place = message_to_place(request.place)
+    elif request.HasField("tail"):
+        place = job.place(request.tail)
+    else:
+        return None
+    await connection.send(ATTACH, pb.AttachResponse(place=place_to_message(place)))
+    return place
+
+
 async def _follow(
-    context: Context, connection: Connection, collector: Collector, kind: int, cls: Any, tail: int | None = None
+    context: Context, connection: Connection, collector: Collector, kind: int, cls: Any, place: LogPlace | None = None
 ) -> Any:
     """Sends the job's output as it comes; returns the last response, which the caller sends."""
     with connection.waiting(abandon_on_close=True):
-        async with aclosing(cast(Any, collector.job.follow(tail=tail))) as chunks:
+        async with aclosing(cast(Any, collector.job.follow(place=place))) as chunks:
             async for chunk in chunks:
-                await connection.send(kind, cls(name=convert.raw(chunk.stream), data=chunk.data))
+                response = cls(name=convert.raw(chunk.stream), data=chunk.data)
+                if place is not None:
+                    response.offset = chunk.offset
+                await connection.send(kind, response)
         result = await collector.job.wait()
     last = cls()
     convert.fill_result(last, result)

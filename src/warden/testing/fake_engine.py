@@ -98,12 +98,15 @@ class FakeJob:
         assert self.result is not None
         return self.result
 
-    async def follow(self, *, follow: bool = True, tail: int | None = None) -> AsyncIterator[Chunk]:
-        """*tail* counts chunks here."""
+    def place(self, tail: int) -> LogPlace:
+        """Lines and bytes are chunks here."""
+        return LogPlace(self.id, (max(len(self._chunks) - tail, 0), 0))
+
+    async def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
         for _ in range(0, self._flood, self.CHUNK):  # made on demand, so that a test can see how far a reader got
             self.produced += self.CHUNK
             yield Chunk("stdout", bytes(self.CHUNK))
-        position = 0 if tail is None else max(len(self._chunks) - tail, 0)
+        position = 0 if place is None else place.offsets[0]
         while True:
             for chunk in self._chunks[position:]:
                 position += 1
@@ -201,7 +204,8 @@ class FakeContainer:
         if selection.follow:
             yield tuple(LogPlace(job.id) for job in jobs)
         for job in jobs:
-            async for chunk in job.follow(follow=selection.follow, tail=selection.tail):
+            place = None if selection.tail is None else job.place(selection.tail)
+            async for chunk in job.follow(follow=selection.follow, place=place):
                 if selection.streams[chunk.stream == "stderr"]:
                     yield replace(chunk, job=job.id)
 
