@@ -152,8 +152,7 @@ def test_the_life_of_a_container(client: Client, shared_daemon: PrivateDaemon) -
 
 def test_filters_by_id_and_what_is_to_come(client: Client) -> None:
     with client.create("one", network="none") as one, client.create("two", network="none") as two:
-        listener = Listener(client, containers=[one.info().id])
-        time.sleep(0.3)
+        listener = Listener(client, containers=[one.info().id], since=time.time())
         two.run(["true"])
         one.run(["true"])
         listener.wait_for(lambda record: record.event == "die")
@@ -192,8 +191,7 @@ def test_numbers_go_on_over_restarts_and_crashes(daemon: PrivateDaemon) -> None:
 
 def test_a_listener_is_carried_over_kills_of_the_daemon(daemon: PrivateDaemon) -> None:
     with client_of(daemon) as client, client_of(daemon) as other:
-        listener = Listener(client, reconnect=60)
-        time.sleep(0.3)
+        listener = Listener(client, reconnect=60, since=time.time())
         box = other.create("box", network="none")
         listener.wait_for(lambda record: record.event == "create")
         box.spawn(["sh", "-c", "sleep 1; exit 5"])

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from scene import client_of, nothing_new, wait_until
+from scene import client_of, nothing_new, wait_until, wait_until_connected
 
 from warden.client.aio import AsyncClient
 from warden.client.blocking import Client, Container
@@ -161,12 +161,13 @@ def test_a_job_whose_result_is_collected_is_still_followed_to_its_end(client: Cl
             target=lambda: found.extend(chunk.data for chunk in box.logs(follow=True, lasting=True))
         )
         thread.start()
-        time.sleep(0.3)
+        box.spawn(["echo", "ready"])
+        wait_until(lambda: found == [b"ready\n"])
         for number in range(30):
             box.run(["sh", "-c", f"echo {number}; echo {number}"])
         box.destroy()
         thread.join(30)
-        assert b"".join(found) == b"".join(b"%d\n%d\n" % (number, number) for number in range(30))
+        assert b"".join(found[1:]) == b"".join(b"%d\n%d\n" % (number, number) for number in range(30))
 
 
 def test_not_a_byte_is_lost_or_doubled_over_kills_of_the_daemon(daemon: PrivateDaemon) -> None:
@@ -174,6 +175,8 @@ def test_not_a_byte_is_lost_or_doubled_over_kills_of_the_daemon(daemon: PrivateD
         box = client.create("box", network="none")
         talk(box, "a", 3000, "[ $((i % 20)) -ne 0 ] || sleep 0.02")
         with following(daemon, "box") as follower, following(daemon, "--stream", "stderr", "box") as other:
+            wait_until_connected(follower.process.pid)
+            wait_until_connected(other.process.pid)
             for _ in range(4):
                 time.sleep(0.7)
                 daemon.kill()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from scene import client_of, nothing_new, wait_until
+from scene import client_of, nothing_new, wait_until, wait_until_connected
 
 from warden.client.blocking import Client
 from warden.errors import UnknownHandle, UnknownJob
@@ -84,7 +84,8 @@ def test_timeouts_and_conditions(client: Client, shared_daemon: PrivateDaemon) -
         assert box.wait().verdict is Verdict.STOPPED
         waiting = started(shared_daemon, "wait", "--condition", "next-exit", "cond")
         removal = started(shared_daemon, "wait", "--condition", "removed", "cond")
-        time.sleep(0.7)
+        for each in (waiting, removal):
+            wait_until_connected(each.pid)
         assert waiting.poll() is None
         box.run(["sh", "-c", "exit 5"])
         assert waiting.communicate(timeout=30) == ("5\n", "")
@@ -112,15 +113,19 @@ def test_a_stop_and_a_destroy_end_the_waiting(client: Client) -> None:
 def test_waiting_goes_on_over_kills_of_the_daemon(daemon: PrivateDaemon) -> None:
     with client_of(daemon) as client:
         box = client.create("box", network="none")
-        box.spawn(["sh", "-c", "sleep 3; exit 7"])
+        box.spawn(["sh", "-c", "until [ -e /tmp/go ]; do sleep 0.1; done; exit 7"])
+        pid = box.info().pid
         waiting = [started(daemon, "wait", *words, "box") for words in ([], ["--condition", "next-exit"])]
-        time.sleep(0.7)
+        for each in waiting:
+            wait_until_connected(each.pid)
         daemon.kill()
         daemon.start()
         time.sleep(0.3)
         daemon.kill()
-        wait_until(lambda: time.sleep(0.1) is None and all(each.poll() is None for each in waiting))
-        time.sleep(2.5)  # the job ends while no daemon runs
+        assert all(each.poll() is None for each in waiting)
+        with open(f"/proc/{pid}/root/tmp/go", "w"):
+            pass
+        time.sleep(0.7)  # the job ends while no daemon runs
         daemon.start()
         assert [each.communicate(timeout=30) for each in waiting] == [("7\n", "")] * 2
     with client_of(daemon) as client:

@@ -20,13 +20,14 @@ LOST = Unreachable("lost")
 
 
 def asked(wanted: Any) -> Any:
+    wanted.asked = True
     return wanted.request()[1]
 
 
 def test_logs_go_on_where_they_were() -> None:
     wanted = logs_of("box", None, {"tail": 3, "stream": "stdout", "lasting": True, "until": 9.0}, follow=True)
     assert asked(wanted).tail == 3
-    assert not wanted.survives(LOST), "nothing is known of where it begins"
+    assert wanted.survives(LOST), "nothing was passed on yet: it is asked again from the beginning"
     assert wanted.take(piece_to_response((LogPlace(1, (10, 20), (True, True)), LogPlace(2, (5, 5))))) is None
     chunk = Chunk("stdout", b"abc", 1.0, 14, 1)
     assert wanted.take(piece_to_response(chunk)) == chunk
@@ -41,9 +42,12 @@ def test_logs_go_on_where_they_were() -> None:
 
 def test_logs_that_are_not_followed_or_of_one_job_do_not_survive_everything() -> None:
     wanted = logs_of("box", None, {}, follow=False)
+    assert not wanted.survives(LOST), "there was no daemon"
+    asked(wanted)
     wanted.take(piece_to_response(Chunk("stdout", b"abc", 1.0, 0, 1)))
     assert not wanted.survives(LOST)
     wanted = logs_of("box", 1, {}, follow=True)
+    asked(wanted)
     wanted.take(piece_to_response(()))
     assert wanted.survives(LOST)
     assert not wanted.survives(UnknownHandle())

@@ -442,6 +442,7 @@ async def _resumed(pool: AsyncPool, wanted: Resumable[T], reconnect: float) -> A
         try:
             async with pool.connection() as connection:
                 await connection.send(wanted.request())
+                wanted.asked = True
                 while not wanted.over:
                     response = await connection.receive(wanted.kind, patient=True)
                     patience.reset()

@@ -413,6 +413,7 @@ def _resumed(pool: Pool, wanted: Resumable[T], reconnect: float) -> Iterator[T]:
         try:
             with pool.connection() as connection:
                 connection.send(wanted.request())
+                wanted.asked = True
                 while not wanted.over:
                     response = connection.receive(wanted.kind, patient=True)
                     patience.reset()

@@ -74,7 +74,9 @@ class Resumable(Generic[T]):
 
     kind = 0
     over = False
-    begun = False  # and may therefore be taken up again
+    asked = False  # a daemon was there once
+    taken = False  # something was passed on
+    begun = False  # the place is known, and it may be taken up again
 
     def request(self) -> messages.Request:
         raise NotImplementedError
@@ -84,7 +86,7 @@ class Resumable(Generic[T]):
 
     def survives(self, error: WardenError) -> bool:
         """Whether it goes on, or is over without an error, after *error*."""
-        return self.begun and isinstance(error, Unreachable)
+        return self.asked and (self.begun or not self.taken) and isinstance(error, Unreachable)
 
 
 class _Logs(Resumable[Chunk]):
@@ -106,6 +108,7 @@ class _Logs(Resumable[Chunk]):
             self.over = True
         elif isinstance(piece, Chunk):
             self._advance(piece)
+            self.taken = True
             return piece
         elif not self.begun:
             self.begun = True  # only of what is followed one knows where it began
