@@ -4,6 +4,7 @@
     ├── BadInput            the caller asked for something that cannot be right; nothing was changed
     │   └── ConfigError     a file is wrong: names the file, the line and the column
     ├── UnknownHandle       no container of that name
+    ├── UnknownNetwork      no network of that name
     ├── UnknownJob          no job of that number in the container
     ├── HandleTaken         a container of that name exists
     ├── WrongState          the container is not in a state that allows the request
@@ -80,6 +81,13 @@ class UnknownHandle(WardenError):
 
     def __init__(self, message: str = "unknown handle", *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
+
+
+class UnknownNetwork(WardenError):
+    """No network has this name."""
+
+    code = "unknown_network"
+    exit_code = 14
 
 
 class UnknownJob(WardenError):

@@ -5,10 +5,13 @@ Owns nothing but the order. Every failure of an undo is kept; none hides the err
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = logging.getLogger("warden.undo")
 
@@ -69,6 +72,8 @@ class AsyncUndo(Undo):
     """
 
     async def run_async(self) -> None:
+        import asyncio  # a tool without an event loop must not pay for one
+
         cancelled: asyncio.CancelledError | None = None
         while self._steps:
             name, function, args = self._steps.pop()
@@ -95,6 +100,8 @@ class AsyncUndo(Undo):
 
 async def _finish(step: asyncio.Future[object]) -> asyncio.CancelledError | None:
     """Waits for *step* whatever happens; the cancellation that came meanwhile. Raises what *step* raises."""
+    import asyncio
+
     cancelled = None
     while not step.done():
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import select
 import socket
@@ -25,6 +26,7 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x4000_0000
 ANSWER_S = 5.0  # for what must come
 SILENCE_S = 0.4  # for what must not
+_echoes = itertools.count(os.getpid())
 _setns = libc_call("setns", ctypes.c_int, ctypes.c_int)
 
 HOST, OUTSIDE, OTHER, THIRD = "198.18.0.1", "198.18.0.2", "198.18.0.3", "198.18.0.4"
@@ -169,7 +171,7 @@ def udp(source: Namespace, address: str, port: int, *, wait_s: float = ANSWER_S)
 def icmp(source: Namespace, address: str, kind: int = ICMP_ECHO, *, wait_s: float = ANSWER_S) -> str:
     """Sends an echo or timestamp request; "answered", "refused" (port unreachable, the firewall's word) or "silent"."""
     with source.socket(socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
-        body = struct.pack("!HH12x", os.getpid() & 0xFFFF, kind)
+        body = struct.pack("!HH12x", next(_echoes) & 0xFFFF, kind)  # a connection of its own each
         head = struct.pack("!BBH", kind, 0, 0)
         sock.sendto(struct.pack("!BBH", kind, 0, checksum(head + body)) + body, (address, 0))
         deadline = time.monotonic() + wait_s

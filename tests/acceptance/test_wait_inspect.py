@@ -155,7 +155,9 @@ def test_everything_known_of_a_container(client: Client, shared_daemon: PrivateD
         }  # fmt: skip
         assert document["network"]["ip"] == info.container_ip
         assert document["network"]["link"] == f"w-{info.id}-0"
-        assert document["network"]["ports"] == [{"host_port": outer, "container_port": inner, "protocol": "tcp"}]
+        assert document["network"]["ports"] == [
+            {"host_ip": None, "host_port": outer, "container_port": inner, "protocol": "tcp"}
+        ]
         assert document["mounts"] == [{"source": "/tmp", "target": "/mnt/host", "read_only": True}]
         assert document["limits"]["in_force"]["memory.max"] == str(64 << 20)
         assert document["limits"]["asked"]["pids.max"] == "100"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 LIMIT = 4096  # BPF_MAXINSNS
 LOAD_WORD, LOAD_ALU_IMMEDIATE = 0x20, 0x00
 JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL, JUMP_SET = 0x05, 0x15, 0x25, 0x35, 0x45
+AND_IMMEDIATE = 0x54
 RETURN = 0x06
 
 
@@ -37,7 +38,7 @@ def check(program: bytes) -> None:
     """What the kernel checks at load: known instructions, jumps forward and inside, aligned loads, a return at the end."""
     code = instructions(program)
     for place, (operation, yes, no, k) in enumerate(code):
-        assert operation in (LOAD_WORD, LOAD_ALU_IMMEDIATE, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL, JUMP_SET, RETURN)
+        assert operation in (LOAD_WORD, LOAD_ALU_IMMEDIATE, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL, JUMP_SET, AND_IMMEDIATE, RETURN)
         if operation == LOAD_WORD:
             assert k % 4 == 0 and k < 64
         elif operation == JUMP:
@@ -60,6 +61,8 @@ def run(program: bytes, call: Call) -> int:
             (accumulator,) = struct.unpack_from("<I", data, k)
         elif operation == LOAD_ALU_IMMEDIATE:
             accumulator = k
+        elif operation == AND_IMMEDIATE:
+            accumulator &= k
         elif operation == JUMP:
             place += k
         else:

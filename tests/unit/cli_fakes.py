@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from warden.errors import UnknownHandle, WardenError
+from warden.errors import UnknownHandle, UnknownNetwork, WardenError
 from warden.model.events import EventRecord
 from warden.model.info import Info, JobInfo, MemoryUse, State
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
@@ -35,6 +36,10 @@ class World:
     records: list[EventRecord] = field(default_factory=list)
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
+    networks: dict[str, BridgeReport] = field(default_factory=dict)
+
+
+MEMBER = BridgeMember("box", "eth0", ("10.252.0.2/24", "fd00::2/64"), "02:00:00:00:00:01", ("db",))
 
 
 class FakeStream:
@@ -179,6 +184,23 @@ class FakeClient:
     def follow_stats(self, *handles: str, interval: float | str, brief: bool = False) -> Iterator[list[Stats]]:
         self._world.calls.append(("follow_stats", handles, interval, brief))
         yield from self._world.rounds
+
+    def create_network(self, name: str, **options: Any) -> BridgeReport:
+        self._world.calls.append(("create_network", name, options))
+        self._world.networks[name] = BridgeReport(Bridge(name, "10.252.0.0/24", "fd00::/64"), (MEMBER,))
+        return self._world.networks[name]
+
+    def networks(self) -> list[BridgeReport]:
+        return list(self._world.networks.values())
+
+    def network(self, name: str) -> BridgeReport:
+        if name not in self._world.networks:
+            raise UnknownNetwork(f"network {name}: there is none of that name")
+        return self._world.networks[name]
+
+    def remove_network(self, name: str) -> None:
+        self.network(name)
+        del self._world.networks[name]
 
     def events(self, *, reconnect: float = 0.0, **options: Any) -> Iterator[EventRecord]:
         self._world.calls.append(("events", {name: value for name, value in options.items() if value is not None}))

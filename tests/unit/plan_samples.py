@@ -8,15 +8,16 @@ from ipaddress import IPv4Network
 
 from warden.model.job import JobSpec
 from warden.model.spec import ContainerSpec, NetworkMode
-from warden.network.links import Attachment, loopback_batch
-from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
+from warden.network.links import LOOPBACK as LOOPBACK_PART
+from warden.network.links import Attachment, batch_of
+from warden.plan.container import Batch, Bind, IdMap, Placement, Shared, container_plan
 from warden.plan.job import JobPlace, Person, job_plan
 from warden.plan.program import Point, Program, guest_program, host_program
 from warden.plan.steps import Plan
 
 LINK = Attachment("18jn0aqmdbo", IPv4Network("10.254.0.4/30"), 1500)
-HOST, INSIDE = (Batch(batch.messages, batch.text) for batch in (LINK.host_batch(), LINK.container_batch()))
-LOOPBACK = Batch(loopback_batch().messages, loopback_batch().text)
+HOST, INSIDE = (Batch(b.messages, b.text) for b in (batch_of(LINK.host_part()), batch_of(LOOPBACK_PART, LINK.container_part())))
+LOOPBACK = Batch(*(getattr(batch_of(LOOPBACK_PART), name) for name in ("messages", "text")))
 PLACE = Placement(
     directory="/depot/18jn0aqmdbo",
     lower="/images/host/1/rootfs",
@@ -63,6 +64,10 @@ SAMPLES: dict[str, Callable[[], Plan]] = {
     ),
     "container-no-network": lambda: container_plan(ContainerSpec(network=NetworkMode.NONE), unconnected()),
     "container-host-network": lambda: container_plan(ContainerSpec(network=NetworkMode.HOST), unconnected()),
+    "container-shared-network": lambda: container_plan(
+        ContainerSpec(network=NetworkMode.CONTAINER, network_of="box"),
+        replace(unconnected(), shared=Shared("/proc/77/fd/9", "/proc/77/ns/net")),
+    ),
     "container-no-user-namespace": lambda: container_plan(
         ContainerSpec(user_namespace=False), replace(PLACE, id_base=None)
     ),

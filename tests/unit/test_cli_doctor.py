@@ -18,6 +18,7 @@ def findings(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
     module = ModuleType("warden.kernel.features")
     module.probe = lambda depot: [*found, finding("depot", True, depot)]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "warden.kernel.features", module)
+    monkeypatch.setenv("WARDEN_SOCKET", "/nonexistent/warden.sock")
     return found
 
 

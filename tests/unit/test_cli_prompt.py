@@ -224,7 +224,8 @@ def test_history_is_loaded_and_bounded(tmp_path: Path) -> None:
     [
         ("", {"ping", "help", "limit_memory"}),
         ("lim", {"limit", "limit_memory", "limit_cpu", "limit_disk", "limit_bandwidth"}),
-        ("help net", {"net_in", "net_out"}),
+        ("help net_o", {"net_out"}),
+        ("help net_re", {"net_refused", "net_remove", "net_replace"}),
         ("info --han", {"--handle"}),
         ("info --handle ", {"box", "'my box'"}),
         ("info --handle b", {"box"}),

@@ -221,7 +221,7 @@ def test_a_reader_that_goes_away_ends_job_and_container_quietly(
         (["run", "-t", "--json", "x"], "--json and -t"),
         (["run", "-it", "x"], "not a terminal"),
         (["run"], "no command given"),
-        (["run", "--network", "token-ring", "x"], "invalid choice"),
+        (["run", "--network", "token-ring", "x"], "is unknown"),
         (["exec"], "HANDLE"),
         (["frobnicate"], "unknown command 'frobnicate'"),
         (["stpo"], "did you mean 'stop'?"),

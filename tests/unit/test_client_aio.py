@@ -244,3 +244,11 @@ async def test_network_rules(container: AsyncContainer, engine: FakeEngine) -> N
     assert await container.net_in(6001, 80) == (6001, 80)
     await container.net_out("10.0.0.0/8", port=80)
     assert engine.containers["c"].net_out_rules == [NetRule("10.0.0.0/8", "80")]
+
+
+async def test_networks_are_made_shown_and_removed(client: AsyncClient, engine: FakeEngine) -> None:
+    made = await client.create_network("web")
+    assert made.bridge.subnet4 == "10.252.0.0/24"
+    assert await client.networks() == [await client.network("web")] == [made]
+    await client.remove_network("web")
+    assert engine.bridges == {}

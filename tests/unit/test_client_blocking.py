@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ import warden
 from warden import errors
 from warden.client.blocking import Client, CommandFailed, Container
 from warden.model.info import State
+from warden.model.interfaces import Bridge, Interface, LinkKind
 from warden.model.job import Verdict
 from warden.model.limits import Bandwidth, DiskLimits, OomPolicy
 from warden.model.net import NetRule, Protocol
@@ -86,7 +88,7 @@ def test_our_default_is_to_kill_the_job(client: Client, engine: FakeEngine) -> N
 
 
 @pytest.mark.parametrize(
-    "options", [{"memory": "x"}, {"network": "bridge"}, {"oom_policy": "x"}, {"mounts": [("/a", "/b", "rx")]}]
+    "options", [{"memory": "x"}, {"network": "token-ring"}, {"oom_policy": "x"}, {"mounts": [("/a", "/b", "rx")]}]
 )
 def test_bad_options_never_leave_the_client(socket: str, options: dict[str, str]) -> None:
     with pytest.raises(errors.BadInput):
@@ -384,3 +386,29 @@ def test_network_rules(container: Container, engine: FakeEngine) -> None:
         container.net_out("1.2.3.4", protocol="sctp")
     with pytest.raises(errors.BadInput, match="0 is not a port"):
         container.net_in(0)
+
+
+def test_networks_are_made_shown_and_removed(client: Client, engine: FakeEngine) -> None:
+    made = client.create_network("web", subnet="10.20.0.7/24", ipv6="auto", internal=True, mtu=1400)
+    assert made.bridge == Bridge("web", "10.20.0.0/24", "fd00::/64", internal=True, mtu=1400, explicit=True)
+    assert client.networks() == [client.network("web")] == [made]
+    assert made.members[0].addresses == ("10.252.0.2/24",)
+    client.remove_network("web")
+    assert engine.bridges == {}
+    with pytest.raises(errors.UnknownNetwork, match="network web"):
+        client.network("web")
+
+
+@pytest.mark.parametrize("options", [{"subnet": "x"}, {"ipv6": "10.0.0.0/8"}, {"mtu": 1}])
+def test_a_bad_network_never_leaves_the_client(client: Client, options: Any) -> None:
+    with pytest.raises(errors.BadInput, match="network "):
+        client.create_network("web", **options)
+
+
+def test_interfaces_are_asked_for(client: Client, engine: FakeEngine) -> None:
+    client.create("c", network="bridge:web,alias=db", interfaces=["macvlan:eth0", Interface(LinkKind.PHYSICAL, "eth1")])
+    spec = engine.containers["c"].spec
+    assert spec.network is NetworkMode.NONE
+    assert [item.kind for item in spec.interfaces] == [LinkKind.BRIDGE, LinkKind.MACVLAN, LinkKind.PHYSICAL]
+    client.create("d", network="container:c")
+    assert engine.containers["d"].spec.network_of == "c"

@@ -14,12 +14,25 @@ from hypothesis import strategies as st
 from warden.depot.snapshot import VERSION, Snapshot
 from warden.errors import EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 #: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
 NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: 0 not in raw).map(os.fsdecode)
 PATHS = NAMES.map(lambda name: "/" + name.replace("..", "__"))
+INTERFACES = st.sampled_from(
+    (
+        Interface(LinkKind.BRIDGE, "web", aliases=("db", "db.local"), mac="02:00:00:00:00:01"),
+        Interface(LinkKind.MACVLAN, "eth0", name="lan", mode="vepa", addresses=("192.0.2.5/24", "2001:db8::5/64")),
+        Interface(LinkKind.VLAN, "eth0", vlan_id=0, gateways=("192.0.2.1", "2001:db8::1"), mtu=1400),
+        Interface(LinkKind.PHYSICAL, "eth1"),
+    )
+)
+LINK = Link(
+    LinkKind.BRIDGE, "web", "eth0", 2, addresses=("10.0.0.2/24",), gateways=("10.0.0.1",), mac="02:00:00:00:00:01",
+    aliases=("db",), host_name="w-18jn0aqmdbo-0", host_index=7, bridge="w-br-web",
+)  # fmt: skip
 SPECS = st.builds(
     ContainerSpec,
     handle=st.none() | NAMES,
@@ -28,7 +41,8 @@ SPECS = st.builds(
     hostname=st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
     mounts=st.lists(st.builds(Mount, PATHS, PATHS, st.booleans()), max_size=3).map(tuple),
     limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
-    network=st.sampled_from(NetworkMode),
+    network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
+    interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
     network_address=st.none() | st.ip_addresses(v=4).map(str),
     grace_time=st.none() | st.floats(0, allow_infinity=False),
     user_namespace=st.booleans(),
@@ -48,6 +62,7 @@ SNAPSHOTS = st.builds(
     events=st.lists(NAMES, max_size=3).map(tuple),
     memory_limit=st.none() | st.integers(0, 2**63),
     grace_time=st.none() | st.floats(0, allow_infinity=False),
+    links=st.just(()) | st.just((LINK,)),
 )
 PLAIN = Snapshot(
     container_id="18jn0aqmdbo", handle="box", state=State.ACTIVE, spec=ContainerSpec(), created=1.5, uid=10000,

@@ -100,6 +100,8 @@ def site() -> Site:
         seccomp=b"",
         syslog=nothing,
         hooks=nothing,
+        networks=nothing,
+        lending=nothing,
     )
 
 

@@ -111,6 +111,21 @@ RULESET = """table inet warden {
 \t\telements = { 8080 : 10.0.0.2 . 80, 8081 : 10.0.0.22 . 80 }
 \t}
 
+\tset refused {
+\t\ttype ifname . ipv4_addr
+\t\telements = { "w-1-0" . 10.0.0.2 counter packets 1 bytes 60 expires 59m }
+\t}
+
+\tset warden-o-1 {
+\t\ttype ipv4_addr . inet_proto . inet_service
+\t\telements = { 198.18.0.3 . tcp . 80-90 }
+\t}
+
+\tset warden-o-2 {
+\t\ttype ipv4_addr . inet_proto . inet_service
+\t\telements = { 198.18.0.4 . tcp . 80-90 }
+\t}
+
 \tchain screen {
 \t\ttype filter hook prerouting priority -150; policy accept;
 \t\tiifname @links meta nfproto ipv6 drop
@@ -123,11 +138,12 @@ RULESET = """table inet warden {
 
 \tchain warden-i-1 {
 \t\tip daddr 198.18.0.1 accept
+\t\tip daddr . meta l4proto . ct original proto-dst @warden-o-1 accept
 \t\tgoto last
 \t}
 
 \tchain warden-i-2 {
-\t\tip daddr 198.18.0.2 accept
+\t\tip daddr . meta l4proto . ct original proto-dst @warden-o-2 accept
 \t}
 
 \tchain last {
@@ -150,9 +166,15 @@ def test_rules_that_concern_one_container_are_found_and_no_others() -> None:
         ("links", '"w-1-0"', "names its link"),
         ("rules", '"w-1-0" : goto warden-i-1', "names its link"),
         ("ports", "8080 : 10.0.0.2 . 80", "names its address"),
+        ("warden-o-1", "198.18.0.3 . tcp . 80-90", "a chain entered for it"),
         ("screen", "iifname @links meta nfproto ipv6 drop", "looks into a set that holds it"),
         ("outbound", "ip saddr 10.0.0.0/8 masquerade", "its address is in that network"),
         ("warden-i-1", "ip daddr 198.18.0.1 accept", "a chain entered for it"),
+        (
+            "warden-i-1",
+            "ip daddr . meta l4proto . ct original proto-dst @warden-o-1 accept",
+            "a chain entered for it",
+        ),
         ("warden-i-1", "goto last", "a chain entered for it"),
         ("last", "drop", "a chain entered for it"),
     ]

@@ -13,7 +13,7 @@ from netlink_parser import NEST, Parsed, attributes, number, parse, text
 
 from warden.engine.ids import encode
 from warden.network import netlink
-from warden.network.links import Attachment, Batch, loopback_batch
+from warden.network.links import LOOPBACK, Attachment, Batch, batch_of
 
 NEWLINK, NEWADDR, NEWROUTE = 16, 20, 24
 REQUEST_ACK, CREATE_EXCL = 0x1 | 0x4, 0x400 | 0x200
@@ -21,6 +21,8 @@ IFNAME, MTU, LINKINFO, NET_NS_FD = 3, 4, 18, 28
 UP = 1
 ID = "18jn0aqmdbo"
 LINK = Attachment(ID, IPv4Network("10.254.0.4/30"), 1400)
+HOST_PART, CONTAINER_PART = batch_of(LINK.host_part()), batch_of(LOOPBACK, LINK.container_part())
+LOOPBACK_PART = batch_of(LOOPBACK)
 
 
 #: IFLA_AF_SPEC holding AF_INET holding IFLA_INET_CONF holding IPV4_DEVCONF_FORWARDING = 1, each with its length.
@@ -41,7 +43,7 @@ def check_address(message: Parsed, index: int, address: str, prefix: int) -> Non
 
 
 def test_the_host_s_batch_makes_the_pair_and_the_host_s_end() -> None:
-    pair, address, up = parse(LINK.host_batch().messages)
+    pair, address, up = parse(HOST_PART.messages)
     assert (pair.kind, pair.flags) == (NEWLINK, REQUEST_ACK | CREATE_EXCL)
     assert pair.head["index"] == LINK.host_index
     assert set(pair.attributes) == {IFNAME, MTU, LINKINFO | NEST}
@@ -51,7 +53,7 @@ def test_the_host_s_batch_makes_the_pair_and_the_host_s_end() -> None:
 
 
 def test_the_peer_is_born_in_the_child_s_namespace() -> None:
-    pair = parse(LINK.host_batch().messages)[0]
+    pair = parse(HOST_PART.messages)[0]
     info = attributes(pair.attributes[LINKINFO | NEST])
     assert text(info[1]) == "veth"  # IFLA_INFO_KIND
     (kind, data), *rest = attributes(info[2 | NEST]).items()  # IFLA_INFO_DATA
@@ -65,7 +67,7 @@ def test_the_peer_is_born_in_the_child_s_namespace() -> None:
 
 
 def test_the_container_s_batch_sets_up_lo_its_end_and_the_way_out() -> None:
-    lo, address, up, route = parse(LINK.container_batch().messages)
+    lo, address, up, route = parse(CONTAINER_PART.messages)
     check_set_up(lo, 1)
     check_address(address, 2, "10.254.0.6", 30)
     check_set_up(up, 2)
@@ -78,11 +80,11 @@ def test_the_container_s_batch_sets_up_lo_its_end_and_the_way_out() -> None:
 
 
 def test_without_a_network_lo_alone_is_set_up() -> None:
-    (lo,) = parse(loopback_batch().messages)
+    (lo,) = parse(LOOPBACK_PART.messages)
     check_set_up(lo, 1)
 
 
-@pytest.mark.parametrize("batch", [LINK.host_batch(), LINK.container_batch(), loopback_batch()], ids=lambda b: b.text[:20])
+@pytest.mark.parametrize("batch", [HOST_PART, CONTAINER_PART, LOOPBACK_PART], ids=lambda b: b.text[:20])
 def test_every_message_is_numbered_and_asks_for_its_acknowledgement(batch: Batch) -> None:
     messages = parse(batch.messages)
     assert [message.sequence for message in messages] == list(range(1, len(messages) + 1))
@@ -90,16 +92,16 @@ def test_every_message_is_numbered_and_asks_for_its_acknowledgement(batch: Batch
 
 
 def test_batches_read_as_a_shell_would_write_them() -> None:
-    assert LINK.host_batch().text == (
+    assert HOST_PART.text == (
         f"ip link add w-{ID}-0 type veth peer name w-{ID}-1 netns CHILD; "
         f"ip address add 10.254.0.5/30 dev w-{ID}-0; ip link set w-{ID}-0 up; "
         f"sysctl -w net.ipv4.conf.w-{ID}-0.forwarding=1"
     )
-    assert LINK.container_batch().text == (
+    assert CONTAINER_PART.text == (
         f"ip link set lo up; ip address add 10.254.0.6/30 dev w-{ID}-1; ip link set w-{ID}-1 up; "
         "ip route add default via 10.254.0.5"
     )
-    assert loopback_batch().text == "ip link set lo up"
+    assert LOOPBACK_PART.text == "ip link set lo up"
 
 
 @given(st.integers(0, 2**55 - 1))

@@ -1,167 +1,395 @@
-"""The firewall as text: what a change of one container asks of nft, and never of any other table."""
+"""The firewall as text and bytes: what a change of one container asks of the kernel, and never of any other table."""
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
 
 from warden.errors import EngineFault
-from warden.model.net import NetRule, Protocol
-from warden.network import libnft, nft
-from warden.network.elements import elements
-from warden.network.firewall import Firewall, settle
-from warden.network.nft import Guest, Policy
+from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
+from warden.network import libnft, nft, table
+from warden.network.claims import PortTaken
+from warden.network.firewall import Firewall
+from warden.network.nfnetlink import Change, transaction
+from warden.network.nft import BridgeNet, Guest, GuestLink, Policy
 
 POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),))
-ONE = Guest("aaaaaaaaaaa", IPv4Address("10.254.0.2"))
-TWO = Guest("bbbbbbbbbbb", IPv4Address("10.254.0.6"))
-ANY = "ip daddr != 10.254.0.0/16"
+INNER: list[nft.Network] = [POLICY.pool]
+ONE = Guest("aaaaaaaaaaa", (GuestLink("w-aaaaaaaaaaa-0", (IPv4Address("10.254.0.2"),)),))
+TWO = Guest("bbbbbbbbbbb", (GuestLink("w-bbbbbbbbbbb-0", (IPv4Address("10.254.0.6"),)),))
+BRIDGE = BridgeNet(
+    "w-br-x",
+    (IPv4Network("10.9.0.0/24"), IPv6Network("fd00:9::/64")),
+    internal=True,
+    services=((IPv4Address("10.9.0.1"), "udp", 53),),
+)
+BRIDGED = Guest(
+    "ccccccccccc",
+    (
+        GuestLink(
+            "w-ccccccccccc-1", (IPv4Address("10.9.0.2"), IPv6Address("fd00:9::2")), "02:00:00:00:00:0a", "w-br-x"
+        ),
+    ),
+)
+OUTSIDE = "ct original ip daddr != @inner"
+
+
+def texts(guest: Guest) -> list[str]:
+    return [f"{one.family} {one.where} {one.text(whole=True)}" for one in nft.guest_elements(guest)]
 
 
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        (NetRule("1.2.3.4"), "ip daddr 1.2.3.4 meta l4proto tcp accept"),
-        (NetRule("1.2.3.4", "80"), "ip daddr 1.2.3.4 tcp dport 80 accept"),
-        (NetRule(None, "80"), f"{ANY} tcp dport 80 accept"),
-        (NetRule("1.2.3.4/30", "1:9", Protocol.UDP), "ip daddr 1.2.3.4-1.2.3.7 udp dport 1-9 accept"),
-        (NetRule("1.2.3.4-1.2.4.1", protocol=Protocol.ALL), "ip daddr 1.2.3.4-1.2.4.1 accept"),
-        (NetRule("10.254.0.6"), "ip daddr 10.254.0.6 meta l4proto tcp accept"),
-        (NetRule("10.0.0.0/8"), f"ip daddr 10.0.0.0-10.255.255.255 {ANY} meta l4proto tcp accept"),
-        (NetRule("10.253.0.0-10.254.0.9"), f"ip daddr 10.253.0.0-10.254.0.9 {ANY} meta l4proto tcp accept"),
-        (NetRule("1.1.1.1", protocol=Protocol.ICMP), "ip daddr 1.1.1.1 meta l4proto icmp accept"),
+        (NetRule("1.2.3.4"), f"ct original ip daddr 1.2.3.4 {OUTSIDE} meta l4proto tcp accept"),
+        (
+            NetRule("1.2.3.4", "80"),
+            f"ct original ip daddr 1.2.3.4 {OUTSIDE} meta l4proto tcp ct original proto-dst 80 accept",
+        ),
+        (NetRule(None, "80"), f"{OUTSIDE} meta l4proto tcp ct original proto-dst 80 accept"),
+        (
+            NetRule("1.2.3.4/30", "1:9", Protocol.UDP),
+            f"ct original ip daddr 1.2.3.4-1.2.3.7 {OUTSIDE} meta l4proto udp ct original proto-dst 1-9 accept",
+        ),
+        (
+            NetRule("1.2.3.4-1.2.4.1", protocol=Protocol.ALL),
+            f"ct original ip daddr 1.2.3.4-1.2.4.1 {OUTSIDE} accept",
+        ),
+        (NetRule("10.254.0.6"), "ct original ip daddr 10.254.0.6 meta l4proto tcp accept"),
+        (NetRule("10.0.0.0/8"), f"ct original ip daddr 10.0.0.0-10.255.255.255 {OUTSIDE} meta l4proto tcp accept"),
         (
             NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=-1, icmp_code=3),
-            "ip daddr 1.1.1.1 meta l4proto icmp accept",
+            f"ct original ip daddr 1.1.1.1 {OUTSIDE} meta l4proto icmp accept",
         ),
-        (NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=8), "ip daddr 1.1.1.1 icmp type 8 accept"),
         (
             NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=3, icmp_code=0),
-            "ip daddr 1.1.1.1 icmp type 3 icmp code 0 accept",
+            f"ct original ip daddr 1.1.1.1 {OUTSIDE} icmp type 3 icmp code 0 accept",
         ),
         (
             NetRule("1.1.1.1", protocol=Protocol.ALL, log=True),
-            'ip daddr 1.1.1.1 log prefix "warden-i-aaaaaaaaaaa " accept',
+            f'ct original ip daddr 1.1.1.1 {OUTSIDE} log prefix "warden-i-aaaaaaaaaaa " accept',
         ),
     ],
 )
 def test_a_rule_as_text(rule: NetRule, text: str) -> None:
-    assert nft.rule_text(POLICY, rule, ONE) == text
+    assert [piece.text for piece in nft.rule_pieces(INNER, rule, ONE)] == [text]
+
+
+def test_rules_of_a_family_that_the_container_lacks_are_none() -> None:
+    assert nft.rule_pieces(INNER, NetRule("2001:db8::1"), ONE) == []
+    (rule,) = nft.rule_pieces(INNER, NetRule("2001:db8::1", protocol=Protocol.ICMP, icmp_type=128), BRIDGED)
+    outside = "ct original ip6 daddr != @inner6"
+    assert rule.text == f"ct original ip6 daddr 2001:db8::1 {outside} icmpv6 type 128 accept"
+    both = nft.rule_pieces(INNER, NetRule(None, "80"), BRIDGED)
+    assert [piece.text.split()[2] for piece in both] == ["ip", "ip6"]
 
 
 def test_a_container_without_rules_costs_two_elements() -> None:
-    elements = ['links { "w-aaaaaaaaaaa-0" }', 'guests { "w-aaaaaaaaaaa-0" . 10.254.0.2 }']
-    assert nft.change(POLICY, None, ONE) == [f"add element inet t {element}" for element in elements]
-    assert nft.change(POLICY, ONE, None) == [f"delete element inet t {element}" for element in elements]
-    assert nft.change(POLICY, ONE, ONE) == []
+    assert texts(ONE) == ['inet links "w-aaaaaaaaaaa-0"', 'inet guests "w-aaaaaaaaaaa-0" . 10.254.0.2']
 
 
-def test_the_first_rule_makes_the_chain_and_later_ones_go_in_front() -> None:
-    first = replace(ONE, rules=(NetRule("1.1.1.1"),))
-    second = replace(ONE, rules=(*first.rules, NetRule("2.2.2.2")))
-    chain = "inet t warden-i-aaaaaaaaaaa"
-    assert nft.change(POLICY, ONE, first) == [
-        f"add chain {chain}",
-        f"add rule {chain} goto to_network",
-        'add element inet t rules { "w-aaaaaaaaaaa-0" : goto warden-i-aaaaaaaaaaa }',
-        f"insert rule {chain} ip daddr 1.1.1.1 meta l4proto tcp accept",
+def test_a_container_on_a_bridge_is_known_by_the_bridge_and_held_to_its_port() -> None:
+    port, mac = '"w-ccccccccccc-1"', "02:00:00:00:00:0a"
+    assert texts(BRIDGED) == [
+        f"bridge ports {port}",
+        f"bridge macs {port} . {mac}",
+        f"bridge senders {port} . {mac} . 10.9.0.2",
+        f"bridge senders6 {port} . {mac} . fd00:9::2",
+        f"bridge senders6 {port} . {mac} . fe80::ff:fe00:a",
+        'inet guests "w-br-x" . 10.9.0.2',
+        'inet guests6 "w-br-x" . fd00:9::2',
     ]
-    assert nft.change(POLICY, first, second) == [f"insert rule {chain} ip daddr 2.2.2.2 meta l4proto tcp accept"]
-    assert nft.change(POLICY, second, first) == [
-        f"flush chain {chain}",
-        f"add rule {chain} goto to_network",
-        f"insert rule {chain} ip daddr 1.1.1.1 meta l4proto tcp accept",
+    assert [f"{one.where} {one.text(whole=True)}" for one in nft.bridge_elements(BRIDGE)] == [
+        'links "w-br-x"',
+        'same "w-br-x" . "w-br-x"',
+        'links6 "w-br-x"',
+        'closed "w-br-x"',
+        'services "w-br-x" . 10.9.0.1 . udp . 53',
     ]
-    assert nft.change(POLICY, first, None)[:2] == [
-        'delete element inet t rules { "w-aaaaaaaaaaa-0" }',
-        f"delete chain {chain}",
+
+
+def boxes(*rules: NetRule) -> tuple[list[str], int]:
+    """The elements of its set, FIRST … LAST, and how many rules its chain has beside the look into the set."""
+    made = nft.own(INNER, replace(ONE, rules=rules))
+    ends = [(one.text(whole=True), replace(one, key=one.end).text(whole=True)) for one in made.boxes]
+    return [" … ".join(pair) for pair in ends], len(made.rules) - 1
+
+
+def test_usual_rules_are_elements_of_one_set() -> None:
+    found = boxes(
+        NetRule("1.2.3.4/30", "80"),
+        NetRule("1.2.3.4", "1:9", Protocol.UDP),
+        NetRule(None, "443"),
+        NetRule("2.2.2.2-2.2.2.9", None, Protocol.ALL),
+        NetRule("3.3.3.3", None, Protocol.ICMP),
+        NetRule("4.4.4.4", None, Protocol.ICMP, 8),
+        NetRule("4.4.4.4", None, Protocol.ICMP, 3, 1),
+    )
+    assert found == (
+        [
+            "1.2.3.4 . 6 . 80 … 1.2.3.7 . 6 . 80",
+            "1.2.3.4 . 17 . 1 … 1.2.3.4 . 17 . 9",
+            "0.0.0.0 . 6 . 443 … 255.255.255.255 . 6 . 443",
+            "2.2.2.2 . 0 . 0 … 2.2.2.9 . 255 . 65535",
+            "3.3.3.3 . 1 . 0 … 3.3.3.3 . 1 . 65535",
+            "4.4.4.4 . 1 . 2048 … 4.4.4.4 . 1 . 2303",
+            "4.4.4.4 . 1 . 769 … 4.4.4.4 . 1 . 769",
+        ],
+        0,
+    )
+
+
+def test_what_a_set_cannot_hold_is_a_rule() -> None:
+    wide, inside = NetRule("1.1.0.0/16"), NetRule("1.1.1.1", "80")
+    assert boxes(wide, inside, inside) == (["1.1.0.0 . 6 . 0 … 1.1.255.255 . 6 . 65535"], 0), "it is allowed anyway"
+    assert boxes(inside, wide)[1] == 0
+    across = NetRule("1.1.255.0-1.2.0.0")
+    assert boxes(wide, across) == (boxes(wide)[0], 1), "the kernel takes no element that begins within another"
+    for rule in (NetRule("10.254.0.6"), NetRule("1.1.1.1", log=True)):
+        assert boxes(rule) == ([], 1)
+    many = [NetRule(str(IPv4Address(0x01000000 + number))) for number in range(300)]
+    assert (len(boxes(*many)[0]), boxes(*many)[1]) == (256, 44)
+
+
+def test_a_policy_of_its_own_stands_at_the_end_of_its_chain() -> None:
+    own = replace(ONE, rules=(NetRule("1.1.1.1"),), policy=NetPolicy(("10.1.0.0/16", "10.254.0.6"), ("10.0.0.0/8",)))
+    look = f"{OUTSIDE} ct original ip daddr . meta l4proto . ct original proto-dst @warden-o-aaaaaaaaaaa accept"
+    assert [rule.text for rule in nft.own(INNER, own).rules] == [
+        look,
+        f"ct original ip daddr 10.1.0.0-10.1.255.255 {OUTSIDE} accept",
+        "ct original ip daddr 10.254.0.6 accept",
+        "ct original ip daddr @inner goto refuse",
+        "ct original ip daddr 10.0.0.0-10.255.255.255 goto refuse",
+        "accept",
+    ]
+    assert [rule.text for rule in nft.own(INNER, replace(own, policy=None)).rules] == [look]
+
+
+def test_ports_of_each_family_and_address() -> None:
+    maps = (
+        PortMap(None, 80, 8080),
+        PortMap("192.0.2.1", 53, 53, "udp"),
+        PortMap("2001:db8::1", 80, 80),
+        PortMap("0.0.0.0", 81, 81),
+    )
+    found = [nft.port_element(*route) for route in nft.port_routes(replace(BRIDGED, ports=maps))]
+    assert [f"{one.where} {one.text(whole=True)}" for one in found] == [
+        "ports tcp . 80 : 10.9.0.2 . 8080",
+        "ports6 tcp . 80 : fd00:9::2 . 8080",
+        "ports_at 192.0.2.1 . udp . 53 : 10.9.0.2 . 53",
+        "ports6_at 2001:db8::1 . tcp . 80 : fd00:9::2 . 80",
+        "ports tcp . 81 : 10.9.0.2 . 81",
     ]
 
 
 def test_the_whole_table_names_no_other() -> None:
-    text = nft.whole(POLICY, [replace(ONE, rules=(NetRule("1.1.1.1"),)), TWO], {80: (TWO.address, 8080)})
+    text = table.whole(POLICY, [BRIDGE], [*nft.guest_elements(ONE), *nft.guest_elements(BRIDGED)])
     assert set(re.findall(r"\b(?:table|element|chain|rule) (?:inet|ip|ip6|arp|bridge|netdev) (\S+)", text)) == {"t"}
     assert "flush" not in text
-    assert "add element inet t ports { 80 : 10.254.0.6 . 8080 }" in text
+    assert 'add element inet t guests { "w-aaaaaaaaaaa-0" . 10.254.0.2, "w-br-x" . 10.9.0.2 }' in text
 
 
 def test_networks_of_the_pool_are_kept_apart_and_overlaps_are_merged() -> None:
     names = ("0.0.0.0/0", "10.0.0.0/8", "10.254.1.0/24", "10.254.1.4/30")
-    text = nft.whole(replace(POLICY, allowed=tuple(map(IPv4Network, names))), [], {})
+    text = table.whole(replace(POLICY, allowed=tuple(map(IPv4Network, names))), [], [])
     assert "set peers { type ipv4_addr; flags interval; elements = { 10.254.1.0/24 } }" in text
     assert "set allowed { type ipv4_addr; flags interval; elements = { 0.0.0.0/0 } }" in text
-
-
-def test_ports_go_to_the_first_and_then_to_the_next() -> None:
-    one, two = replace(ONE, ports=((80, 1), (81, 2))), replace(TWO, ports=((80, 3),))
-    forwards = settle({}, {one.container_id: one}, None, one)
-    both = settle(forwards, {one.container_id: one, two.container_id: two}, None, two)
-    assert both == {80: (ONE.address, 1), 81: (ONE.address, 2)}
-    left = settle(both, {two.container_id: two}, one, None)
-    assert left == {80: (TWO.address, 3)}
-    assert nft.reroute(POLICY, both, left) == [
-        "delete element inet t ports { 80 }",
-        "delete element inet t ports { 81 }",
-        "add element inet t ports { 80 : 10.254.0.6 . 3 }",
-    ]
+    assert "table bridge t {" not in text
 
 
 class Recorder:
-    """Remembers what it is to run; refuses what contains *refuse*."""
+    """Both ways to the kernel: remembers what is run; refuses text that contains *refuse*, and changes with *fails*."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
+        self.changes: list[list[Change]] = []
         self.refuse = ""
+        self.fails: list[int] = []
         self.closed = False
+        self.now = 7
+        self.chain = b"as it was"
 
     def run(self, commands: str, /) -> None:
         if self.refuse and re.search(self.refuse, commands):
             raise EngineFault("nft: refused")
         self.ran.append(commands)
+        self.now += 1
 
     def close(self) -> None:
         self.closed = True
 
 
+class Kernel:
+    """As Wire, over a Recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def run(self, table: str, changes: Iterable[Change], generation: int) -> None:
+        recorder = self._recorder
+        if recorder.fails:
+            raise OSError(recorder.fails.pop(0), "refused")
+        if generation != recorder.now:
+            raise OSError(errno.ERESTART, "changed")
+        recorder.changes.append(list(changes))
+        recorder.now += 1
+
+    def generation(self) -> int:
+        return self._recorder.now
+
+    def rules(self, family: str, table: str, chain: str) -> list[bytes]:
+        return [self._recorder.chain]
+
+    def elements(self, family: str, table: str, where: str) -> list[dict[int, bytes]]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture
-def runner() -> Recorder:
+def recorder() -> Recorder:
     return Recorder()
 
 
-def test_a_lost_table_is_made_anew_with_everything(runner: Recorder, tmp_path: Path) -> None:
-    firewall = Firewall(POLICY, runner, locks=str(tmp_path))
+@pytest.fixture
+def firewall(recorder: Recorder, tmp_path: Path) -> Firewall:
+    return Firewall(POLICY, recorder, Kernel(recorder), str(tmp_path))
+
+
+def verbs(changes: list[Change]) -> list[str]:
+    return [change.verb for change in changes]
+
+
+def keys(change: Change) -> list[str]:
+    return [f"{one.where} {one.text(whole=change.verb == 'add')}" for one in change.elements]
+
+
+def test_the_first_rule_makes_the_chain_and_later_ones_change_as_little_as_can_be(firewall: Firewall, recorder: Recorder) -> None:
     firewall.start([ONE])
-    runner.refuse = "^add element"
-    firewall.put(TWO)
-    assert runner.ran[-1] == nft.whole(POLICY, [ONE, TWO], {})
-    firewall.close(remove=True)
-    assert runner.ran[-1] == "add table inet t\ndelete table inet t"
-    assert runner.closed
+    usual, logged = NetRule("1.1.1.1"), NetRule("2.2.2.2", log=True)
+    for rules in ((usual,), (usual, NetRule("3.3.3.3")), (usual, logged), (usual, logged, logged), (logged,), ()):
+        firewall.put(replace(ONE, rules=rules))
+    assert [verbs(changes) for changes in recorder.changes] == [
+        ["add set", "add chain", "add", "append", "add"],
+        ["add"],
+        ["delete", "insert"],
+        ["insert"],
+        ["delete", "flush chain", "append", "append"],
+        ["delete", "flush chain", "delete chain", "delete set"],
+    ]
+    assert keys(recorder.changes[0][4]) == ['rules "w-aaaaaaaaaaa-0" . 10.254.0.2 : jump warden-i-aaaaaaaaaaa']
+    assert keys(recorder.changes[2][0]) == ["warden-o-aaaaaaaaaaa 3.3.3.3 . 6 . 0"]
 
 
-def test_a_refused_change_is_forgotten(runner: Recorder, tmp_path: Path) -> None:
-    firewall = Firewall(POLICY, runner, locks=str(tmp_path))
+def test_a_container_with_a_chain_is_shut_until_it_is_there_again(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([replace(ONE, policy=NetPolicy()), TWO])
+    assert 'add element inet t closed { "w-aaaaaaaaaaa-0" }' in recorder.ran[-1]
+    (changes,) = recorder.changes
+    assert verbs(changes) == ["add set", "add chain", "append", "append", "append", "add", "delete"]
+    assert keys(changes[-1]) == ['closed "w-aaaaaaaaaaa-0"']
+
+
+def test_ports_go_to_the_first_and_then_to_the_next(firewall: Firewall, recorder: Recorder) -> None:
+    one = replace(ONE, ports=(PortMap(None, 80, 1), PortMap(None, 81, 2)))
     firewall.start([])
-    runner.refuse = "."
+    firewall.put(one)
+    firewall.put(replace(TWO, ports=(PortMap(None, 80, 3),)))
+    firewall.put(ONE)
+    first, second, third = recorder.changes
+    assert keys(first[0])[2:] == ["ports tcp . 80 : 10.254.0.2 . 1", "ports tcp . 81 : 10.254.0.2 . 2"]
+    assert [keys(change) for change in second] == [
+        ['links "w-bbbbbbbbbbb-0"', 'guests "w-bbbbbbbbbbb-0" . 10.254.0.6']
+    ]
+    assert [keys(change) for change in third] == [
+        ["ports tcp . 80", "ports tcp . 81"],
+        ["ports tcp . 80 : 10.254.0.6 . 3"],
+    ]
+
+
+def test_a_port_at_one_address_and_at_all_are_in_each_others_way(firewall: Firewall, recorder: Recorder) -> None:
+    all_, one = replace(ONE, ports=(PortMap(None, 80, 1),)), replace(TWO, ports=(PortMap("192.0.2.1", 80, 1),))
+
+    def put_alone(guest: Guest) -> None:
+        firewall.put(guest, [key for key, _ in nft.port_routes(guest)])
+
+    firewall.start([all_])
+    with pytest.raises(PortTaken, match=r"port 192\.0\.2\.1:80/tcp is container aaaaaaaaaaa's"):
+        put_alone(one)
+    assert recorder.changes == []
+    put_alone(all_)
+    firewall.put(ONE)
+    put_alone(one)
+    with pytest.raises(PortTaken, match="port 80/tcp is container bbbbbbbbbbb's"):
+        put_alone(all_)
+    put_alone(replace(ONE, ports=(PortMap(None, 80, 1, "udp"), PortMap("192.0.2.2", 80, 1))))
+
+
+def test_a_lost_table_is_made_anew_with_everything(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([ONE])
+    recorder.fails = [errno.ENOENT]
+    firewall.put(TWO)
+    assert recorder.ran[-1] == table.whole(POLICY, [], nft.guest_elements(ONE) + nft.guest_elements(TWO))
+    firewall.close(remove=True)
+    assert recorder.ran[-1].splitlines()[1] == "delete table inet t"
+    assert recorder.closed
+
+
+def test_what_others_change_elsewhere_is_no_reason_to_make_anything_anew(
+    firewall: Firewall, recorder: Recorder
+) -> None:
+    firewall.start([ONE])
+    recorder.now += 5
+    firewall.put(TWO)
+    assert (len(recorder.ran), len(recorder.changes)) == (1, 1)
+    recorder.now += 1
+    firewall.look()
+    assert len(recorder.ran) == 1
+    recorder.chain = b"something else"
+    firewall.look()
+    assert len(recorder.ran) == 1, "the same generation: nothing happened"
+    recorder.now += 1
+    firewall.look()
+    assert len(recorder.ran) == 2
+
+
+def test_a_refused_change_is_forgotten(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([])
+    recorder.refuse, recorder.fails = ".", [errno.ENOMEM]
     with pytest.raises(EngineFault):
-        firewall.put(replace(ONE, ports=((80, 80),)))
-    runner.refuse = ""
+        firewall.put(replace(ONE, ports=(PortMap(None, 80, 80),)))
+    recorder.refuse = ""
     firewall.drop(ONE.container_id)
-    assert len(runner.ran) == 1
-    firewall.put(replace(TWO, ports=((80, 8080),)))
-    assert "ports { 80 : 10.254.0.6 . 8080 }" in runner.ran[-1]
+    assert (len(recorder.ran), recorder.changes) == (1, [])
+    firewall.put(replace(TWO, ports=(PortMap(None, 80, 8080),)))
+    assert "ports tcp . 80 : 10.254.0.6 . 8080" in keys(recorder.changes[-1][0])
     firewall.close(remove=False)
-    assert len(runner.ran) == 2
+    assert len(recorder.ran) == 1
 
 
-def test_start_goes_on_without_nft_and_refuses_a_shared_table(runner: Recorder, tmp_path: Path) -> None:
-    runner.refuse = "."
-    first, second = Firewall(POLICY, runner, locks=str(tmp_path)), Firewall(POLICY, runner, locks=str(tmp_path))
+def test_what_could_not_be_made_anew_is_tried_again(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([ONE])
+    recorder.refuse, recorder.chain = ".", b"something else"
+    recorder.now += 1
+    for _ in range(2):
+        with pytest.raises(EngineFault):
+            firewall.look()
+    recorder.refuse = ""
+    firewall.look()
+    firewall.look()
+    assert len(recorder.ran) == 2
+
+
+def test_start_goes_on_without_nft_and_refuses_a_shared_table(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.refuse = "."
+    first, second = (Firewall(POLICY, recorder, Kernel(recorder), str(tmp_path)) for _ in range(2))
     first.start([])
     with pytest.raises(EngineFault, match="another daemon has the table inet t"):
         second.start([])
@@ -172,18 +400,42 @@ def test_start_goes_on_without_nft_and_refuses_a_shared_table(runner: Recorder, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_elements_as_one_transaction_of_nfnetlink() -> None:
-    data = elements("t", ONE, add=True)
-    kinds, position = [], 0
+def test_a_bridge_makes_its_own_table_and_takes_it_away(firewall: Firewall, recorder: Recorder) -> None:
+    firewall.start([])
+    firewall.put_bridge(BRIDGE)
+    assert "table bridge t {" in recorder.ran[-1]
+    assert "set inner { type ipv4_addr; flags interval; elements = { 10.9.0.0/24, 10.254.0.0/16 } }" in recorder.ran[-1]
+    assert (verbs(recorder.changes[-1]), recorder.changes[-1][0].family) == (["insert"], "bridge")
+    firewall.put_bridge(BRIDGE)
+    firewall.drop_bridge("w-br-x")
+    firewall.drop_bridge("w-br-x")
+    assert len(recorder.ran) == 3
+    assert "table bridge t {" not in recorder.ran[-1]
+
+
+def packets(data: bytes) -> list[tuple[int, int, int]]:
+    found, position = [], 0
     while position < len(data):
-        length, kind, flags = struct.unpack_from("=IHH", data, position)
-        kinds.append((kind, flags))
+        length, kind, flags, sequence = struct.unpack_from("=IHHI", data, position)
+        found.append((kind, flags, sequence))
         position += length
     assert position == len(data)
-    assert kinds == [(0x10, 1), (10 << 8 | 12, 0x605), (10 << 8 | 12, 0x605), (0x11, 1)]
+    return found
+
+
+def test_a_transaction_is_bound_to_a_generation_and_answers_once() -> None:
+    data = transaction("t", [Change("add", elements=tuple(nft.guest_elements(ONE)))], 258)
+    assert packets(data) == [(0x10, 1, 0), (10 << 8 | 12, 0x601, 0), (10 << 8 | 12, 0x605, 1), (0x11, 1, 2)]
+    assert data[20:28] == struct.pack("=HHBBBB", 8, 1, 0, 0, 1, 2)
     assert b"w-aaaaaaaaaaa-0\0" + bytes((10, 254, 0, 2)) in data
-    removal = elements("t", ONE, add=False)
-    assert struct.unpack_from("=HH", removal, 24) == (10 << 8 | 14, 5)
+    removal = transaction("t", [Change("delete", elements=tuple(nft.guest_elements(ONE)))], 1)
+    assert packets(removal)[2] == (10 << 8 | 14, 5, 1)
+
+
+def test_a_range_of_ports_is_as_many_messages_as_attributes_need() -> None:
+    ports = tuple(PortMap(None, number, number) for number in range(1000, 2000))
+    elements = tuple(nft.port_element(*route) for route in nft.port_routes(replace(ONE, ports=ports)))
+    assert len(packets(transaction("t", [Change("add", elements=elements)], 1))) == 2 + 3
 
 
 def test_nfts_complaint_in_one_line() -> None:

@@ -35,6 +35,7 @@ from warden.protocol import warden_pb2 as pb
             {"network": "1.1.1.1", "protocol": Protocol.ICMP, "icmp_type": 256},
             "net_out: icmp_type: 256 is out of range (0 to 255, or -1 for any)",
         ),
+        ({"network": "1.1.1.1-::9"}, "network: '1.1.1.1-::9': one address is IPv4, the other IPv6"),
         ({"network": "1.1.1.9-1.1.1.1"}, "network: '1.1.1.9-1.1.1.1': the last address is below the first"),
     ],
 )
@@ -45,10 +46,10 @@ def test_rules_that_make_no_sense(values: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "network", ["", "a", "1.1.1", "1.1.1.1/33", "::1", "1.1.1.1-", "1.1.1.1 accept", "1.1.1.0/24-2.2.2.2"]
+    "network", ["", "a", "1.1.1", "1.1.1.1/33", "::1/129", "1.1.1.1-", "1.1.1.1 accept", "1.1.1.0/24-2.2.2.2"]
 )
 def test_what_is_not_a_network(network: str) -> None:
-    with pytest.raises(BadInput, match="is not an IPv4 network"):
+    with pytest.raises(BadInput, match="is not an IPv4 or IPv6 network"):
         NetRule(network)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from warden import errors
 from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
+from warden.model.interfaces import Interface, LinkKind
 from warden.model.job import DEFAULT_RLIMITS, JobResult, JobSpec, Usage, Verdict
 from warden.model.limits import Limits, OomPolicy
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
@@ -70,6 +71,14 @@ def test_an_unknown_policy_is_named_with_the_known_ones() -> None:
 
 
 mounts = st.builds(Mount, paths, paths.filter(lambda path: ".." not in path.split("/")), st.booleans())
+INTERFACES = st.sampled_from(
+    (
+        Interface(LinkKind.BRIDGE, "web", aliases=("db", "db.local"), mac="02:00:00:00:00:01"),
+        Interface(LinkKind.MACVLAN, "eth0", name="lan", mode="vepa", addresses=("192.0.2.5/24", "2001:db8::5/64")),
+        Interface(LinkKind.VLAN, "eth0", vlan_id=0, gateways=("192.0.2.1", "2001:db8::1"), mtu=1400),
+        Interface(LinkKind.PHYSICAL, "eth1"),
+    )
+)
 specs = st.builds(
     ContainerSpec,
     handle=st.none() | texts,
@@ -78,7 +87,8 @@ specs = st.builds(
     hostname=st.none() | st.just("host-1"),
     mounts=st.lists(mounts, max_size=3).map(tuple),
     limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
-    network=st.sampled_from(NetworkMode),
+    network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
+    interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
     network_address=st.none() | st.just("10.254.0.4"),
     grace_time=st.none() | st.integers(0, 1000).map(float),
     user_namespace=st.booleans(),
@@ -88,6 +98,12 @@ specs = st.builds(
 @given(specs)
 def test_create_round_trip(spec: ContainerSpec) -> None:
     request = convert.spec_to_create(spec, image=spec.image, user_namespace=spec.user_namespace)
+    assert convert.create_to_spec(over_the_wire(request), DEFAULTS) == spec
+
+
+def test_whose_network_is_shared_crosses_the_wire() -> None:
+    spec = ContainerSpec(network=NetworkMode.CONTAINER, network_of="box", user_namespace=True)
+    request = convert.spec_to_create(spec, image=None, user_namespace=None)
     assert convert.create_to_spec(over_the_wire(request), DEFAULTS) == spec
 
 

@@ -77,6 +77,8 @@ def as_json(info: Info) -> dict[str, Any]:
         "pid": info.pid or None,
         "host_ip": info.host_ip or None,
         "container_ip": info.container_ip or None,
+        "network_of": info.spec.network_of,
+        "interfaces": [asdict(link) | {"kind": link.kind.value} for link in info.links],
         "events": list(info.events),
         "memory": {
             "current": memory.current,
@@ -161,6 +163,10 @@ def _lines(info: Info) -> Iterable[tuple[str, str]]:
     yield "path", info.path
     yield "pid", str(info.pid or "-")
     yield "address", f"{info.container_ip} (host {info.host_ip})" if info.container_ip else "-"
+    for link in info.links:
+        yield "interface", f"{link.name} {link.kind.value} {link.parent} {' '.join(link.addresses)}".rstrip()
+    if info.spec.network_of is not None:
+        yield "network of", info.spec.network_of
     yield "memory", format_size(memory.current)
     yield "peak", "-" if memory.peak is None else format_size(memory.peak)
     yield "limit", "-" if memory.limit is None else format_size(memory.limit)

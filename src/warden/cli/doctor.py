@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from warden.cli import output
 from warden.cli.options import Command
+from warden.errors import WardenError
 from warden.model.settings import DEFAULT_DEPOT
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def doctor(options: Namespace) -> int:
     """`warden doctor`; exit code 1 when something needed is missing."""
     from warden.kernel.features import probe
 
-    found = probe(options.depot or os.environ.get("WARDEN_DEPOT") or DEFAULT_DEPOT)
+    found = [*probe(options.depot or os.environ.get("WARDEN_DEPOT") or DEFAULT_DEPOT), *_firewall(options)]
     if options.json:
         output.print_json([_as_json(finding) for finding in found])
     else:
@@ -37,6 +39,31 @@ def doctor(options: Namespace) -> int:
         for finding in found:
             _show(finding, width)
     return 1 if any(finding.ok is False and is_needed(finding.name) for finding in found) else 0
+
+
+def _firewall(options: Namespace) -> list[Finding]:
+    """Of the daemon that listens; without one there is nothing to be wrong, but to --repair that is an error."""
+    from warden.cli import connect
+    from warden.kernel.finding import Finding
+
+    path = connect.socket_path(options)
+    if not options.repair:
+        try:
+            if not connect.listening(path):
+                return []
+        except WardenError as error:
+            return [Finding("firewall of the daemon", None, str(error))]
+    with closing(connect.open_client(options)) as client:
+        try:
+            faults = client.firewall_faults(repair=options.repair)
+        except WardenError as error:
+            return [Finding("firewall of the daemon", False, str(error), "see nftables above")]
+    if not faults:
+        return [Finding("firewall of the daemon", True)]
+    detail = "; ".join(faults)
+    if options.repair:
+        return [Finding("firewall of the daemon", True, f"repaired: {detail}")]
+    return [Finding("firewall of the daemon", False, detail, "warden doctor --repair")]
 
 
 def _as_json(finding: Finding) -> dict[str, object]:
@@ -61,11 +88,11 @@ def _show(finding: Finding, width: int) -> None:
 
 COMMANDS = {
     "doctor": Command(
-        "[--json]",
-        "Checks what this machine can do: ✓ works, ✗ is missing, ? could not be found out.\n"
-        "Ends with 1 when something needed is missing.",
-        ("depot", "json"),
-        "sudo warden doctor\nwarden doctor --json",
+        "[--json] [--repair]",
+        "Checks what this machine can do: ✓ works, ✗ is missing, ? could not be found out; and, when a daemon listens, "
+        "whether its\nfirewall is as it must be. Ends with 1 when something needed is missing.",
+        ("depot", "json", "repair"),
+        "sudo warden doctor\nwarden doctor --json\nsudo warden doctor --repair",
         doctor,
     ),
 }

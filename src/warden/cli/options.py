@@ -89,8 +89,18 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "network": (
         ("--network",),
-        {"choices": ("warden", "none", "host"), "default": "warden", "help": "default: warden"},
+        {
+            "metavar": "MODE",
+            "action": "append",
+            "default": [],
+            "help": "warden (default), none, host, container:HANDLE, bridge[:NAME], macvlan:PARENT[:MODE], "
+            "ipvlan:PARENT[:MODE], vlan:PARENT:ID or phys:LINK; the last five with ,key=value of name, ip, gateway, mac, "
+            "mtu, alias, and repeatable for several interfaces",
+        },
     ),
+    "ip": (("--ip",), {"metavar": "ADDRESS", "help": "its address on that bridge or link"}),
+    "ip6": (("--ip6",), {"metavar": "ADDRESS", "help": "the same of IPv6"}),
+    "mac_address": (("--mac-address",), {"metavar": "MAC", "help": "the address of that interface's link"}),
     "hostname": (("--hostname",), {"metavar": "NAME", "help": "host name inside"}),
     "grace_time": (
         ("--grace-time",),
@@ -132,6 +142,24 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "interactive": (("-i", "--interactive"), {"action": "store_true", "help": "give the job this command's stdin"}),
     "tty": (("-t", "--tty"), {"action": "store_true", "help": "give the job a terminal"}),
     "script": (("--script",), {"metavar": "FILE", "help": "run this bash script, - for stdin, instead of a command"}),
+    # network
+    "publish": (
+        ("-p", "--publish"),
+        {
+            "metavar": "PORT",
+            "action": "append",
+            "default": [],
+            "help": "lead a port of the host to it: [IP:]HOST[-END]:CONTAINER[-END][/udp]; CONTAINER: one is chosen",
+        },
+    ),
+    "net_allow": (("--allow",), _many("NETWORK", "where it may go, whatever is denied")),
+    "net_deny": (("--deny",), _many("NETWORK", "where it may not go; the rest is open")),
+    "create_allow": (("--net-allow",), _many("NETWORK", "where it may go, instead of what holds for all containers")),
+    "create_deny": (("--net-deny",), _many("NETWORK", "where it may not go; what is in neither is open")),
+    "usual": (("--usual",), {"action": "store_true", "help": "as it holds for all containers"}),
+    "port_add": (("--add",), {**_many("PORT", "as --publish of warden run"), "default": []}),
+    "port_remove": (("--remove",), {**_many("PORT", "a port of the host, such as 8080 or 5353/udp"), "default": []}),
+    "repair": (("--repair",), {"action": "store_true", "help": "let the daemon put its firewall right"}),
     # what exists
     "all": (("-a", "--all"), {"action": "store_true", "help": "stopped containers too"}),
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
@@ -216,6 +244,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "lang": (("--lang",), {"choices": ("en", "zh"), "default": "en", "help": "language of the sentences (default: en)"}),
     "everything": (("-a", "--all"), {"action": "store_true", "help": "also what is at its default"}),
+    # networks
+    "subnet": (("--subnet",), {"metavar": "CIDR", "help": "its IPv4 network (default: the next of the daemon's pool)"}),
+    "ipv6": (("--ipv6",), {"metavar": "CIDR", "help": "its IPv6 network, or auto (default: none)"}),
+    "internal": (("--internal",), {"action": "store_true", "help": "nothing leads out of it"}),
+    "mtu": (("--mtu",), {"metavar": "N", "type": int, "help": "of its links (default: the daemon's)"}),
     # positional
     "handle": ((), {"metavar": "HANDLE"}),
     "handles": ((), {"metavar": "HANDLE", "nargs": "+"}),
@@ -232,12 +265,15 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
     ),
     "words": ((), {"metavar": "WORD", "nargs": "*"}),
+    "network_action": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove")}),
+    "network_names": ((), {"metavar": "NAME", "nargs": "*"}),
     "topic": ((), {"metavar": "COMMAND"}),
     "image_names": ((), {"metavar": "IMAGE", "nargs": "*"}),
 }
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
-CONTAINER = ("name", "image", "rootfs", "mount", "network", "hostname", "no_user_namespace", *LIMITS)
+NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny")
+CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, "hostname", "no_user_namespace", *LIMITS)
 JOB = (
     *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),
@@ -333,3 +369,27 @@ def read_script(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise BadInput(f"--script {path}: {error.strerror}") from error
+
+
+def given_network(options: argparse.Namespace) -> dict[str, Any]:
+    """What `Client.create` gets of --network, --ip, --ip6 and --mac-address; raises BadInput."""
+    plain = [word for word in options.network if word.partition(":")[0] in _MODES]
+    interfaces = [word for word in options.network if word not in plain]
+    if len(plain) > 1:
+        raise BadInput(f"--network: {plain[0]} and {plain[1]} exclude each other")
+    extra = [f",ip={address}" for address in (options.ip, options.ip6) if address]
+    extra += [f",mac={options.mac_address}"] if options.mac_address else []
+    if extra and len(interfaces) != 1:
+        hint = "such as --network bridge --ip 10.1.2.3; of several each has its own: --network bridge,ip=10.1.2.3"
+        raise BadInput("--ip, --ip6 and --mac-address go with one interface", hint=hint)
+    if extra:
+        interfaces = [interfaces[0] + "".join(extra)]
+    first = plain[0] if plain else interfaces.pop(0) if interfaces else "warden"
+    if options.network:
+        from warden.model.spec import network_fields
+
+        network_fields(first, interfaces)  # a mistake is found here
+    return {"network": first, "interfaces": interfaces}
+
+
+_MODES = ("warden", "none", "host", "container")

@@ -17,7 +17,7 @@ def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpe
     """The specification that these options ask for; raises BadInput."""
     from warden.model import resources
     from warden.model.limits import Limits
-    from warden.model.spec import ContainerSpec, NetworkMode
+    from warden.model.spec import ContainerSpec, network_fields
 
     wanted = creation_arguments(options)
     return ContainerSpec(
@@ -27,7 +27,7 @@ def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpe
         hostname=wanted["hostname"],
         mounts=wanted["mounts"],
         limits=resources.apply(Limits(), resources.settings_of(wanted)),
-        network=NetworkMode(wanted["network"]),
+        **network_fields(wanted["network"], wanted["interfaces"]),
         user_namespace=wanted["user_namespace"] is not False,
     )
 

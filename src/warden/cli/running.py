@@ -8,7 +8,16 @@ from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
-from warden.cli.options import CONTAINER, JOB, Command, given_limits, read_script, split_env, split_rlimits
+from warden.cli.options import (
+    CONTAINER,
+    JOB,
+    Command,
+    given_limits,
+    given_network,
+    read_script,
+    split_env,
+    split_rlimits,
+)
 from warden.cli.signals import Interrupted, Signals
 from warden.cli.terminal import window_size
 from warden.errors import BadInput, WardenError
@@ -41,13 +50,19 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "rootfs": os.path.abspath(options.rootfs) if options.rootfs else None,
         "mounts": tuple(parse_mount(text) for text in options.mount),
         "hostname": options.hostname,
-        "network": options.network,
+        **given_network(options),
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
+        **_network_arguments(options),
         **given_limits(options),
     }
     if options.image and options.rootfs:
         raise BadInput("--image and --rootfs exclude each other")
     return wanted
+
+
+def _network_arguments(options: Namespace) -> dict[str, Any]:
+    given = {"publish": options.publish, "net_allow": options.create_allow, "net_deny": options.create_deny}
+    return {name: value for name, value in given.items() if value}
 
 
 def _command_of(options: Namespace) -> dict[str, Any]:
@@ -191,6 +206,7 @@ COMMANDS = {
 warden run -- echo hello
 warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
 warden run -v ./src:/src:ro -w /src -- make check
+warden run -p 8080:80 -- python3 -m http.server 80
 warden run -it -- bash
 warden run -d -it --name box -- bash && warden attach box
 warden run --json --script job.sh

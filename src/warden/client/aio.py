@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, TypeVar, Unpack
 
-from warden.client import messages
+from warden.client import messages, netmessages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
 from warden.client.messages import (
     Command,
@@ -25,16 +25,20 @@ from warden.client.messages import (
     JobOptions,
     LimitOptions,
     NetOutOptions,
+    NetworkOptions,
     SpawnOptions,
 )
+from warden.client.netmessages import PolicyOptions, RuleLike
 from warden.client.result import Result
 from warden.client.resumed import EventOptions, LogOptions, Patience, Resumable, events_of, logs_of, wait_for
 from warden.errors import UnknownHandle, WardenError
 from warden.model.events import EventRecord
 from warden.model.info import Info
+from warden.model.interfaces import BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
 from warden.model.logs import LogPlace
+from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 
@@ -59,6 +63,10 @@ class AsyncClient:
     def container(self, handle: str) -> AsyncContainer:
         """A container that exists; nothing is asked of the server. An `async with` statement leaves it alone."""
         return AsyncContainer(self._pool, handle, owned=False)
+
+    async def firewall_faults(self, *, repair: bool = False) -> builtins.list[str]:
+        """What is wrong with the daemon's tables of nftables, in words; *repair*: and was put right."""
+        return netmessages.faults(await self._pool.call(netmessages.repair(check_only=not repair)))
 
     async def list(self) -> list[str]:
         """The handles of all containers."""
@@ -91,6 +99,23 @@ class AsyncClient:
             while not (response := await connection.receive(kind, patient=True)).end:
                 yield messages.measured(response)
             connection.busy = False
+
+    async def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> BridgeReport:
+        """A bridge that containers share with network="bridge:NAME", and that stays until it is removed. Options: see
+        NetworkOptions."""
+        return messages.network(await self._pool.call(messages.create_network(name, options)))
+
+    async def networks(self) -> builtins.list[BridgeReport]:
+        """All bridges, and who is on them."""
+        return messages.networks(await self._pool.call(messages.request("NetworkList")))
+
+    async def network(self, name: str) -> BridgeReport:
+        """One of them. Raises UnknownNetwork."""
+        return messages.network(await self._pool.call(messages.request("NetworkInspect", name=name)))
+
+    async def remove_network(self, name: str) -> None:
+        """Raises UnknownNetwork, WrongState while containers are on it."""
+        await self._pool.call(messages.request("NetworkRemove", name=name))
 
     def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> AsyncIterator[EventRecord]:
         """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon
@@ -247,15 +272,44 @@ class AsyncContainer:
         """Sets a limit, bytes or "64M", if one is given; returns the one in force, None for unlimited."""
         return messages.memory_limit(await self._pool.call(messages.limit_memory(self.handle, limit)))
 
-    async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
+    async def net_in(
+        self,
+        host_port: int | None = None,
+        container_port: int | None = None,
+        *,
+        protocol: str | None = None,
+        host_ip: str | None = None,
+    ) -> tuple[int, int]:
         """Forwards a TCP port of the host's addresses into the container; without *host_port* one is chosen, and the
-        *container_port* is the same unless given. Returns both."""
-        response = await self._pool.call(messages.net_in(self.handle, host_port, container_port))
+        *container_port* is the same unless given. Returns both. With *protocol*, "tcp" or "udp", or *host_ip*, the
+        container has the port alone: BadInput when another one, or a program of the host, has it."""
+        response = await self._pool.call(netmessages.net_in(self.handle, host_port, container_port, protocol, host_ip))
         return response.host_port, response.container_port
+
+    async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
+        """Takes back a port that leads here, at whatever address without *host_ip*."""
+        await self._pool.call(netmessages.remove_port(self.handle, host_port, protocol, host_ip))
 
     async def net_out(self, network: str | None = None, **options: Unpack[NetOutOptions]) -> None:
         """Lets the container reach *network*: an address, a CIDR, or "FIRST-LAST". Options: see NetOutOptions."""
         await self._pool.call(messages.net_out(self.handle, network, options))
+
+    async def net_state(self) -> NetState:
+        """What it may reach, its rules from the oldest to the newest, and the ports that lead to it."""
+        return netmessages.state(await self._pool.call(netmessages.show(self.handle)))
+
+    async def net_remove(self, rule: int | RuleLike) -> None:
+        """Takes a rule of net_out back: by its number from 1 up, or the oldest that is equal. What is established goes
+        on."""
+        await self._pool.call(netmessages.remove(self.handle, rule))
+
+    async def net_replace(self, rules: Iterable[RuleLike] | None = None, **policy: Unpack[PolicyOptions]) -> None:
+        """All its rules at once, such as "udp 10.0.0.0/8 53"; None: they stay. Policy: see PolicyOptions."""
+        await self._pool.call(netmessages.replace(self.handle, rules, policy))
+
+    async def refusals(self) -> Refusals:
+        """The destinations that it was refused within the last hour, the most frequent first."""
+        return netmessages.refusals(await self._pool.call(netmessages.refused(self.handle)))
 
     async def limit_cpu(self, shares: int | None = None) -> int:
         """Sets its share of processor time against other containers, 2 to 262144, if one is given; returns the one in

@@ -14,20 +14,22 @@ from warden.client.result import Result
 from warden.errors import BadInput, EngineFault, UnknownHandle, WardenError
 from warden.model import resources
 from warden.model.info import Info
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.logs import LogPlace
-from warden.model.net import NetRule, Protocol, check_port
+from warden.model.net import NetRule, PortMap, Protocol
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
-from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.spec import ContainerSpec, InterfaceLike, Mount, network_fields
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
 from warden.protocol.convert_logs import message_to_place, place_to_message
+from warden.protocol.convert_network import AUTO, message_to_report
 from warden.protocol.convert_stats import message_to_stats
 
 FRAME_LIMIT = 2**31 - 1  # what protobuf itself can decode: a reply is as long as the job's output
@@ -72,16 +74,33 @@ class LimitOptions(TypedDict, total=False):
 
 class CreateOptions(LimitOptions, total=False):
     """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing is
-    said. *network*: "warden", "none" or "host". *grace_time*: seconds or "5m" without a connection until it is
-    destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured."""
+    said. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]", "macvlan:PARENT[:MODE]",
+    "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value" of name, ip, gateway, mac, mtu,
+    alias. *interfaces*: more of them, as such texts or Interface. *grace_time*: seconds or "5m" without a connection until
+    it is destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured. *publish*: ports of the host
+    that lead to it, such as "8080:80/udp". *net_allow*, *net_deny*: where it may go, instead of what holds for all."""
 
     image: str | None
     rootfs: str | None
     mounts: Iterable[MountLike]
     hostname: str | None
     network: str
+    interfaces: Iterable[InterfaceLike]
     grace_time: float | str | None
     user_namespace: bool | None
+    publish: Iterable[PortMap | str | int] | PortMap | str | int
+    net_allow: Sequence[str] | None
+    net_deny: Sequence[str] | None
+
+
+class NetworkOptions(TypedDict, total=False):
+    """Keyword arguments of create_network. *subnet*: IPv4, None: the daemon chooses; *ipv6*: a network, "auto" or None for
+    no IPv6; *internal*: nothing leads out of it; *mtu*: of its links."""
+
+    subnet: str | None
+    ipv6: str | None
+    internal: bool
+    mtu: int | None
 
 
 class JobOptions(TypedDict, total=False):
@@ -161,7 +180,7 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         hostname=options.get("hostname"),
         mounts=tuple(map(_mount, options.get("mounts", ()))),
         limits=base,
-        network=_choice(NetworkMode, "network", network),
+        **network_fields(network, options.get("interfaces", ())),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
     )
     resources.apply(base, settings)  # a mistake is found here, with the caller
@@ -169,14 +188,37 @@ def create(handle: str | None, options: CreateOptions) -> Request:
     request.limits.extend(convert.settings_to(settings))
     if options.get("best_effort"):
         request.best_effort = True
+    if not options.keys().isdisjoint(("publish", "net_allow", "net_deny")):
+        from warden.client import netmessages
+
+        netmessages.fill_create(
+            request, options.get("publish", ()), options.get("net_allow"), options.get("net_deny")
+        )
     return codec.KINDS["Create"], request
+
+
+def create_network(name: str, options: NetworkOptions) -> Request:
+    bridge = Bridge(name, options.get("subnet"), mtu=options.get("mtu"))  # a mistake is found here, with the caller
+    subnet6 = options.get("ipv6")
+    if subnet6 not in (None, AUTO):
+        Bridge(name, subnet6=subnet6)
+    internal = options.get("internal") or None
+    return request(
+        "NetworkCreate", name=name, subnet4=bridge.subnet4, subnet6=subnet6, internal=internal, mtu=bridge.mtu
+    )
+
+
+def network(message: pb.NetworkCreateResponse | pb.NetworkInspectResponse) -> BridgeReport:
+    return message_to_report(message.network)
+
+
+def networks(message: pb.NetworkListResponse) -> list[BridgeReport]:
+    return [message_to_report(item) for item in message.networks]
 
 
 def limit(handle: str, options: LimitOptions, *, raw: bool) -> Request:
     settings = convert.settings_to(resources.settings_of(options))
-    return request(
-        "Limit", handle=handle, settings=settings, best_effort=options.get("best_effort"), raw=raw or None
-    )
+    return request("Limit", handle=handle, settings=settings, best_effort=options.get("best_effort"), raw=raw or None)
 
 
 def limit_report(message: pb.LimitResponse) -> LimitReport:
@@ -243,7 +285,7 @@ def run(handle: str, job: JobSpec) -> Request:
     return codec.KINDS["Run"], request
 
 
-def request(name: str, **fields: Any) -> Request:
+def request(name: str, /, **fields: Any) -> Request:
     """A request by its name in the .proto file; texts are turned into bytes, None leaves a field out."""
     kind = codec.KINDS[name]
     given = {key: convert.raw(value) if isinstance(value, str) else value for key, value in fields.items()}
@@ -276,13 +318,6 @@ def _host_path(path: Path) -> str:
     """Absolute, because the daemon's working directory is another; slashes at the end mean something and stay."""
     name = os.fsdecode(path)
     return os.path.join(os.getcwd(), name) if name else name
-
-
-def net_in(handle: str, host_port: int | None, container_port: int | None) -> Request:
-    for field, port in (("host_port", host_port), ("container_port", container_port)):
-        if port is not None:
-            check_port(port, f"net_in: {field}")
-    return request("NetIn", handle=handle, host_port=host_port, container_port=container_port)
 
 
 def net_out(handle: str, network: str | None, options: NetOutOptions) -> Request:

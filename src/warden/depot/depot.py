@@ -63,7 +63,7 @@ class ContainerDirectory:
     def write_snapshot(self, snapshot: Snapshot, jobs: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Replaces snapshot.json as a whole; raises KernelRefused, and the old one stays."""
         try:
-            _replace_file(self / "snapshot.json", snapshot.to_json(jobs))
+            replace_file(self / "snapshot.json", snapshot.to_json(jobs))
         except OSError as error:
             raise KernelRefused("write", self / "snapshot.json", error.errno or 0) from error
 
@@ -77,7 +77,7 @@ class ContainerDirectory:
 
     def write_past(self, past: Mapping[str, Any]) -> None:
         """Replaces the record of what removed jobs used, which v1 forgets; raises OSError."""
-        _replace_file(self / "past.json", json.dumps(past))
+        replace_file(self / "past.json", json.dumps(past))
 
     def read_past(self) -> dict[str, Any]:
         """{} when there is none."""
@@ -192,7 +192,8 @@ class Depot:
             remove_tree(f"{self.path}/{TRASH}/{name}")
 
 
-def _replace_file(path: str, text: str) -> None:
+def replace_file(path: str, text: str) -> None:
+    """The whole text or the old one, whatever happens; raises OSError."""
     _write_file(f"{path}.new", text)
     os.rename(f"{path}.new", path)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
+from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
-from warden.model.net import NetRule, Protocol
+from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.model.system import System
 
+L = TypeVar("L", Interface, Link)
 VERSION = 1
 
 
@@ -21,9 +24,10 @@ VERSION = 1
 class Snapshot:
     """What must be known to take a container up again. *network*: the address of its /30, "" without one.
     *memory_limit*: bytes as last requested. *ports*: of net_in and taken from the pool; *net_in*: (host, container);
-    *net_out*: oldest first. *disk*: the way in which their size can be limited (a value of disk.backend); *layer*: where
-    its writable files lie, "" in its own directory; *project*: the number that their quota has, 0 none. *paused*: its
-    processes stand still."""
+    *net_out*: oldest first; *published*: ports that no other container may share; *net_policy*: None: as all. *disk*:
+    the way in which their size can be limited (a value of disk.backend); *layer*: where its writable files lie, "" in
+    its own directory; *project*: the number that their quota has, 0 none. *paused*: its processes stand still. *links*:
+    what the interfaces of its spec became. *network_owner*: the id of the container whose network it shares."""
 
     container_id: str
     handle: str
@@ -45,6 +49,10 @@ class Snapshot:
     project: int = 0
     disk: str = "none"
     paused: bool = False
+    links: tuple[Link, ...] = ()
+    network_owner: str = ""
+    published: tuple[PortMap, ...] = ()
+    net_policy: NetPolicy | None = None
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -74,6 +82,10 @@ class Snapshot:
             "project": self.project,
             "disk": self.disk,
             "paused": self.paused,
+            "links": [asdict(link) | {"kind": link.kind.value} for link in self.links],
+            "network_owner": self.network_owner,
+            "published": [asdict(port) for port in self.published],
+            "net_policy": None if self.net_policy is None else asdict(self.net_policy),
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -118,6 +130,10 @@ class Snapshot:
                 project=ours.get("project", 0),
                 disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
                 paused=ours.get("paused", False),
+                network_owner=ours.get("network_owner", ""),
+                links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
+                published=_ports_from_data(ours.get("published", ())),
+                net_policy=_policy_from_data(ours.get("net_policy")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
@@ -143,13 +159,42 @@ def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
     data = asdict(spec)
     data["network"] = spec.network.value
     data["limits"]["oom_policy"] = spec.limits.oom_policy.value
+    data["interfaces"] = [asdict(item) | {"kind": item.kind.value} for item in spec.interfaces]
     return data
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
     limits = _limits_from_data(data["limits"])
     mounts = tuple(Mount(**mount) for mount in data["mounts"])
-    return ContainerSpec(**{**data, "network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts})
+    interfaces = tuple(_link_from_data(Interface, item) for item in data.get("interfaces", ()))
+    known = {"network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts, "interfaces": interfaces}
+    net = {
+        "publish": _ports_from_data(data.get("publish", ())),
+        "net_policy": _policy_from_data(data.get("net_policy")),
+    }
+    return ContainerSpec(**{**data, **known, **net, "system": _system_from_data(data.get("system"))})
+
+
+def _system_from_data(data: dict[str, Any] | None) -> System | None:
+    if data is None:
+        return None
+    import msgspec  # few containers have one
+
+    return msgspec.convert(data, System)
+
+
+def _link_from_data(kind: type[L], data: dict[str, Any]) -> L:
+    """An Interface or a Link."""
+    found = {name: _as_tuples(value) for name, value in data.items()}
+    return kind(**{**found, "kind": LinkKind(data["kind"])})
+
+
+def _ports_from_data(data: Iterable[dict[str, Any]]) -> tuple[PortMap, ...]:
+    return tuple(PortMap(**item) for item in data)
+
+
+def _policy_from_data(data: dict[str, list[str]] | None) -> NetPolicy | None:
+    return None if data is None else NetPolicy(tuple(data["allow"]), tuple(data["deny"]))
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:

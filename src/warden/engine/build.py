@@ -10,26 +10,31 @@ import errno
 import os
 import signal
 import stat
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import networking, starthooks
-from warden.engine.facts import facts_from
+from warden.engine import networking, ports, starthooks
+from warden.engine.facts import addresses, facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
 from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
+from warden.model.interfaces import LinkKind
 from warden.model.limits import DiskLimits, Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links, shaping
-from warden.plan.container import Batch, Bind, IdMap, Placement, container_plan
+from warden.network.interfaces import container_part, host_part
+from warden.plan.container import Batch, Bind, IdMap, Placement, Shared, container_plan
 from warden.plan.job import JobPlace
 from warden.plan.program import Programs
+from warden.plan.steps import Op, Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
 from warden.rootfs import etc, inuse
 from warden.rootfs.disk import Disk, Layer
@@ -48,6 +53,9 @@ class Order:
     directory: ContainerDirectory
     group: ContainerGroup
     attachment: links.Attachment | None
+    parents: Mapping[str, int] = field(default_factory=dict)  # of the host's links, by name
+    shared: Shared | None = None
+    shared_ip: str = ""  # an address of the network that is shared
 
     @property
     def layer(self) -> Layer:
@@ -68,6 +76,9 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
 def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind, ...]]:
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
     check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    if (spec.publish or spec.net_policy) and not (wants_network(spec) or has_port(spec)):
+        name = "publish" if spec.publish else "net_policy"
+        raise BadInput(f"{name}: a container with network {spec.network.value} has no address of its own")
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
     return spec, find_image(site, spec), check_mounts(spec)
@@ -100,14 +111,11 @@ def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
     return tuple(binds)
 
 
-def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...], programs: Programs) -> Placement:
+def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...], programs: Programs, mtu: int) -> Placement:
     """Where the container goes, as its plan needs it."""
-    snapshot, link = order.snapshot, order.attachment
+    snapshot = order.snapshot
     image_binds = tuple(Bind(m.source, m.target, m.read_only, id_map=IdMap.NONE) for m in order.image.binds)
-    if link is not None:
-        host, inside = link.host_batch(), link.container_batch()
-    else:
-        host, inside = None, links.loopback_batch()
+    host, inside = _batches(order, mtu)
     return Placement(
         directory=order.directory.path,
         lower=order.image.lower,
@@ -117,10 +125,27 @@ def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...], programs:
         binds=image_binds + binds,
         joins=tuple(cgroups.supervisor_joins()),
         into=cgroups.supervisor_into(),
-        host_network=None if host is None else Batch(host.messages, host.text),
-        container_network=Batch(inside.messages, inside.text),
+        host_network=host,
+        container_network=inside,
         programs=programs,
+        shared=order.shared,
     )
+
+
+def _batches(order: Order, mtu: int) -> tuple[Batch | None, Batch]:
+    """The host's part of the network, None when there is none, and the container's."""
+    outside, inside = [], [links.LOOPBACK]
+    if order.attachment is not None:
+        outside, inside = [order.attachment.host_part()], [links.LOOPBACK, order.attachment.container_part()]
+    if order.snapshot.links:
+        outside.append(host_part(order.snapshot.links, order.parents, mtu))
+        inside.append(container_part(order.snapshot.links))
+    return (_batch(outside) if outside else None), _batch(inside)
+
+
+def _batch(parts: Sequence[links.Part]) -> Batch:
+    made = links.batch_of(*parts)
+    return Batch(made.messages, made.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +159,7 @@ class Built:
 
 def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
     """Makes the container's directory, cgroups and PID 1. Raises WardenError; then nothing is left."""
-    base = order.snapshot.id_base
+    base, guest_id = order.snapshot.id_base, order.snapshot.container_id
     with Undo() as undo:
         try:
             order.directory.claim()
@@ -155,11 +180,17 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
         snapshot, warnings = _limit(order)
         guest = networking.guest(order.snapshot)
         if guest is not None:  # before the link exists: there is no moment in which it is not filtered
-            site.firewall.put(guest)
+            ports.admit(site, None, guest, alone=True)
             undo.add("firewall", site.firewall.drop, guest.container_id)
+        if order.snapshot.links:
+            order = replace(order, parents=site.networks.parents_of(order.snapshot.links))
+            if site.lending.lend(guest_id, order.snapshot.links):
+                undo.add("lent links", site.lending.fetch, guest_id)
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
         _shape(order, undo)
+        if guest is not None and guest.ports:
+            ports.open_links(guest)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
         order.directory.write_snapshot(snapshot)
         undo.release()
@@ -186,15 +217,15 @@ def _shape(order: Order, undo: Undo) -> None:
 
 
 def _write_etc(site: Site, order: Order, base: int) -> None:
-    snapshot, link = order.snapshot, order.attachment
-    host_ip, container_ip = ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
+    snapshot = order.snapshot
+    host_ip, container_ip = addresses(snapshot)
     host_text = b""
     with contextlib.suppress(OSError), open("/etc/resolv.conf", "rb") as file:
         host_text = file.read()
     files = etc.container_files(
         order.image.lower,
         hostname=snapshot.hostname,
-        container_ip=container_ip,
+        container_ip=container_ip or order.shared_ip,
         resolv_conf=etc.resolv_conf(site.settings.dns_servers, host_text, host_ip),
         vcap_uid=snapshot.uid,
         shell=order.image.shell,
@@ -208,18 +239,35 @@ def _launch(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
         guest = JobPlace(starthooks.ROOT, "", len(joins), settings.rlimits, site.lang, site.seccomp)
         facts = facts_from(order.snapshot.with_state(State.BORN), directory.path)
         programs = starthooks.programs(settings, facts, guest)
-        plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds, programs))
-        try:
-            return launch(
-                site.binary,
-                plan.encode(),
-                listener,
-                descriptors=joins,
-                on_ran=partial(starthooks.judge, plan),
-                patience_s=starthooks.patience(settings),
-            )
-        except StepFailed as failed:
-            raise refusal(plan, failed.step, failed.errno, doing="create") from failed
+        plan = container_plan(order.snapshot.spec, placement(site.cgroups, order, binds, programs, settings.mtu))
+        for pause in (*_LATE_S, None):
+            try:
+                return launch(
+                    site.binary,
+                    plan.encode(),
+                    listener,
+                    descriptors=joins,
+                    on_ran=partial(starthooks.judge, plan),
+                    on_cloned=partial(site.lending.hold, order.snapshot.container_id) if order.snapshot.links else None,
+                    patience_s=starthooks.patience(settings),
+                )
+            except StepFailed as failed:
+                if pause is None or not _is_late(order, plan, failed):
+                    raise refusal(plan, failed.step, failed.errno, doing="create") from failed
+                time.sleep(pause)
+        raise AssertionError
+
+
+#: The kernel takes the links of a namespace away some time after its last process has ended. Until then a parent
+#: that allows one of a kind or of an address has it.
+_LATE_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+_ONE_OF_A_KIND = (LinkKind.VLAN, LinkKind.MACVLAN, LinkKind.IPVLAN)
+
+
+def _is_late(order: Order, plan: Plan, failed: StepFailed) -> bool:
+    busy = failed.errno in (errno.EEXIST, errno.EBUSY, errno.EADDRINUSE, errno.EINVAL)  # EINVAL: of a passthru macvlan
+    network = failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.NETLINK
+    return busy and network and any(link.kind in _ONE_OF_A_KIND for link in order.snapshot.links)
 
 
 def end_init(pidfd: int) -> None:
@@ -235,3 +283,8 @@ def hostname_of(spec: ContainerSpec, container_id: str) -> str:
 
 def wants_network(spec: ContainerSpec) -> bool:
     return spec.network is NetworkMode.WARDEN
+
+
+def has_port(spec: ContainerSpec) -> bool:
+    """Whether it is on a bridge, which may be one of ours."""
+    return any(item.kind is LinkKind.BRIDGE for item in spec.interfaces)

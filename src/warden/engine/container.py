@@ -26,6 +26,7 @@ from warden.engine import (
     networking,
     oom,
     pausing,
+    sharing,
     spawn,
     stats,
     stopping,
@@ -52,7 +53,7 @@ from warden.model.info import Info, State
 from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.logs import LogPlace, LogSelection
-from warden.model.net import NetRule
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 from warden.network import shaping
@@ -349,26 +350,70 @@ class Container:
 
     async def net_in(self, host_port: int | None = None, container_port: int | None = None) -> tuple[int, int]:
         """Forwards a TCP port of the host's addresses, *container_port* the same unless given; both as they are then.
+        Several containers may ask for one, the first has it.
 
         Raises WrongState, PoolExhausted without a *host_port*, BadInput, EngineFault; then nothing was changed.
         """
-        self.require(State.ACTIVE)
-        async with self._changing:
-            self.require(State.ACTIVE)
-            return await networking.net_in(self, host_port, container_port)
+        for field, port in (("host_port", host_port), ("container_port", container_port)):
+            if port is not None:
+                check_port(port, f"net_in: {field}")
+        async with self._active():
+            wish = PortMap(None, host_port or 0, container_port or host_port or 0)
+            found = await networking.net_in(self, wish, alone=False)
+            return found.host_port, found.container_port
+
+    async def publish(self, wish: PortMap) -> PortMap:
+        """The same for TCP and UDP, one address of the host or all, and for this container alone: BadInput is raised when
+        another one or a program of the host has the port. Host port 0: one of the pool; container port 0: the same."""
+        async with self._active():
+            return await networking.net_in(self, wish, alone=True)
+
+    async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
+        """A port that leads here does not any more; connections that are established go on. *host_ip* None: at whatever
+        address. Raises BadInput when none does, WrongState, EngineFault."""
+        async with self._active():
+            await networking.remove_port(self, host_port, protocol, host_ip)
 
     async def net_out(self, rule: NetRule) -> None:
         """Lets the container begin such traffic. Raises WrongState, EngineFault; then nothing was changed."""
+        async with self._active():
+            await networking.net_out(self, rule)
+
+    def net_state(self) -> NetState:
+        """What it may reach, and which ports lead to it."""
+        return networking.state(self.snapshot)
+
+    async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
+        """Takes a rule of net_out back, by its number from 1 up, the oldest first, or the oldest that is equal.
+        Connections that are established go on. Raises BadInput when there is none, WrongState, EngineFault."""
+        async with self._active():
+            await networking.remove_rule(self, index, rule)
+
+    async def replace_rules(
+        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+    ) -> None:
+        """All its rules at once, None: they stay; and unless *keep_policy* where it may go without one, None: as all.
+        Raises WrongState, EngineFault; then nothing was changed."""
+        async with self._active():
+            before = self.snapshot
+            wanted = before.net_policy if keep_policy else policy
+            await networking.replace_rules(self, before.net_out if rules is None else rules, wanted)
+
+    async def refusals(self) -> Refusals:
+        """What it was refused within the last hour. Raises EngineFault."""
+        return await self._site.blocking(self._site.firewall.refusals, self.id)
+
+    @contextlib.asynccontextmanager
+    async def _active(self) -> AsyncIterator[None]:
+        """Inside, nobody else changes this container. Raises WrongState unless it is active."""
         self.require(State.ACTIVE)
         async with self._changing:
             self.require(State.ACTIVE)
-            await networking.net_out(self, rule)
+            yield
 
-    def remember(
-        self, *, net_in: tuple[tuple[int, int], ...], net_out: tuple[NetRule, ...], ports: tuple[int, ...]
-    ) -> None:
+    def remember(self, snapshot: Snapshot) -> None:
         """Records what networking has done; raises KernelRefused, and then the old record holds."""
-        self._record.write(replace(self.snapshot, net_in=net_in, net_out=net_out, ports=ports))
+        self._record.write(snapshot)
 
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
@@ -476,7 +521,9 @@ class Container:
         self.tell(ContainerStopped)
 
     async def destroy(self) -> None:
-        """Kills and removes everything. Goes on after errors and raises the first; twice is fine."""
+        """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
+        others share its network."""
+        sharing.check_unshared(self)
         self._destroying = True
         self._kill_init()  # before the lock: a stop that waits for its processes ends with them
         await self._site.transfers.end(self.id)
@@ -484,7 +531,13 @@ class Container:
             if self.state is State.DESTROYED:
                 return
             failures: list[Exception] = []
-            for step in (self._remove_ifb, self._end_processes, self._leave_kernel, self._remove_directory):
+            for step in (
+                self._remove_ifb,
+                self._end_processes,
+                self._leave_kernel,
+                self._leave_networks,
+                self._remove_directory,
+            ):
                 try:
                     await step()
                 except (WardenError, OSError) as error:
@@ -522,6 +575,10 @@ class Container:
 
     async def _leave_kernel(self) -> None:
         await self._site.blocking(self._leave_groups_and_firewall)
+
+    async def _leave_networks(self) -> None:
+        if self.snapshot.links:
+            await networking.leave(self._site, self.id)
 
     def _leave_groups_and_firewall(self) -> None:
         try:

@@ -33,4 +33,5 @@ async def info_of(container: Container) -> Info:
         disk=await limits.disk_use(container),
         jobs=tuple(job.info() for job in container.jobs()),
         paused=snapshot.paused,
+        links=snapshot.links,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import resource
@@ -12,22 +11,26 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network
 
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, recovery, starthooks, stats
+from warden.engine import build, limits, networking, pausing, ports, recovery, sharing, starthooks, stats
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, Emitter, Event
 from warden.engine.facts import facts_of
 from warden.engine.history import History
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
+from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
+from warden.engine.networks import Networks
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
@@ -44,6 +47,7 @@ from warden.undo import AsyncUndo, Undo
 
 log = logging.getLogger("warden.engine")
 
+NETWORK = ".network"  # of the depot: networks that containers share, and links that they have
 HOST_LOOK_S = 1.0
 BACKGROUND_S = 5.0  # how long `close` waits for what was begun, such as a stop; recovery finishes the rest
 
@@ -98,10 +102,11 @@ class Engine:
         await site.blocking(site.disks.chosen)
         while True:
             await asyncio.sleep(HOST_LOOK_S)
-            try:
-                await site.blocking(site.disks.look_after_host)
-            except (OSError, WardenError) as error:
-                log.error("disks: the host's room: %s", error)
+            for what, look in (("disks: the host's room", site.disks.look_after_host), ("firewall", site.firewall.look)):
+                try:
+                    await site.blocking(look)
+                except (OSError, WardenError) as error:
+                    log.error("%s: %s", what, error)
             await site.blocking(site.cgroups.count_new_devices)
 
     def _make_site(self, depot: Depot) -> Site:
@@ -112,12 +117,15 @@ class Engine:
             disks.start()
             cgroups = Manager(self.settings.cgroup_parent)
             cgroups.prepare()
+            firewall = open_firewall(networking.policy(self.settings))
             site = Site(
                 settings=self.settings,
                 depot=depot,
                 images=ImageStore(self.settings.images),
                 cgroups=cgroups,
-                firewall=open_firewall(networking.policy(self.settings)),
+                firewall=firewall,
+                networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
+                lending=Lending(f"{depot.path}/{NETWORK}/lent"),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
                 disks=disks,
@@ -136,7 +144,11 @@ class Engine:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
-        await site.blocking(site.firewall.start, guests)
+        bridges = await site.blocking(site.networks.load, [found.snapshot for found in survivors])
+        await site.blocking(site.firewall.start, guests, bridges)
+        await site.blocking(site.networks.settle)
+        await site.blocking(site.lending.settle, [found.snapshot.container_id for found in survivors])
+        await site.blocking(ports.hold_all, site, guests)
         if self.settings.forwarding:
             await site.blocking(open_outer)
         for found in survivors:
@@ -149,6 +161,8 @@ class Engine:
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
             self._containers[container.handle] = container
+            if found.snapshot.links:
+                await site.blocking(site.lending.hold, container.id, container.pid)
             try:
                 await limits.reapply(container)
                 await site.blocking(pausing.reapply, container)
@@ -169,6 +183,8 @@ class Engine:
                 pools.networks.acquire_address(snapshot.network, now)
         for port in snapshot.ports:
             pools.ports.take(port, now)
+        if snapshot.network_owner:
+            self.site.sharers.setdefault(snapshot.network_owner, {})[snapshot.container_id] = snapshot.handle
 
     async def close(self) -> None:
         """Finishes what is being created, then lets go of everything; containers and jobs go on."""
@@ -191,16 +207,25 @@ class Engine:
             await self._site.blocking(self._site.disks.close)
         else:
             await self._site.blocking(self._site.disks.rest)
-        await self._site.blocking(functools.partial(self._site.firewall.close, remove=not self._containers))
+        await self._site.blocking(self._site.networks.close)
+        self._site.lending.close()
+        await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
+        self._site.held.close()
         self._site.binary.close()
         self._site.syslog.close()
         self.history.close()
         self._site.depot.unlock()
         self._containers.clear()
         self._site = None
+
+    async def firewall_faults(self, *, repair: bool = False) -> list[str]:
+        """What is not as it must be in the kernel's tables, in words; *repair*: and was put right. Established
+        connections go on. Raises EngineFault."""
+        firewall = self.site.firewall
+        return await self.site.blocking(firewall.repair if repair else firewall.faults)
 
     # ---- containers
 
@@ -217,6 +242,26 @@ class Engine:
         Raises UnknownHandle."""
         names = self.handles() if handles is None else list(dict.fromkeys(handles))
         return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
+
+    # ---- networks that containers share
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        """A bridge that stays until it is removed, its networks as given or the next of the pools (*choose6*: of IPv6
+        too). Raises BadInput, WrongState, PoolExhausted, NotSupported, KernelRefused; then nothing is left."""
+        site = self.site
+        return BridgeReport(await site.blocking(partial(site.networks.create, wanted, choose6=choose6)))
+
+    async def networks(self, name: str | None = None) -> list[BridgeReport]:
+        """All bridges, or one, and who is on them. Raises UnknownNetwork."""
+        found = await self.site.blocking(self.site.networks.members, name)
+        handles = {container.id: container.handle for container in self._containers.values()}
+        return [networking.report(bridge, users, handles) for bridge, users in found]
+
+    async def remove_network(self, name: str) -> None:
+        """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
+        await self.site.blocking(self.site.networks.remove, name)
+
+    # ---- a new container
 
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
@@ -269,6 +314,9 @@ class Engine:
         spec, left_out = build.fit_disk(spec, disk)
         snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
         undo.add("resources", self._release, snapshot)
+        if spec.interfaces:
+            snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
+            undo.add("interfaces", networking.leave, site, container_id)
         order = build.Order(
             snapshot,
             image,
@@ -276,7 +324,16 @@ class Engine:
             site.cgroups.container(container_id),
             networking.attachment(snapshot, site.settings.mtu),
         )
-        built = await site.building(build.build, site, order, binds)
+        with contextlib.ExitStack() as opened:
+            if spec.network_of is not None:
+                order, shared = sharing.share(site, order, self.get(spec.network_of))
+                undo.add("shared network", shared.undo)
+                opened.callback(os.close, shared.fd)
+            built = await site.building(build.build, site, order, binds)
+        return await self._take_up(order, built, left_out)
+
+    async def _take_up(self, order: build.Order, built: build.Built, left_out: tuple[str, ...]) -> Container:
+        site = self.site
         pidfd = built.launched.pidfd
         try:
             return Container(
@@ -309,8 +366,19 @@ class Engine:
             network=network,
             memory_limit=spec.limits.memory_bytes,
             grace_time=spec.grace_time,
+            net_policy=spec.net_policy,
         )
+        if spec.publish:
+            draft = self._with_ports(draft)
         return self._with_disk(self._with_ids(draft), disk)
+
+    def _with_ports(self, draft: Snapshot) -> Snapshot:
+        try:
+            published, owned = ports.choose(self.site, draft.container_id, draft.spec.publish)
+        except WardenError:
+            self._release(draft)
+            raise
+        return replace(draft, published=published, ports=owned)
 
     def _with_ids(self, draft: Snapshot) -> Snapshot:
         pools = self.site.pools
@@ -338,6 +406,10 @@ class Engine:
             pools.networks.release(IPv4Network((snapshot.network, SLOT_PREFIX)), now)
         for port in snapshot.ports:
             pools.ports.release(port, now)
+        if snapshot.network_owner:
+            self.site.sharers.get(snapshot.network_owner, {}).pop(snapshot.container_id, None)
+        if snapshot.ports or snapshot.net_in or snapshot.published:
+            self.site.held.release_all(snapshot.container_id)
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)

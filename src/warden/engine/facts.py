@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 def addresses(snapshot: Snapshot) -> tuple[str, str]:
     """Of the host's end and of the container's; empty without a network of its own."""
     link = attachment(snapshot, 0)
-    return ("", "") if link is None else (str(link.host_ip), str(link.container_ip))
+    if link is not None:
+        return str(link.host_ip), str(link.container_ip)
+    for item in snapshot.links:
+        for address in item.addresses:
+            if ":" not in address:
+                return next((text for text in item.gateways if ":" not in text), ""), address.partition("/")[0]
+    return "", ""
 
 
 def facts_of(container: Container) -> ContainerFacts:

@@ -6,8 +6,8 @@ import time
 
 DIGITS = "0123456789abcdefghijklmnopqrstuv"
 LENGTH = 11
-#: An interface's index is made of these bits (network/links.py), so ids in use must not share them.
-INDEX_MASK = 0x0FFF_FFFF
+#: Interfaces' indices are made of these bits (network/links.py, network/interfaces.py), so ids in use must not share them.
+INDEX_MASK = 0x03FF_FFFF
 
 
 def encode(number: int) -> str:

@@ -14,7 +14,6 @@ from warden.engine.facts import addresses
 from warden.engine.job import Job
 from warden.engine.networking import attachment
 from warden.model.logs import format_moment
-from warden.model.net import NetRule
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -67,21 +66,19 @@ def _network(container: Container) -> dict[str, Any]:
     snapshot = container.snapshot
     host_ip, container_ip = addresses(snapshot)
     link = attachment(snapshot, 0)
-    ports = [{"host_port": outer, "container_port": inner, "protocol": "tcp"} for outer, inner in snapshot.net_in]
+    state = container.net_state()
     return {
         "mode": snapshot.spec.network.value,
         "ip": container_ip or None,
         "host_ip": host_ip or None,
         "subnet": f"{snapshot.network}/30" if snapshot.network else None,
         "link": None if link is None else link.host_name,
-        "ports": ports,
-        "allowed": [_rule(rule) for rule in snapshot.net_out],
+        "links": to_data(snapshot.links),
+        "owner": snapshot.network_owner or None,
+        "ports": to_data(state.ports),
+        "allowed": to_data(state.rules),
+        "policy": to_data(state.policy),
     }
-
-
-def _rule(rule: NetRule) -> dict[str, Any]:
-    data: dict[str, Any] = to_data(rule)
-    return data
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -1,23 +1,29 @@
-"""What a container may be reached by and may reach: net_in and net_out, and its place in the firewall."""
+"""What a container may be reached by and may reach: ports and rules, and its place in the firewall."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
+from warden.engine import ports
 from warden.errors import BadInput, WrongState
-from warden.model.net import NetRule, check_port
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, bridge_device
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, with_ipv6
 from warden.model.settings import EngineSettings
 from warden.network.links import Attachment
-from warden.network.nft import Guest, Policy
+from warden.network.nft import Guest, GuestLink, Policy
 from warden.undo import AsyncUndo
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
+    from warden.engine.site import Site
 
 log = logging.getLogger("warden.container")
 
@@ -32,9 +38,18 @@ def attachment(snapshot: Snapshot, mtu: int) -> Attachment | None:
 def guest(snapshot: Snapshot) -> Guest | None:
     """The container as the firewall knows it, None when it has no link of its own."""
     link = attachment(snapshot, 0)
-    if link is None:
+    links = [] if link is None else [GuestLink(link.host_name, (link.container_ip,))]
+    links += [_port(item) for item in snapshot.links if item.bridge == bridge_device(item.parent)]
+    if not links:
         return None
-    return Guest(snapshot.container_id, link.container_ip, snapshot.net_in, snapshot.net_out)
+    wanted = ports.wanted(snapshot)
+    return Guest(snapshot.container_id, tuple(links), wanted, snapshot.net_out, snapshot.net_policy)
+
+
+def _port(link: Link) -> GuestLink:
+    """Of a bridge of ours. What the host bridges itself, or the kernel connects past it, is not the firewall's."""
+    addresses = tuple(ip_interface(text).ip for text in link.addresses)
+    return GuestLink(link.host_name, addresses, link.mac, link.bridge)
 
 
 def policy(settings: EngineSettings) -> Policy:
@@ -42,8 +57,8 @@ def policy(settings: EngineSettings) -> Policy:
     return Policy(
         settings.nft_table,
         network(settings.pool_network, "network.pool_network"),
-        tuple(network(text, "network.allow_networks") for text in settings.allow_networks),
-        tuple(network(text, "network.deny_networks") for text in settings.deny_networks),
+        tuple(any_network(text, "network.allow_networks") for text in settings.allow_networks),
+        tuple(any_network(text, "network.deny_networks") for text in with_ipv6(settings.deny_networks)),
         settings.allow_host_access,
     )
 
@@ -56,47 +71,110 @@ def network(text: str, setting: str) -> IPv4Network:
         raise BadInput(f"{setting}: {text!r} is not an IPv4 network: {error}") from error
 
 
-async def net_in(container: Container, host_port: int | None, container_port: int | None) -> tuple[int, int]:
-    """Forwards a TCP port of the host, the next of the pool when none is named; see Container.net_in."""
-    for field, port in (("host_port", host_port), ("container_port", container_port)):
-        if port is not None:
-            check_port(port, f"net_in: {field}")
-    pool, snapshot = container.site.pools.ports, container.snapshot
+def any_network(text: str, setting: str) -> IPv4Network | IPv6Network:
+    """The same of either family."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise BadInput(f"{setting}: {text!r} is not a network: {error}") from error
+
+
+async def net_in(container: Container, wish: PortMap, *, alone: bool) -> PortMap:
+    """Forwards a port of the host, the next of the pool when none is named; see Container.net_in and publish."""
+    site, snapshot = container.site, container.snapshot
     with_network(snapshot, "net_in")
     async with AsyncUndo() as undo:
-        if host_port is None:
-            host_port = pool.acquire(time.monotonic())
-            owned = True
+        (port,), owned = ports.choose(site, container.id, [wish])
+        for one in owned:
+            undo.add("port", site.pools.ports.release, one, time.monotonic())
+        after = replace(snapshot, ports=(*snapshot.ports, *owned))
+        if alone:
+            after = replace(after, published=(*snapshot.published, port))
         else:
-            owned = pool.take(host_port, time.monotonic())
-        if owned:
-            undo.add("port", pool.release, host_port, time.monotonic())
-        pair = (host_port, container_port or host_port)
-        ports = (*snapshot.ports, host_port) if owned else snapshot.ports
-        await _apply(container, replace(snapshot, ports=ports, net_in=(*snapshot.net_in, pair)), undo)
+            after = replace(after, net_in=(*snapshot.net_in, (port.host_port, port.container_port)))
+        await _apply(container, after, undo, alone=alone)
         undo.release()
-    return pair
+    return port
+
+
+async def remove_port(container: Container, host_port: int, protocol: str, host_ip: str | None) -> None:
+    """See Container.remove_port."""
+    snapshot = container.snapshot
+    after = ports.without(snapshot, host_port, protocol, host_ip)
+    async with AsyncUndo() as undo:
+        await _apply(container, after, undo)
+        undo.release()
+    for port in set(snapshot.ports) - set(after.ports):
+        container.site.pools.ports.release(port, time.monotonic())
 
 
 async def net_out(container: Container, rule: NetRule) -> None:
     """Allows traffic; see Container.net_out."""
+    with_network(container.snapshot, "net_out")
+    await replace_rules(container, (*container.snapshot.net_out, rule), container.snapshot.net_policy)
+
+
+async def remove_rule(container: Container, index: int | None, rule: NetRule | None) -> None:
+    """See Container.remove_rule."""
     snapshot = container.snapshot
-    with_network(snapshot, "net_out")
+    with_network(snapshot, "net_remove")
+    rules = list(snapshot.net_out)
+    hint = f"warden net {snapshot.handle} lists them"
+    if index is not None:
+        if not 1 <= index <= len(rules):
+            raise BadInput(f"net_remove: index: there is no rule {index}, but {len(rules)} in all", hint=hint)
+        del rules[index - 1]
+    elif rule in rules:
+        rules.remove(rule)
+    else:
+        raise BadInput("net_remove: rule: the container has no such rule", hint=hint)
+    await replace_rules(container, rules, snapshot.net_policy)
+
+
+async def replace_rules(container: Container, rules: Sequence[NetRule], policy: NetPolicy | None) -> None:
+    """See Container.replace_rules."""
+    with_network(container.snapshot, "net_replace")
     async with AsyncUndo() as undo:
-        await _apply(container, replace(snapshot, net_out=(*snapshot.net_out, rule)), undo)
+        await _apply(container, replace(container.snapshot, net_out=tuple(rules), net_policy=policy), undo)
         undo.release()
+
+
+def state(snapshot: Snapshot) -> NetState:
+    """What it may reach and be reached by."""
+    return NetState(snapshot.net_out, snapshot.net_policy, ports.wanted(snapshot))
 
 
 def with_network(snapshot: Snapshot, request: str) -> None:
     """Raises WrongState when the container has no network of its own."""
-    if not snapshot.network:
+    if guest(snapshot) is None:
         mode = snapshot.spec.network.value
         raise WrongState(f"{request}: container {snapshot.handle} has no network of its own: it was made with {mode}")
 
 
-async def _apply(container: Container, after: Snapshot, undo: AsyncUndo) -> None:
+async def _apply(container: Container, after: Snapshot, undo: AsyncUndo, *, alone: bool = False) -> None:
     """First the kernel, then the record; without the record the kernel's part is taken back."""
     site, old, new = container.site, guest(container.snapshot), guest(after)
-    await site.blocking(site.firewall.put, new)
-    undo.add("firewall", site.blocking, site.firewall.put, old)
-    container.remember(net_in=after.net_in, net_out=after.net_out, ports=after.ports)
+    assert old is not None
+    assert new is not None
+    await site.blocking(partial(ports.admit, site, old, new, alone=alone))
+    undo.add("firewall", site.blocking, partial(ports.admit, site, new, old, alone=False))
+    if new.ports and not old.ports:
+        await site.blocking(ports.open_links, new)
+    container.remember(after)
+
+
+def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[str, str]) -> BridgeReport:
+    """*users*: ids of containers and their links; one that is still made has no handle yet."""
+    members = [
+        BridgeMember(handles[owner], link.name, link.addresses, link.mac, link.aliases)
+        for owner, link in users
+        if owner in handles
+    ]
+    return BridgeReport(bridge, tuple(sorted(members, key=lambda member: member.handle)))
+
+
+async def leave(site: Site, container_id: str) -> None:
+    """Gives back what a container's interfaces were made of. The kernel is not waited for, but for links of the host."""
+    await site.blocking(site.lending.fetch, container_id)
+    if await site.blocking(site.networks.release, container_id):
+        site.in_background(asyncio.ensure_future(site.blocking(site.networks.tidy)))

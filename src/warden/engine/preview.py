@@ -7,14 +7,14 @@ import time
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, networking, starthooks
+from warden.engine import assignment, build, networking, starthooks
 from warden.engine.facts import facts_from
 from warden.engine.ids import IdSource
 from warden.engine.site import make_pools, system_lang
 from warden.model.info import State
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, Mount
-from warden.plan.container import container_plan
+from warden.plan.container import Shared, container_plan
 from warden.plan.job import JobPlace
 from warden.plan.seccomp import job_filter
 from warden.rootfs.images import Image
@@ -32,10 +32,12 @@ def preview(spec: ContainerSpec, settings: EngineSettings) -> str:
         Depot(settings.depot).directory(snapshot.container_id),
         cgroups.container(snapshot.container_id),
         networking.attachment(snapshot, settings.mtu),
+        parents=dict.fromkeys((link.bridge or link.parent for link in snapshot.links), 0),
+        shared=Shared("/proc/OWNER/ns/net", "/proc/WARDEND/ns/net") if spec.network_of else None,
     )
     guest = JobPlace(starthooks.ROOT, "", 0, settings.rlimits, system_lang(), job_filter())
     programs = starthooks.programs(settings, facts_from(snapshot, order.directory.path), guest)
-    place = build.placement(cgroups, order, build.check_mounts(spec), programs)
+    place = build.placement(cgroups, order, build.check_mounts(spec), programs, settings.mtu)
     return container_plan(spec, place).describe()
 
 
@@ -51,6 +53,7 @@ def _snapshot(spec: ContainerSpec, settings: EngineSettings) -> Snapshot:
         id_base=pools.take_range() if spec.user_namespace and settings.user_namespace else None,
         hostname=spec.hostname or container_id,
         shell="/bin/bash",
+        links=assignment.preview(container_id, spec, settings),
         network=str(pools.networks.acquire(time.monotonic()).network_address) if build.wants_network(spec) else "",
     )
 

@@ -24,11 +24,13 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import jobfiles
 from warden.engine.container import Container
 from warden.engine.job import Job
+from warden.engine.pidfd import pid_of
 from warden.engine.site import Site
 from warden.errors import EngineFault, NotBuilt, WardenError
 from warden.model.info import State
 from warden.model.job import Verdict
 from warden.network import shaping
+from warden.network.bridges import remove_link
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 from warden.process.launch import receive
@@ -75,9 +77,12 @@ def survey(site: Site) -> list[Found]:
         elif item.pidfd is not None and item.id in found:
             os.close(item.pidfd)  # the same container by another name
     taken = {item.directory.path for item in found.values()}
+    shared = {item.snapshot.network_owner for item in found.values()}
     for item in seen:
         if item.directory.path not in taken:
             _turn_down(site, item, found.get(item.id))
+            if item.id in shared:
+                _remove_links(item.id)
     for container_id in site.cgroups.leftovers():
         if container_id not in found:
             _remove_groups(site, container_id)
@@ -136,6 +141,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
     with contextlib.suppress(OSError):
         directory.drop_snapshot()
     if pidfd is not None:
+        site.lending.hold(container_id, pid_of(pidfd))
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         _remove_groups(site, container_id)  # before the wait: PID 1 waits for its processes, also for frozen ones
@@ -147,6 +153,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
     steps: list[Callable[[], object]] = [
         partial(shaping.remove_ifb, container_id),
         partial(site.firewall.drop, container_id),
+        partial(site.lending.fetch, container_id),
         partial(site.depot.discard, directory),
     ]
     steps.extend(site.disks.discard(site.depot.directory(container_id).path))
@@ -155,6 +162,16 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
             step()
         except (WardenError, OSError) as error:
             log.error("container directory %s: %s", directory.path, error)
+
+
+def _remove_links(container_id: str) -> None:
+    """The host's ends of a container whose network others keep alive: nobody filters them any more."""
+    for _, name in socket.if_nameindex():
+        if name.startswith(f"w-{container_id}-"):
+            try:
+                remove_link(name)
+            except WardenError as error:
+                log.error("%s", error)
 
 
 def _remove_groups(site: Site, container_id: str) -> None:

@@ -16,12 +16,15 @@ from warden.engine import networking
 from warden.engine.events import Emitter
 from warden.engine.hooks import Hooks
 from warden.engine.janitor import Janitor
+from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
+from warden.engine.networks import Networks
 from warden.engine.transfers import Transfers
 from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
 from warden.network.firewall import Firewall
 from warden.network.forwarding import read_ephemeral_end
+from warden.network.holding import PortHolder
 from warden.network.pool import NetworkPool, PortPool
 from warden.network.slots import Slots
 from warden.plan.container import ID_COUNT
@@ -81,8 +84,13 @@ class Site:
     seccomp: bytes
     syslog: Syslog
     hooks: Hooks
+    networks: Networks
+    lending: Lending
+    #: Whose network is shared, by id, and by whom: id and handle.
+    sharers: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: Transfers = field(default_factory=Transfers)
     events: Emitter = field(default_factory=Emitter)
+    held: PortHolder = field(default_factory=PortHolder)
     builders: ThreadPoolExecutor | None = None  # where creates wait for hooks without holding up others; None: workers
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)

@@ -18,6 +18,7 @@ TIMEOUT_S = 5.0
 _BLOCKS = ("chain", "set", "map", "flowtable", "counter", "quota", "limit", "ct")
 _PREFIX = re.compile(r"(?<![\w.])([0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,2})(?![\w.])")
 _SET = re.compile(r"@([\w-]+)")
+_OWN_SET = re.compile(r"@(warden-o-\w+)")  # of one container's own chain: what it may reach
 _JUMP = re.compile(r"\b(?:goto|jump) ([\w-]+)")
 
 NO_NFT = Text("the program nft is not installed", "没有安装 nft 程序")
@@ -117,7 +118,13 @@ def _elements(lines: list[str]) -> Iterator[str]:
 def concerning(found: list[Block], subject: Subject) -> Iterator[Rule]:
     """The rules and elements about *subject*, in the kernel's order within each table."""
     for table in dict.fromkeys(block.table for block in found):
-        yield from _in_table([block for block in found if block.table == table], subject)
+        blocks_of = [block for block in found if block.table == table and not _is_log(block)]
+        yield from _in_table(blocks_of, subject)
+
+
+def _is_log(block: Block) -> bool:
+    """What our tables remember of refused connections is no rule; `warden net` shows it."""
+    return block.kind == "set" and block.name.startswith(("refused", "pace"))
 
 
 def _in_table(found: list[Block], subject: Subject) -> Iterator[Rule]:
@@ -127,9 +134,11 @@ def _in_table(found: list[Block], subject: Subject) -> Iterator[Rule]:
     if not named:
         return
     entered = _entered(found, subject, held)
+    own = {name for b in found if b.name in entered for line in b.lines for name in _OWN_SET.findall(line)}
     for block in found:
         for line in block.lines:
-            if (why := _why(block, line, subject, held, entered)) is not None:
+            why = BY_CHAIN if block.name in own else _why(block, line, subject, held, entered)
+            if why is not None:
                 yield Rule(block.table, block.kind, block.name, line, why)
 
 

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from warden.model.interfaces import Link
 from warden.model.spec import ContainerSpec
 
 
@@ -77,7 +78,7 @@ class JobInfo:
 @dataclass(frozen=True, slots=True)
 class Info:
     """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured.
-    *paused*: its processes stand still; its state is active all the same."""
+    *paused*: its processes stand still; its state is active all the same. *links*: what its interfaces became."""
 
     handle: str
     id: str
@@ -95,3 +96,4 @@ class Info:
     disk: DiskStat | None = None
     jobs: tuple[JobInfo, ...] = ()
     paused: bool = False
+    links: tuple[Link, ...] = ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from warden.errors import BadInput
 
 MAX_PORT = 65535
 ANY_ICMP = -1
+PORT_PROTOCOLS = ("tcp", "udp")
 _PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
 
 
@@ -69,6 +70,88 @@ class NetRule:
         return kind, (None if kind is None else code)
 
 
+@dataclass(frozen=True, slots=True)
+class PortMap:
+    """A port of the host that leads to one of the container. *host_ip*: one address of the host, None: all of them.
+
+    As a wish, *host_port* 0: one of the pool; *container_port* 0: the same. *protocol*: "tcp" or "udp". Raises BadInput.
+    """
+
+    host_ip: str | None
+    host_port: int
+    container_port: int
+    protocol: str = "tcp"
+
+    def __post_init__(self) -> None:
+        if self.host_port:
+            check_port(self.host_port, "port: host_port")
+        if self.container_port or self.host_port:
+            check_port(self.container_port or self.host_port, "port: container_port")
+        if self.protocol not in PORT_PROTOCOLS:
+            raise BadInput(f"port: {self.protocol!r} is not a protocol with ports", hint=" or ".join(PORT_PROTOCOLS))
+        if self.host_ip is not None:
+            try:
+                found = ip_address(self.host_ip)
+                if isinstance(found, IPv6Address) and found.scope_id is not None:
+                    raise ValueError(self.host_ip)  # a zone is any text
+            except ValueError:
+                raise BadInput(f"port: {self.host_ip!r} is not an address", hint="an IPv4 or IPv6 address") from None
+
+
+@dataclass(frozen=True, slots=True)
+class NetPolicy:
+    """Where a container may go when no NetRule says so, instead of what holds for all. *allow* wins over *deny*; what is
+    in neither is open, other containers and the host excepted. Both: networks as NetRule's. Raises BadInput."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for text in (*self.allow, *self.deny):
+            destination(text)
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What *deny* means: all of IPv4 is all of IPv6 too, which who wrote it may not have known of."""
+        return with_ipv6(self.deny)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A destination that a container was refused: *packets* that would have begun a connection, within the last hour.
+
+    *protocol*: a name, or its number as text; *port* None: the protocol has none.
+    """
+
+    address: str
+    protocol: str
+    port: int | None
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What a container was refused, the most frequent first. *further*: packets to destinations beyond those that are
+    remembered one by one."""
+
+    destinations: tuple[Refused, ...] = ()
+    further: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetState:
+    """What a container may reach and be reached by. *rules*: oldest first; *policy* None: what holds for all."""
+
+    rules: tuple[NetRule, ...] = ()
+    policy: NetPolicy | None = None
+    ports: tuple[PortMap, ...] = ()
+
+
+def with_ipv6(denied: tuple[str, ...]) -> tuple[str, ...]:
+    """Whoever denies all of IPv4 denies all of IPv6."""
+    return (*denied, "::/0") if "0.0.0.0/0" in denied and "::/0" not in denied else denied
+
+
 def parse_ports(text: str) -> tuple[int, int]:
     """The first and the last of "80" or "8000:8080"; raises BadInput. Their order is not checked."""
     match = _PORTS.fullmatch(text)
@@ -85,18 +168,26 @@ def check_port(port: int, field: str) -> int:
     return port
 
 
-def destination(text: str) -> tuple[IPv4Address, IPv4Address]:
-    """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9"; raises BadInput."""
+def destination(text: str) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
+    """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9", IPv6 alike; raises BadInput."""
     first, dash, last = text.partition("-")
     try:
         if dash:
-            low, high = IPv4Address(first.strip()), IPv4Address(last.strip())
+            low, high = ip_address(first.strip()), ip_address(last.strip())
         else:
-            network = IPv4Network(text.strip(), strict=False)
+            network = ip_network(text.strip(), strict=False)
             low, high = network.network_address, network.broadcast_address
-    except (AddressValueError, NetmaskValueError, ValueError):
-        hint = "an IPv4 address, a CIDR such as 10.0.0.0/8, or FIRST-LAST"
-        raise BadInput(f"network: {text!r} is not an IPv4 network", hint=hint) from None
-    if low > high:
-        raise BadInput(f"network: {text!r}: the last address is below the first")
-    return low, high
+    except ValueError:
+        hint = "an address, a CIDR such as 10.0.0.0/8, or FIRST-LAST"
+        raise BadInput(f"network: {text!r} is not an IPv4 or IPv6 network", hint=hint) from None
+    if isinstance(low, IPv4Address) and isinstance(high, IPv4Address):
+        if low <= high:
+            return low, high
+    elif isinstance(low, IPv6Address) and isinstance(high, IPv6Address):
+        if low.scope_id or high.scope_id:
+            raise BadInput(f"network: {text!r} has a zone", hint="a link of the host means nothing in a rule")
+        if low <= high:
+            return low, high
+    else:
+        raise BadInput(f"network: {text!r}: one address is IPv4, the other IPv6")
+    raise BadInput(f"network: {text!r}: the last address is below the first")

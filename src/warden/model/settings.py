@@ -54,6 +54,9 @@ class EngineSettings:
     default_image: str = "host"
     pool_network: str = "10.254.0.0/16"
     release_delay: float = 5.0
+    bridge_pool: str = "10.252.0.0/16"  # where bridges get their networks
+    bridge_prefix: int = 24
+    bridge_pool6: str = "fd77:6172:6465::/48"  # a /64 for each bridge that asks
     mtu: int = 1500
     dns_servers: tuple[str, ...] = ()
     nft_table: str = "warden"

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from warden.errors import BadInput
+from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.limits import Limits
+from warden.model.net import NetPolicy, PortMap
+from warden.model.system import System
 
 
 class NetworkMode(enum.Enum):
@@ -16,6 +21,10 @@ class NetworkMode(enum.Enum):
     WARDEN = "warden"  # a veth pair and a /30 of its own from the pool
     NONE = "none"  # a network namespace with lo only
     HOST = "host"  # the host's own network namespace
+    CONTAINER = "container"  # another container's network namespace
+
+
+InterfaceLike = Interface | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,10 @@ class ContainerSpec:
 
     *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
+    *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
+    *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
+    *system*: it has a root file system and a first process of its own, *rootfs* as it is.
     """
 
     handle: str | None = None
@@ -54,6 +66,11 @@ class ContainerSpec:
     grace_time: float | None = None
     user_namespace: bool = True
     best_effort: bool = False
+    interfaces: tuple[Interface, ...] = ()
+    network_of: str | None = None
+    publish: tuple[PortMap, ...] = ()
+    net_policy: NetPolicy | None = None
+    system: System | None = None
 
     def __post_init__(self) -> None:
         if self.handle is not None and (not self.handle or "\0" in self.handle or len(self.handle) > 1024):
@@ -65,3 +82,30 @@ class ContainerSpec:
             raise BadInput(f"rootfs: {self.rootfs!r} is not an absolute path")
         if self.grace_time is not None and not self.grace_time >= 0:  # also refuses "not a number"
             raise BadInput(f"grace_time: {self.grace_time} is not a number of seconds")
+        self._check_network()
+
+    def _check_network(self) -> None:
+        if (self.network is NetworkMode.CONTAINER) != bool(self.network_of):
+            raise BadInput("network_of: goes with the network mode container alone", hint="container:HANDLE")
+        if self.interfaces and self.network not in (NetworkMode.WARDEN, NetworkMode.NONE):
+            hint = "interfaces go with the modes warden and none"
+            raise BadInput(f"interfaces: the network mode {self.network.value} has none of its own", hint=hint)
+        check_together(self.interfaces)
+
+
+def network_fields(network: str, more: Iterable[InterfaceLike] = ()) -> dict[str, Any]:
+    """The fields of a ContainerSpec that *network*, as people write it, and further interfaces mean; raises BadInput."""
+    interfaces = tuple(item if isinstance(item, Interface) else _interface(item) for item in more)
+    word, _, rest = network.partition(":")
+    if word == NetworkMode.CONTAINER.value and rest:
+        return {"network": NetworkMode.CONTAINER, "network_of": rest, "interfaces": interfaces}
+    if network in (NetworkMode.WARDEN.value, NetworkMode.NONE.value, NetworkMode.HOST.value):
+        return {"network": NetworkMode(network), "interfaces": interfaces}
+    return {"network": NetworkMode.NONE, "interfaces": (_interface(network), *interfaces)}
+
+
+def _interface(text: str) -> Interface:
+    found = parse_interface(text)
+    if found is None:
+        raise usage_error(text)
+    return found

@@ -1,8 +1,16 @@
-"""The host's own part in routing: which interface leads out, and whether it forwards. Touches no other interface."""
+"""The host's own part in routing: which interface leads out, whether it forwards, what it takes from containers' links.
+
+Touches no other interface."""
 
 from __future__ import annotations
 
 import logging
+import os
+import socket
+from collections.abc import Iterable
+
+from warden.network import netlink
+from warden.network.route import Route
 
 log = logging.getLogger("warden.network")
 
@@ -50,3 +58,73 @@ def open_outer() -> str | None:
         log.warning("forwarding: %s: %s; containers do not reach the network", error.filename, error.strerror)
         return None
     return name
+
+
+def default_interfaces() -> set[str]:
+    """The interfaces that a default route leads over, of either family."""
+    found = set()
+    with open("/proc/net/route", encoding="ascii") as file:
+        found |= {row[0] for row in map(str.split, file) if len(row) > 7 and row[1] == row[7] == "00000000"}
+    return found | _outer_ipv6()
+
+
+def open_loopback(device: str) -> None:
+    """Lets the host's connections to its own 127.0.0.0/8 be led to a container behind *device* (route_localnet,
+    ip-sysctl.rst). The other way is shut by the firewall. What cannot be opened is logged."""
+    try:
+        with open(f"/proc/sys/net/ipv4/conf/{device}/route_localnet", "w", encoding="ascii") as file:
+            file.write("1")
+    except OSError as error:
+        log.warning("route_localnet of %s: %s; its ports are not reached through 127.0.0.1", device, error.strerror)
+
+
+def open_ipv6(devices: Iterable[str]) -> None:
+    """Lets the host route IPv6 between *devices* and where its default route leads.
+
+    Since 6.17 each interface can be opened by itself (force_forwarding); before, all are or none, and an interface that
+    forwards takes no more router advertisements unless accept_ra is 2: then what was 1 becomes 2 first.
+    """
+    names = {*devices, *_outer_ipv6()}
+    try:
+        if all(os.path.exists(f"{_CONF6}/{name}/force_forwarding") for name in names):
+            for name in names:
+                _write(f"{_CONF6}/{name}/force_forwarding", "1")
+        elif _read(f"{_CONF6}/all/forwarding") == "0":
+            for name in os.listdir(_CONF6):
+                if _read(f"{_CONF6}/{name}/accept_ra") == "1":
+                    _write(f"{_CONF6}/{name}/accept_ra", "2")
+            _write(f"{_CONF6}/all/forwarding", "1")
+            log.info("IPv6 forwarding is on")
+    except OSError as error:
+        log.warning("IPv6 forwarding: %s: %s; containers do not reach the network", error.filename, error.strerror)
+
+
+_CONF6 = "/proc/sys/net/ipv6/conf"
+
+
+def _outer_ipv6() -> set[str]:
+    """The interfaces of IPv6's default routes, from /proc/net/ipv6_route; of this thread, which tests move."""
+    try:
+        with open("/proc/thread-self/net/ipv6_route", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return set()
+    return {row[9] for row in rows if row[0] == "0" * 32 and row[1] == "00" and row[9] != "lo"}
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _write(path: str, value: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(value)
+
+
+def open_hairpin(port: str) -> None:
+    """Blocking: frames may go back where they came from. Under br_netfilter a bridge does itself what a router would do
+    with a container's connection to a port of the host that is its own (br_nf_pre_routing_finish). Raises KernelRefused.
+    """
+    with Route() as route:
+        route.ask(netlink.set_hairpin(socket.if_nametoindex(port)), f"bridge link set dev {port} hairpin on")

@@ -31,6 +31,10 @@ def ifb_name(container_id: str) -> str:
     return f"w-{container_id}-2"
 
 
+#: Messages, and how a shell would write them.
+Part = tuple[list[netlink.Message], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Messages for one `netlink` step, and how a shell would write them."""
@@ -75,47 +79,44 @@ class Attachment:
     def ifb_index(self) -> int:
         return self.host_index ^ 0x3000_0000
 
-    def host_batch(self) -> Batch:
-        """Run in the host's namespace, between clone and release."""
+    def host_part(self) -> Part:
+        """For the host's namespace, between clone and release."""
         address = IPv4Interface(f"{self.host_ip}/{self.network.prefixlen}")
-        messages = netlink.batch(
-            [
-                netlink.add_veth(
-                    self.host_name,
-                    self.host_index,
-                    self.container_name,
-                    CONTAINER_INDEX,
-                    netns_fd=netlink.CHILD_NETNS_FD,
-                    mtu=self.mtu,
-                ),
-                netlink.add_address(self.host_index, address),
-                netlink.set_up(self.host_index, forwarding=True),
-            ]
-        )
+        messages = [
+            netlink.add_veth(
+                self.host_name,
+                self.host_index,
+                self.container_name,
+                CONTAINER_INDEX,
+                netns_fd=netlink.CHILD_NETNS_FD,
+                mtu=self.mtu,
+            ),
+            netlink.add_address(self.host_index, address),
+            netlink.set_up(self.host_index, forwarding=True),
+        ]
         pair = f"ip link add {self.host_name} type veth peer name {self.container_name} netns CHILD"
         up = f"ip address add {address} dev {self.host_name}; ip link set {self.host_name} up"
         forwarding = f"sysctl -w net.ipv4.conf.{self.host_name}.forwarding=1"
-        return Batch(messages, f"{pair}; {up}; {forwarding}")
+        return messages, f"{pair}; {up}; {forwarding}"
 
-    def container_batch(self) -> Batch:
-        """Run by the child in its own namespace."""
+    def container_part(self) -> Part:
+        """For the child in its own namespace, after lo."""
         address = IPv4Interface(f"{self.container_ip}/{self.network.prefixlen}")
-        messages = netlink.batch(
-            [
-                netlink.set_up(netlink.LOOPBACK_INDEX),
-                netlink.add_address(CONTAINER_INDEX, address),
-                netlink.set_up(CONTAINER_INDEX),
-                netlink.add_default_route(CONTAINER_INDEX, self.host_ip),
-            ]
-        )
+        messages = [
+            netlink.add_address(CONTAINER_INDEX, address),
+            netlink.set_up(CONTAINER_INDEX),
+            netlink.add_default_route(CONTAINER_INDEX, self.host_ip),
+        ]
         name = self.container_name
-        return Batch(
-            messages,
-            f"ip link set lo up; ip address add {address} dev {name}; ip link set {name} up; "
-            f"ip route add default via {self.host_ip}",
-        )
+        up = f"ip address add {address} dev {name}; ip link set {name} up"
+        return messages, f"{up}; ip route add default via {self.host_ip}"
 
 
-def loopback_batch() -> Batch:
-    """For a container without a network: lo alone."""
-    return Batch(netlink.batch([netlink.set_up(netlink.LOOPBACK_INDEX)]), "ip link set lo up")
+#: What every network namespace needs first.
+LOOPBACK: Part = ([netlink.set_up(netlink.LOOPBACK_INDEX)], "ip link set lo up")
+
+
+def batch_of(*parts: Part) -> Batch:
+    """One `netlink` step for all of them."""
+    messages = [message for messages, _ in parts for message in messages]
+    return Batch(netlink.batch(messages), "; ".join(words for _, words in parts if words))

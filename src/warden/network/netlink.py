@@ -10,17 +10,21 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
+RTM_SETLINK, AF_BRIDGE, IFLA_PROTINFO, IFLA_BRPORT_MODE = 19, 7, 12, 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO = 0x1, 0x4, 0x8
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
-IFF_UP = 1
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 3, 4, 18, 26, 28
+IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
+IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_NEW_IFINDEX = 26, 28, 49
 IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING = 1, 1
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
+IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
+IFA_F_NODAD = 2
 RTA_OIF, RTA_GATEWAY = 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
 NESTED = 0x8000
@@ -62,14 +66,75 @@ def batch(messages: Sequence[tuple[int, int, bytes]]) -> bytes:
 Message = tuple[int, int, bytes]
 
 
-def add_veth(name: str, index: int, peer: str, peer_index: int, *, netns_fd: int, mtu: int) -> Message:
-    """ip link add NAME type veth peer name PEER netns FD: the peer is born where it belongs, moving one costs 16 ms."""
+def hardware(mac: str) -> bytes:
+    """The address of a link, IFLA_ADDRESS."""
+    return attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+
+
+def add_veth(
+    name: str,
+    index: int,
+    peer: str,
+    peer_index: int,
+    *,
+    netns_fd: int,
+    mtu: int,
+    peer_mac: str | None = None,
+    master: int = 0,
+) -> Message:
+    """ip link add NAME type veth peer name PEER netns FD: the peer is born where it belongs, moving one costs 16 ms.
+    *master*: the bridge that NAME becomes a port of."""
     peer_data = ifinfo(index=peer_index) + text(IFLA_IFNAME, peer) + number(IFLA_MTU, mtu)
-    peer_data += number(IFLA_NET_NS_FD, netns_fd)
+    peer_data += number(IFLA_NET_NS_FD, netns_fd) + (hardware(peer_mac) if peer_mac else b"")
     data = attribute(IFLA_INFO_DATA | NESTED, attribute(VETH_INFO_PEER | NESTED, peer_data))
     info = attribute(IFLA_LINKINFO | NESTED, text(IFLA_INFO_KIND, "veth") + data)
     body = ifinfo(index=index) + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu) + info
+    return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + (number(IFLA_MASTER, master) if master else b"")
+
+
+def add_link(
+    kind: str,
+    name: str,
+    index: int = 0,
+    *,
+    parent: int = 0,
+    netns_fd: int | None = None,
+    mtu: int | None = None,
+    mac: str | None = None,
+    data: bytes = b"",
+) -> Message:
+    """ip link add NAME type KIND; *parent*: link PARENT; *netns_fd*: born there, while PARENT is one of ours; *data*: what
+    the kind wants to know."""
+    info = text(IFLA_INFO_KIND, kind) + (attribute(IFLA_INFO_DATA | NESTED, data) if data else b"")
+    body = ifinfo(index=index) + text(IFLA_IFNAME, name)
+    body += number(IFLA_LINK, parent) if parent else b""
+    body += number(IFLA_NET_NS_FD, netns_fd) if netns_fd is not None else b""
+    body += _shape(mac, mtu) + attribute(IFLA_LINKINFO | NESTED, info)
     return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def move_link(
+    index: int, netns_fd: int, *, name: str, new_index: int = 0, mac: str | None = None, mtu: int | None = None
+) -> Message:
+    """ip link set INDEX netns FD, which takes it down, and there name NAME. *new_index*: its number there (since 5.13);
+    0: as it is, where that is free."""
+    body = ifinfo(index=index) + number(IFLA_NET_NS_FD, netns_fd) + text(IFLA_IFNAME, name)
+    body += number(IFLA_NEW_IFINDEX, new_index) if new_index else b""
+    return RTM_NEWLINK, 0, body + _shape(mac, mtu)
+
+
+def change_link(
+    index: int, *, name: str | None = None, mac: str | None = None, mtu: int | None = None, master: int | None = None
+) -> Message:
+    """ip link set INDEX down promisc off allmulticast off name NAME …; *master*: ip link set INDEX master, and no more."""
+    body = ifinfo(index=index, change=IFF_UP | IFF_PROMISC | IFF_ALLMULTI if master is None else 0)
+    body += text(IFLA_IFNAME, name) if name else b""
+    body += number(IFLA_MASTER, master) if master is not None else b""
+    return RTM_NEWLINK, 0, body + _shape(mac, mtu)
+
+
+def _shape(mac: str | None, mtu: int | None) -> bytes:
+    return (hardware(mac) if mac else b"") + (number(IFLA_MTU, mtu) if mtu else b"")
 
 
 def add_ifb(name: str, index: int, *, mtu: int) -> Message:
@@ -84,27 +149,47 @@ def delete_link(index: int) -> Message:
     return RTM_DELLINK, 0, ifinfo(index=index)
 
 
-def set_up(index: int, *, forwarding: bool = False) -> Message:
-    """ip link set up; *forwarding*: and the link's net.ipv4.conf.NAME.forwarding=1, which the kernel takes here too."""
+def set_up(index: int, *, forwarding: bool = False, quiet: bool = False) -> Message:
+    """ip link set up; *forwarding*: and the link's net.ipv4.conf.NAME.forwarding=1, which the kernel takes here too;
+    *quiet*: and it gets no IPv6 address by itself."""
     spec = b""
     if forwarding:
         conf = attribute(IFLA_INET_CONF | NESTED, number(IPV4_DEVCONF_FORWARDING, 1))
-        spec = attribute(IFLA_AF_SPEC | NESTED, attribute(socket.AF_INET | NESTED, conf))
+        spec += attribute(socket.AF_INET | NESTED, conf)
+    if quiet:
+        mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
+        spec += attribute(socket.AF_INET6 | NESTED, mode)
+    spec = attribute(IFLA_AF_SPEC | NESTED, spec) if spec else b""
     return RTM_NEWLINK, 0, ifinfo(index=index, flags=IFF_UP, change=IFF_UP) + spec
 
 
-def add_address(index: int, interface: IPv4Interface) -> Message:
-    """ip address add; raises nothing, the kernel checks."""
-    head = struct.pack("=BBBBI", socket.AF_INET, interface.network.prefixlen, 0, RT_SCOPE_UNIVERSE, index)
+def _family(version: int) -> int:
+    return int(socket.AF_INET if version == 4 else socket.AF_INET6)
+
+
+def add_address(index: int, interface: IPv4Interface | IPv6Interface, *, replace: bool = False) -> Message:
+    """ip address add; raises nothing, the kernel checks. An IPv6 address is usable at once: nobody else can have it, and
+    looking for its double takes a second (RFC 4862)."""
+    flags = IFA_F_NODAD if interface.version == 6 else 0
+    head = struct.pack(
+        "=BBBBI", _family(interface.version), interface.network.prefixlen, flags, RT_SCOPE_UNIVERSE, index
+    )
     packed = interface.ip.packed
-    return RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+    how = NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL)
+    return RTM_NEWADDR, how, head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
 
 
-def add_default_route(index: int, gateway: IPv4Address) -> Message:
+def add_default_route(index: int, gateway: IPv4Address | IPv6Address) -> Message:
     """ip route add default via GATEWAY."""
     head = struct.pack(
         "=BBBBBBBBI",
-        socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0,
+        _family(gateway.version), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0,
     )  # fmt: skip
     body = head + attribute(RTA_GATEWAY, gateway.packed) + number(RTA_OIF, index)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def set_hairpin(index: int) -> Message:
+    """bridge link set dev PORT hairpin on."""
+    head = struct.pack("=BxHiII", AF_BRIDGE, 0, index, 0, 0)
+    return RTM_SETLINK, 0, head + attribute(IFLA_PROTINFO | NESTED, attribute(IFLA_BRPORT_MODE, b"\1"))

@@ -1,211 +1,331 @@
-"""The firewall as nftables text: nft(8). Pure: writes commands, runs none, and names no table but the policy's own.
+"""What the firewall knows, and what one container is in it: elements of sets and maps, and at times a chain. Pure.
 
-What all containers share is rules over sets and maps; one container is two elements of them. Only net_out gives a
-container a chain of its own, reached through the map `rules`. Plain sets, no intervals, wherever containers come and
-go: the cost of changing an interval set grows with its size.
+What all containers share is table.py's rules over these sets. Plain sets, no intervals, wherever containers come and
+go: the cost of changing an interval set grows with its size. A container is known by its device and its address: a
+routed one has a device of its own, those on a bridge share the bridge's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from warden.model.net import NetRule, Protocol, destination, parse_ports
-from warden.network.links import host_link
+from warden.model.net import NetPolicy, NetRule, PortMap, Protocol, destination, parse_ports
+from warden.network import expressions as ex
+from warden.network.expressions import Address, Element, Piece, Rule
 
-#: Where a port of the host leads: address and port of a container.
-Forward = tuple[IPv4Address, int]
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class GuestLink:
+    """One way into a container. *name*: of the host's end (w-ID-0 …); *addresses*: what it may send from. *bridge*: the
+    device that the host's end is a port of (w-br-NAME), which needs *mac*; None: it is routed, as
+    the /30 of mode warden."""
+
+    name: str
+    addresses: tuple[Address, ...]
+    mac: str | None = None
+    bridge: str | None = None
+
+    @property
+    def device(self) -> str:
+        """Where its packets come in, as a router sees it."""
+        return self.bridge or self.name
+
+    def has(self, version: int) -> bool:
+        return any(address.version == version for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A container as the firewall knows it. *ports*: (host, container) of net_in; *rules*: of net_out, oldest first."""
+    """A container as the firewall knows it. *links*: those that the host can filter; *ports* lead to the first address
+    of their family; *rules*: of net_out, oldest first; *policy*: None: what holds for all."""
 
     container_id: str
-    address: IPv4Address
-    ports: tuple[tuple[int, int], ...] = ()
+    links: tuple[GuestLink, ...]
+    ports: tuple[PortMap, ...] = ()
     rules: tuple[NetRule, ...] = ()
+    policy: NetPolicy | None = None
 
     @property
-    def link(self) -> str:
-        return host_link(self.container_id)
+    def addresses(self) -> tuple[Address, ...]:
+        """Of all its links, in their order."""
+        return tuple(address for link in self.links for address in link.addresses)
 
     @property
     def chain(self) -> str:
         return f"warden-i-{self.container_id}"
 
+    @property
+    def box(self) -> str:
+        """The set that its chain looks into."""
+        return f"warden-o-{self.container_id}"
+
+    @property
+    def has_chain(self) -> bool:
+        return bool(self.rules) or self.policy is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeNet:
+    """A bridge as the firewall knows it. *device*: w-br-NAME, which GuestLink.bridge names; *networks*: its subnets,
+    of either family; *internal*: nothing leaves it. *services*: (address, protocol, port) of the host that its guests may
+    reach, such as a resolver."""
+
+    device: str
+    networks: tuple[Network, ...]
+    internal: bool = False
+    services: tuple[tuple[Address, str, int], ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the pool:
-    for that a network of *allowed*, or of a NetRule, must lie within it."""
+    """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the networks of
+    containers: for those a network of *allowed*, or of a NetRule, must lie within one of them."""
 
     table: str
     pool: IPv4Network
-    allowed: tuple[IPv4Network, ...] = ()
-    denied: tuple[IPv4Network, ...] = ()
+    allowed: tuple[Network, ...] = ()
+    denied: tuple[Network, ...] = ()
     host_access: bool = False
 
 
-def whole(policy: Policy, guests: Iterable[Guest], forwards: Mapping[int, Forward]) -> str:
-    """Replaces the table, or makes it: one transaction, so that there is no moment without rules."""
-    lines = [remove(policy.table), f"table inet {policy.table} {{", *_declarations(policy), *_shared(policy), "}"]
-    for guest in guests:
-        lines += change(policy, None, guest)
-    return "\n".join([*lines, *reroute(policy, {}, forwards)])
+#: A port of the host: family, one address of the host or None, protocol and number; and where it leads.
+PortKey = tuple[int, str | None, str, int]
+Target = tuple[Address, int]
 
 
-def remove(table: str) -> str:
-    """Deletes the table; adding it first makes that succeed when there is none."""
-    return f"add table inet {table}\ndelete table inet {table}"
+def inner_networks(policy: Policy, bridges: Iterable[BridgeNet]) -> list[Network]:
+    """Those that belong to containers."""
+    return [policy.pool, *(network for bridge in bridges for network in bridge.networks)]
 
 
-def _declarations(policy: Policy) -> list[str]:
-    peers = [network for network in policy.allowed if network.subnet_of(policy.pool)]
-    others = [network for network in policy.allowed if network not in peers]
-    return [
-        "set links { type ifname; }",
-        "set guests { type ifname . ipv4_addr; }",
-        "map rules { type ifname : verdict; }",
-        "map ports { type inet_service : ipv4_addr . inet_service; }",
-        _networks("peers", peers),
-        _networks("allowed", others),
-        _networks("denied", policy.denied),
-    ]
+def guest_elements(guest: Guest) -> list[Element]:
+    """All but its ports, which it may have to share, and the way into its chain."""
+    found = []
+    for link in guest.links:
+        found += _link_elements(link)
+        for address in link.addresses:
+            key = (ex.ifname(link.device), ex.address(address))
+            found.append(Element(_named("guests", address), key))
+    return found
 
 
-def _networks(name: str, networks: Iterable[IPv4Network]) -> str:
-    merged = ", ".join(map(str, collapse_addresses(networks)))  # nft refuses elements that overlap
-    elements = f" elements = {{ {merged} }}" if merged else ""
-    return f"set {name} {{ type ipv4_addr; flags interval;{elements} }}"
-
-
-def _shared(policy: Policy) -> list[str]:
-    """The chains. TCP is refused by a reset: of ICMP errors the kernel sends six and then one a second (icmp(7))."""
-    to_host = "accept" if policy.host_access else "goto refuse"
-    return [
-        # Before everything else: a container sends from its own address, and no IPv6, which nothing here would filter.
-        "chain screen { type filter hook prerouting priority -150; policy accept;",
-        "iifname @links meta nfproto ipv6 drop",
-        "iifname @links iifname . ip saddr != @guests drop",
-        "}",
-        "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
-        "fib daddr type local ip daddr != 127.0.0.0/8 dnat ip to tcp dport map @ports",
-        "}",
-        "chain inbound_here { type nat hook output priority -100; policy accept;",
-        'oifname "lo" fib daddr type local ip daddr != 127.0.0.0/8 dnat ip to tcp dport map @ports',
-        "}",
-        "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
-        f"ip saddr {policy.pool} ip daddr != {policy.pool} masquerade",
-        "}",
-        "chain refuse {",
-        "meta l4proto tcp reject with tcp reset",
-        "reject",
-        "}",
-        "chain to_network {",
-        "ip daddr @peers accept",
-        f"ip daddr {policy.pool} goto refuse",
-        "ip daddr @allowed accept",
-        "ip daddr @denied goto refuse",
-        "accept",
-        "}",
-        "chain from_guest {",
-        "ct state established,related accept",
-        "iifname vmap @rules",
-        "goto to_network",
-        "}",
-        "chain forwarded { type filter hook forward priority filter; policy accept;",
-        "iifname @links goto from_guest",
-        "oifname @links ct state established,related accept",
-        "oifname @links ct status dnat accept",
-        "oifname @links drop",
-        "}",
-        "chain to_host { type filter hook input priority filter; policy accept;",
-        "iifname @links ct state established,related accept",
-        "iifname @links meta l4proto icmp accept",
-        f"iifname @links {to_host}",
-        "}",
-    ]
-
-
-def change(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
-    """The commands that turn *old* into *new*; None: not there. Ports are `reroute`'s."""
-    lines = []
-    if new is not None and old is None:
-        lines += _elements("add", policy.table, new)
-    lines += _rules(policy, old, new)
-    if old is not None and new is None:
-        lines += _elements("delete", policy.table, old)
-    return lines
-
-
-def _elements(verb: str, table: str, guest: Guest) -> list[str]:
-    return [
-        f'{verb} element inet {table} links {{ "{guest.link}" }}',
-        f'{verb} element inet {table} guests {{ "{guest.link}" . {guest.address} }}',
-    ]
-
-
-def _rules(policy: Policy, old: Guest | None, new: Guest | None) -> list[str]:
-    """A container's chain: made for its first rule, new rules in front as Warden does, rewritten when some went."""
-    table = policy.table
-    before, after = old.rules if old else (), new.rules if new else ()
-    if before == after:
+def entries(guest: Guest) -> list[Element]:
+    """What leads its packets into its chain."""
+    if not guest.has_chain:
         return []
-    if not after:
-        assert old is not None
-        gone = f'delete element inet {table} rules {{ "{old.link}" }}'
-        return [gone, f"delete chain inet {table} {old.chain}"]
-    assert new is not None
-    chain = f"inet {table} {new.chain}"
-    lines = []
-    if not before:
-        enter = f'add element inet {table} rules {{ "{new.link}" : goto {new.chain} }}'
-        lines = [f"add chain {chain}", f"add rule {chain} goto to_network", enter]
-    elif after[: len(before)] != before:
-        lines, before = [f"flush chain {chain}", f"add rule {chain} goto to_network"], ()
-    return lines + [f"insert rule {chain} {rule_text(policy, rule, new)}" for rule in after[len(before) :]]
+    return [
+        Element(_named("rules", address), (ex.ifname(link.device), ex.address(address)), jump=guest.chain)
+        for link in guest.links
+        for address in link.addresses
+    ]
 
 
-def rule_text(policy: Policy, rule: NetRule, guest: Guest) -> str:
-    """One rule of net_out as an nft rule."""
-    words = [_destination(policy.pool, rule.network), _traffic(rule)]
-    if rule.log:
-        words.append(f'log prefix "warden-i-{guest.container_id} "')
-    return " ".join([word for word in words if word] + ["accept"])
+def _named(name: str, address: Address) -> str:
+    return name if address.version == 4 else f"{name}6"
 
 
-def _destination(pool: IPv4Network, network: str | None) -> str:
-    """Other containers are reached only by a network that lies within the pool."""
-    if network is None:
-        return f"ip daddr != {pool}"
-    low, high = destination(network)
-    where = f"ip daddr {low}" if low == high else f"ip daddr {low}-{high}"
-    inside = low in pool and high in pool
-    apart = high < pool.network_address or low > pool.broadcast_address
-    return where if inside or apart else f"{where} ip daddr != {pool}"
+def _link_elements(link: GuestLink) -> list[Element]:
+    if link.bridge is None:
+        key = (ex.ifname(link.name),)
+        return [Element("links", key), *([Element("links6", key)] if link.has(6) else [])]
+    assert link.mac is not None, "a link on a bridge has a MAC of its own"
+    name, mac = ex.ifname(link.name), ex.mac(link.mac)
+    found = [Element("ports", (name,), family="bridge"), Element("macs", (name, mac), family="bridge")]
+    addresses = [*link.addresses, *([link_local(link.mac)] if link.has(6) else [])]
+    for address in addresses:
+        found.append(Element(_named("senders", address), (name, mac, ex.address(address)), family="bridge"))
+    return found
 
 
-def _traffic(rule: NetRule) -> str:
+def link_local(mac: str) -> IPv6Address:
+    """The address that the kernel gives a link by itself: RFC 4291, appendix A."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    return IPv6Address(b"\xfe\x80" + bytes(6) + bytes((raw[0] ^ 2,)) + raw[1:3] + b"\xff\xfe" + raw[3:])
+
+
+def bridge_elements(bridge: BridgeNet) -> list[Element]:
+    """What it is to the routing host; of its subnets table.py tells."""
+    device = ex.ifname(bridge.device)
+    found = [Element("links", (device,)), Element("same", (device, device))]
+    if any(network.version == 6 for network in bridge.networks):
+        found.append(Element("links6", (device,)))
+    if bridge.internal:
+        found.append(Element("closed", (device,)))
+    for address, protocol, port in bridge.services:
+        key = (device, ex.address(address), ex.protocol(protocol), ex.port(port))
+        found.append(Element(_named("services", address), key))
+    return found
+
+
+def port_routes(guest: Guest) -> Iterator[tuple[PortKey, Target]]:
+    """Which ports of the host lead where."""
+    for port in guest.ports:
+        host = None if port.host_ip is None else ip_address(port.host_ip)
+        at = None if host is None or host.is_unspecified else str(host)
+        for version in (4, 6):
+            inside = next((address for address in guest.addresses if address.version == version), None)
+            if inside is not None and (host is None or host.version == version):
+                yield (version, at, port.protocol, port.host_port), (inside, port.container_port)
+
+
+def port_element(key: PortKey, target: Target) -> Element:
+    version, host_ip, protocol, number = key
+    words = (ex.protocol(protocol), ex.port(number))
+    value = (ex.address(target[0]), ex.port(target[1]))
+    name = "ports" if version == 4 else "ports6"
+    if host_ip is None:
+        return Element(name, words, value)
+    return Element(f"{name}_at", (ex.address(ip_address(host_ip)), *words), value)
+
+
+# ---- a container's own chain: it is entered by a jump, accepts, and what it says nothing of goes the way of all.
+#
+# At each new rule the kernel follows all chains of the table again (nft_table_validate), at an element of a set it does
+# not. So the usual rules are elements of one set that the chain looks into, ranges of address, protocol and port.
+
+Box = tuple[tuple[int, int], ...]
+
+#: So many are compared with each other; what is beyond becomes rules.
+MAX_BOXES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A chain, from its first rule to its last, and the elements of its set."""
+
+    rules: tuple[Rule, ...]
+    boxes: tuple[Element, ...]
+
+
+def own(inner: Sequence[Network], guest: Guest) -> Own:
+    """What a container with rules or a policy has in its chain; the newest rule in front, as Warden has it."""
+    boxes: list[Box] = []
+    extra: list[Rule] = []
+    has4 = any(address.version == 4 for address in guest.addresses)
+    for rule in guest.rules:
+        box = _box(inner, rule) if has4 else None
+        if box is None or not _fits(box, boxes):
+            extra += reversed(rule_pieces(inner, rule, guest))
+        elif rule.network is None:
+            extra += rule_pieces(inner, rule, guest)[1:]  # of IPv6, if it has that
+    look = [_outside(4), ex.dialled_box(guest.box), ex.verdict("accept")]
+    rules = [*reversed(extra), *([Rule(tuple(look))] if has4 else []), *last_rules(inner, guest.policy, guest)]
+    return Own(tuple(rules), tuple(_box_element(guest.box, box) for box in boxes))
+
+
+def _box(inner: Iterable[Network], rule: NetRule) -> Box | None:
+    """None: it takes a rule of its own."""
+    low, high = (IPv4Address(0), IPv4Address(2**32 - 1)) if rule.network is None else destination(rule.network)
+    if rule.log or low.version != 4 or _within(inner, low, high):
+        return None
+    return (int(low), int(high)), *_box_traffic(rule)
+
+
+def _box_traffic(rule: NetRule) -> Box:
     if rule.protocol is Protocol.ALL:
-        return ""
+        return (0, 255), (0, 65535)
+    number = ex.PROTOCOLS[rule.protocol.value]
+    if rule.protocol is not Protocol.ICMP:
+        return (number, number), ((0, 65535) if rule.ports is None else parse_ports(rule.ports))
+    kind, code = rule.icmp
+    if kind is None:
+        return (number, number), (0, 65535)
+    return (number, number), (kind << 8 | (code or 0), kind << 8 | (255 if code is None else code))
+
+
+def _fits(box: Box, boxes: list[Box]) -> bool:
+    """Puts *box* among *boxes*, unless it lies in one of them anyway. False: the kernel would not have it there, because
+    one of its corners lies in another (nft_pipapo_insert), or there are too many."""
+    for other in boxes:
+        low = all(first <= mine[0] <= last for mine, (first, last) in zip(box, other, strict=True))
+        high = all(first <= mine[1] <= last for mine, (first, last) in zip(box, other, strict=True))
+        if low and high:
+            return True
+        if low or high:
+            return False
+    if len(boxes) == MAX_BOXES:
+        return False
+    boxes.append(box)
+    return True
+
+
+def _box_element(name: str, box: Box) -> Element:
+    corners = [(ex.address(IPv4Address(box[0][n])), ex.number(box[1][n]), ex.port(box[2][n])) for n in (0, 1)]
+    return Element(name, corners[0], end=corners[1])
+
+
+def rule_pieces(inner: Iterable[Network], rule: NetRule, guest: Guest) -> list[Rule]:
+    """One rule of net_out, for each family that it is about and the container has."""
+    found = []
+    for version in sorted({address.version for address in guest.addresses}):
+        where = _destination(inner, rule.network, version)
+        if where is not None:
+            pieces = [*where, *_traffic(rule, version)]
+            if rule.log:
+                pieces.append(ex.log(f"{guest.chain} "))
+            found.append(Rule((*pieces, ex.verdict("accept"))))
+    return found
+
+
+def last_rules(inner: Iterable[Network], policy: NetPolicy | None, guest: Guest) -> list[Rule]:
+    """What holds for traffic that no rule of net_out is about."""
+    if policy is None:
+        return []
+    versions = sorted({address.version for address in guest.addresses})
+    refuse = ex.verdict("goto", "refuse")
+    found = [Rule((*where, ex.verdict("accept"))) for where in _networks(inner, policy.allow, versions)]
+    found += [Rule((ex.dialled_set(version, _inner(version)), refuse)) for version in versions]
+    for text in policy.denied:
+        low, high = destination(text)
+        if low.version in versions:
+            found.append(Rule((ex.dialled(low, high), refuse)))
+    return [*found, Rule((ex.verdict("accept"),))]
+
+
+def _networks(inner: Iterable[Network], texts: Iterable[str], versions: Sequence[int]) -> Iterator[list[Piece]]:
+    for text in texts:
+        for version in versions:
+            where = _destination(inner, text, version)
+            if where is not None:
+                yield where
+
+
+def _inner(version: int) -> str:
+    return "inner" if version == 4 else "inner6"
+
+
+def _destination(inner: Iterable[Network], network: str | None, version: int) -> list[Piece] | None:
+    """Other containers are reached only by a network that lies within one of theirs. None: not of this family."""
+    outside = _outside(version)
+    if network is None:
+        return [outside]
+    low, high = destination(network)
+    if low.version != version:
+        return None
+    where = ex.dialled(low, high)
+    return [where] if _within(inner, low, high) else [where, outside]
+
+
+def _outside(version: int) -> Piece:
+    return ex.dialled_set(version, _inner(version), inverse=True)
+
+
+def _within(inner: Iterable[Network], low: Address, high: Address) -> bool:
+    return any(low in one and high in one for one in inner if one.version == low.version)
+
+
+def _traffic(rule: NetRule, version: int) -> list[Piece]:
+    if rule.protocol is Protocol.ALL:
+        return []
     if rule.protocol is Protocol.ICMP:
         kind, code = rule.icmp
-        if kind is None:
-            return "meta l4proto icmp"
-        return f"icmp type {kind}" + ("" if code is None else f" icmp code {code}")
+        return [ex.transport("icmp" if version == 4 else "icmpv6") if kind is None else ex.icmp(version, kind, code)]
+    transport = ex.transport(rule.protocol.value)
     if rule.ports is None:
-        return f"meta l4proto {rule.protocol.value}"
-    low, high = parse_ports(rule.ports)
-    return f"{rule.protocol.value} dport {low}" + ("" if low == high else f"-{high}")
+        return [transport]
+    return [transport, ex.dialled_ports(*parse_ports(rule.ports))]
 
-
-def reroute(policy: Policy, old: Mapping[int, Forward], new: Mapping[int, Forward]) -> list[str]:
-    """The commands that turn the forwarded ports *old* into *new*."""
-    where = f"element inet {policy.table} ports"
-    lines = [f"delete {where} {{ {port} }}" for port in old if old[port] != new.get(port)]
-    for port, (address, inside) in new.items():
-        if old.get(port) != (address, inside):
-            lines.append(f"add {where} {{ {port} : {address} . {inside} }}")
-    return lines

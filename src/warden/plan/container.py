@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
+from warden.plan.capabilities import ALL
 from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
 
@@ -72,13 +73,30 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """Another container's network namespace, and the one that the launcher goes back to: files of /proc."""
+
+    theirs: str
+    ours: str
+
+
+#: So that who shares a namespace without rights over it can listen on any port, and ping (ip-sysctl.rst).
+FOR_SHARERS = (
+    ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
+    ("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where one container goes: everything the machine decided, beside what its user asked.
 
     *directory*: the container's own (mnt/lower, mnt/root lie in it); *layer*: where upper and work lie, None in the
     same. *lower*: the image. *id_base*: the
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
-    *programs*: what an operator wants to be run on the way.
+    *programs*: what an operator wants to be run on the way. *shared*: for the network mode container. *permitted*: the
+    engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
+    of its own.
     """
 
     directory: str
@@ -92,6 +110,9 @@ class Placement:
     container_network: Batch | None = None
     layer: str | None = None
     programs: Programs = field(default_factory=dict)
+    shared: Shared | None = None
+    permitted: int = ALL
+    seccomp: bytes = b""
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
@@ -112,7 +133,7 @@ def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
 
 def _namespaces(spec: ContainerSpec, place: Placement) -> int:
     wanted = flags.CLONE_NEWPID | flags.CLONE_NEWIPC | flags.CLONE_NEWUTS
-    if spec.network is not NetworkMode.HOST:
+    if spec.network not in (NetworkMode.HOST, NetworkMode.CONTAINER):
         wanted |= flags.CLONE_NEWNET
     if place.id_base is not None:
         wanted |= flags.CLONE_NEWUSER
@@ -127,7 +148,13 @@ def _launch(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
     yield words.unshare(flags.CLONE_NEWNS, "mounts made from here on are not the host's")
     yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
     yield from run_steps(place.programs, Point.PARENT_BEFORE_CLONE)
+    if place.shared is not None:
+        yield words.setns(place.shared.theirs, flags.CLONE_NEWNET, "the network that it shares; the child has no right to")
+        for path, text in FOR_SHARERS:
+            yield words.write(path, text, "who shares it has no rights over it")
     yield words.clone(_namespaces(spec, place), "the child, which waits")
+    if place.shared is not None:
+        yield words.setns(place.shared.ours, flags.CLONE_NEWNET, "the launcher goes back")
     if place.id_base is not None:
         text = f"0 {place.id_base} {ID_COUNT}"
         yield words.id_map(Op.UID_MAP, text, "root inside is nobody outside")
@@ -202,7 +229,7 @@ def _inside(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
         for name in READONLY:
             yield words.readonly(f"/proc/{name}", "steers the host")
     yield words.hostname(place.hostname)
-    if place.container_network is not None and spec.network is not NetworkMode.HOST:
+    if place.container_network is not None and spec.network not in (NetworkMode.HOST, NetworkMode.CONTAINER):
         yield words.netlink(place.container_network.messages, place.container_network.text, "its own end of the link")
     yield from run_steps(place.programs, Point.CHILD_BEFORE_PIVOT)
     yield words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone")

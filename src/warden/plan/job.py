@@ -14,7 +14,7 @@ from warden.plan.steps import Op, Plan, Step
 ROOT_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 USER_PATH = "/bin:/usr/bin"
 
-_RESOURCES = {
+RESOURCES = {
     "as": resource.RLIMIT_AS,
     "core": resource.RLIMIT_CORE,
     "cpu": resource.RLIMIT_CPU,
@@ -28,6 +28,7 @@ _RESOURCES = {
     "nproc": resource.RLIMIT_NPROC,
     "rss": resource.RLIMIT_RSS,
     "rtprio": resource.RLIMIT_RTPRIO,
+    "rttime": resource.RLIMIT_RTTIME,
     "sigpending": resource.RLIMIT_SIGPENDING,
     "stack": resource.RLIMIT_STACK,
 }
@@ -86,7 +87,7 @@ def _position(place: JobPlace) -> Iterator[Step]:
 def _limits(spec: JobSpec, place: JobPlace) -> Iterator[Step]:
     chosen = {**DEFAULT_RLIMITS, **place.rlimits, **spec.rlimits}
     for name, value in chosen.items():
-        yield Step(Op.RLIMIT, (_RESOURCES[name], value, value), f"setrlimit(RLIMIT_{name.upper()}, {value})")
+        yield Step(Op.RLIMIT, (RESOURCES[name], value, value), f"setrlimit(RLIMIT_{name.upper()}, {value})")
     yield Step(Op.UMASK, (0o022,), "umask(022)")
 
 

@@ -31,6 +31,14 @@ def unshare(flags: int, why: str) -> Step:
     return Step(Op.UNSHARE, (flags,), f"unshare({clone_names(flags)})", why)
 
 
+def setns(path: str, flags: int, why: str) -> Step:
+    return Step(Op.SETNS, (raw(path), flags), f"setns({path}, {clone_names(flags)})", why)
+
+
+def write(path: str, text: str, why: str = "") -> Step:
+    return Step(Op.WRITE, (raw(path), raw(text)), f"echo '{text}' > {path}", why)
+
+
 def clone(flags: int, why: str) -> Step:
     return Step(Op.CLONE, (flags,), f"clone3({clone_names(flags)})", why)
 
@@ -57,11 +65,11 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "",
     return Step(Op.MOUNT, (raw(source), raw(target), fstype.encode(), flags, raw(data)), text, why)
 
 
-def bind(source: str, target: str, attributes: int, flags: int = 0, why: str = "") -> Step:
+def bind(source: str, target: str, attributes: int, flags: int = 0, why: str = "", propagation: int = 0) -> Step:
     kind = "rbind" if flags & BIND_RECURSIVE else "bind"
     mapped = ",idmap" if flags & (BIND_IDMAP | BIND_TRY_IDMAP) else ""
     text = f"mount --{kind} -o {mount_names(attributes)}{mapped} {source} {target}"
-    return Step(Op.BIND, (raw(source), raw(target), attributes, flags, 0), text, why)
+    return Step(Op.BIND, (raw(source), raw(target), attributes, flags, propagation), text, why)
 
 
 def mkdir(path: str, mode: int = 0o755, owner: int = KEEP, why: str = "") -> Step:
@@ -98,3 +106,7 @@ def owner_ids(uid: int, gid: int, why: str) -> tuple[Step, Step]:
         Step(Op.SETGID, (gid,), f"setresgid({gid}, {gid}, {gid})", why),
         Step(Op.SETUID, (uid,), f"setresuid({uid}, {uid}, {uid})", why),
     )
+
+
+def umount(path: str, flags: int, why: str = "") -> Step:
+    return Step(Op.UMOUNT, (raw(path), flags), f"umount2({path}, {'MNT_DETACH' if flags == 2 else flags})", why)

@@ -1,7 +1,7 @@
 """A connection to a container's PID 1: requests, replies and events as packets (docs/plan-format.md, "Serving").
 
 Replies come in the order of requests; events come between them. Owns the socket, and each received descriptor only
-until it is handed to the caller.
+until it is handed to the caller. What is imported from packets.py is part of this module's interface.
 """
 
 from __future__ import annotations
@@ -11,63 +11,79 @@ import asyncio
 import contextlib
 import os
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warden.errors import EngineFault
-from warden.process.launch import SOCKET_NAME
+from warden.process.packets import (
+    ATTACH,
+    BODY_IN_FD,
+    CLOSE_STDIN,
+    ENDED,
+    HAS_PIDFD,
+    INLINE_LIMIT,
+    LIST,
+    PING,
+    RECORD,
+    RELEASE,
+    REPLY,
+    REPLY_MAGIC,
+    REQUEST,
+    REQUEST_MAGIC,
+    SHUTDOWN,
+    SIGNAL,
+    SPAWN,
+    STARTED,
+    STATE_ENDED,
+    STATE_FAILED,
+    STATE_RUNNING,
+    STATE_STARTING,
+    STDIN_GIVEN,
+    WANT_STDERR,
+    WANT_STDIN,
+    WANT_STDOUT,
+    WANT_TTY,
+    Record,
+    Reply,
+    connect_socket,
+    descriptors_of,
+    packed_request,
+    records_of,
+)
 
-REQUEST = struct.Struct("<IHHIIII")
-REPLY = struct.Struct("<IHHIiIIII")
-RECORD = struct.Struct("<IiIiIiIIQQQQQ")
-REQUEST_MAGIC, REPLY_MAGIC = 0x31515257, 0x31505257
-SPAWN, SIGNAL, LIST, ATTACH, RELEASE, CLOSE_STDIN, PING, SHUTDOWN = range(1, 9)
-STARTED, ENDED = 100, 101
-WANT_STDIN, WANT_STDOUT, WANT_STDERR, WANT_TTY, STDIN_GIVEN = 1, 2, 4, 8, 16
-HAS_PIDFD = 16
-BODY_IN_FD = 0x8000
-INLINE_LIMIT = 32 * 1024
-STATE_STARTING, STATE_RUNNING, STATE_ENDED, STATE_FAILED = 1, 2, 3, 4
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What PID 1 knows of a job. Times in nanoseconds of CLOCK_BOOTTIME, cpu in microseconds, rss in KiB."""
-
-    job: int
-    pid: int
-    state: int
-    status: int
-    step: int
-    error: int
-    kept: int
-    started_ns: int
-    ended_ns: int
-    user_us: int
-    system_us: int
-    maxrss_kib: int
-
-    @classmethod
-    def unpack(cls, data: bytes) -> Record:
-        job, pid, state, status, step, error, kept, _, *rest = RECORD.unpack(data)
-        return cls(job, pid, state, status, step, error, kept, *rest)
-
-    @property
-    def over(self) -> bool:
-        return self.state >= STATE_ENDED
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer. *descriptors* by their flag (WANT_STDIN … HAS_PIDFD), to be closed by who takes them."""
-
-    error: int
-    a: int
-    b: int
-    records: tuple[Record, ...]
-    descriptors: dict[int, int]
+__all__ = [
+    "ATTACH",
+    "BODY_IN_FD",
+    "CLOSE_STDIN",
+    "ENDED",
+    "HAS_PIDFD",
+    "INLINE_LIMIT",
+    "LIST",
+    "PING",
+    "RECORD",
+    "RELEASE",
+    "REPLY",
+    "REPLY_MAGIC",
+    "REQUEST",
+    "REQUEST_MAGIC",
+    "SHUTDOWN",
+    "SIGNAL",
+    "SPAWN",
+    "STARTED",
+    "STATE_ENDED",
+    "STATE_FAILED",
+    "STATE_RUNNING",
+    "STATE_STARTING",
+    "STDIN_GIVEN",
+    "WANT_STDERR",
+    "WANT_STDIN",
+    "WANT_STDOUT",
+    "WANT_TTY",
+    "Channel",
+    "Record",
+    "Reply",
+    "connect_socket",
+]
 
 
 class Channel:
@@ -102,20 +118,15 @@ class Channel:
         fds: tuple[int, ...] = (),
     ) -> Reply:
         """Sends one request and waits for its reply; raises EngineFault when the connection is lost."""
-        memory = -1
-        if len(body) > INLINE_LIMIT:
-            memory = os.memfd_create("request", os.MFD_CLOEXEC)
-            os.write(memory, body)
-            packet = REQUEST.pack(REQUEST_MAGIC, kind, flags | BODY_IN_FD, job, a, b, len(body))
+        packet, memory = packed_request(kind, job, flags=flags, a=a, b=b, body=body)
+        if memory is not None:
             fds = (memory, *fds)
-        else:
-            packet = REQUEST.pack(REQUEST_MAGIC, kind, flags, job, a, b, len(body)) + body
         future: asyncio.Future[Reply] = self._loop.create_future()
         try:
             async with self._sending:
                 await self._send(packet, fds, future)
         finally:
-            if memory >= 0:
+            if memory is not None:
                 os.close(memory)
         try:
             return await future
@@ -156,17 +167,14 @@ class Channel:
             if not packet:
                 self._lost()
                 return
-            if self._dispatch(packet, _descriptors(ancillary)):
+            if self._dispatch(packet, descriptors_of(ancillary)):
                 return
 
     def _dispatch(self, packet: bytes, descriptors: list[int]) -> bool:
         """True after a reply: whoever waits for it must run before the events behind it, which may be about the
         descriptors that came with it. The loop wakes it before it looks at the socket again."""
         _, kind, flags, _, error, a, b, count, _ = REPLY.unpack_from(packet)
-        records = tuple(
-            Record.unpack(packet[start : start + RECORD.size])
-            for start in range(REPLY.size, REPLY.size + count * RECORD.size, RECORD.size)
-        )
+        records = records_of(packet, count)
         if kind in (STARTED, ENDED):
             self._on_record(kind, records[0])
             return False
@@ -203,27 +211,3 @@ def _let_go(future: asyncio.Future[Reply]) -> None:
     if future.done() and not future.cancelled() and future.exception() is None:
         for fd in future.result().descriptors.values():
             os.close(fd)
-
-
-def connect_socket(directory: str) -> socket.socket:
-    """A non-blocking connection to wshd.sock in *directory*."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    directory_fd = -1
-    try:
-        directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
-        sock.connect(f"/proc/self/fd/{directory_fd}/{SOCKET_NAME}")
-    except BaseException:
-        sock.close()
-        raise
-    finally:
-        if directory_fd >= 0:
-            os.close(directory_fd)
-    return sock
-
-
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    found = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    return list(found)

@@ -103,12 +103,13 @@ def launch(
     *,
     descriptors: tuple[int, ...] = (),
     on_ran: Callable[[Ran], None] | None = None,
+    on_cloned: Callable[[int], None] | None = None,
     patience_s: float = 0.0,
 ) -> Launched:
     """Runs *plan* to its `serve` step. Raises StepFailed, EngineFault when wshd says nothing, or KernelRefused.
 
     *descriptors*: those that steps name by index. *on_ran* is told of each program beside the plan, which together may
-    take *patience_s*; what it raises ends the launch.
+    take *patience_s*; what it raises ends the launch. *on_cloned* is told the child's number while it waits.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
@@ -122,7 +123,7 @@ def launch(
         theirs.close()
         ours.settimeout(min(TIMEOUT_S + patience_s, LONGEST_S))
         try:
-            return _await_ready(ours, on_ran)
+            return _await_ready(ours, on_ran, on_cloned)
         except EngineFault:
             os.kill(launcher, signal.SIGKILL)  # not waited for yet, so the number is still its own
             raise
@@ -144,7 +145,9 @@ def _spawn(binary: Binary, descriptors: list[int]) -> int:
         raise KernelRefused("posix_spawn", "wshd", error.errno or 0) from error
 
 
-def _await_ready(control: socket.socket, on_ran: Callable[[Ran], None] | None) -> Launched:
+def _await_ready(
+    control: socket.socket, on_ran: Callable[[Ran], None] | None, on_cloned: Callable[[int], None] | None
+) -> Launched:
     pid, pidfd = 0, -1
     try:
         while True:
@@ -155,6 +158,8 @@ def _await_ready(control: socket.socket, on_ran: Callable[[Ran], None] | None) -
             kind, step, errno, number = _MESSAGE.unpack_from(data)
             if kind == CLONED:
                 pid, pidfd = number, descriptors[0]
+                if on_cloned is not None:
+                    on_cloned(pid)
             elif kind == READY:
                 return Launched(pid, pidfd)
             elif kind == RAN and on_ran is not None:

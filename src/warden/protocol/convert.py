@@ -13,25 +13,19 @@ from typing import Any
 
 from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model import resources
+from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Limits, OomPolicy
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
+from warden.protocol import convert_net
 from warden.protocol import warden_pb2 as pb
+from warden.protocol.text import raw as raw
+from warden.protocol.text import text as text
 
 #: What the original answers for a memory limit that is none: the largest multiple of a page in 63 bits.
 UNLIMITED_MEMORY = 2**63 - 4096
-
-
-def text(data: bytes) -> str:
-    """str of a text on the wire."""
-    return data.decode("utf-8", "surrogateescape")
-
-
-def raw(value: str) -> bytes:
-    """Bytes for the wire."""
-    return value.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,42 @@ def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> Conta
         grace_time=float(request.grace_time) if request.HasField("grace_time") else defaults.grace_time,
         user_namespace=request.user_namespace if request.HasField("user_namespace") else defaults.user_namespace,
         best_effort=request.best_effort,
+        interfaces=tuple(_interface(item) for item in request.interfaces),
+        network_of=_optional_text(request, "network_of"),
+        publish=tuple(map(convert_net.message_to_port, request.publish)),
+        net_policy=convert_net.message_to_policy(request.net_policy) if request.HasField("net_policy") else None,
     )
+
+
+def _interface(item: pb.NetInterface) -> Interface:
+    return Interface(**interface_fields(item))
+
+
+def interface_fields(item: pb.NetInterface) -> dict[str, Any]:
+    """What Interface and Link have in common; raises BadInput for an unknown kind."""
+    return {
+        "kind": _enum(LinkKind, item, "kind", LinkKind.BRIDGE),
+        "parent": text(item.parent),
+        "name": _optional_text(item, "name"),
+        "mode": _optional_text(item, "mode"),
+        "vlan_id": _optional(item, "vlan_id"),
+        "addresses": tuple(map(text, item.addresses)),
+        "gateways": tuple(map(text, item.gateways)),
+        "mac": _optional_text(item, "mac"),
+        "mtu": _optional(item, "mtu"),
+        "aliases": tuple(map(text, item.aliases)),
+    }
+
+
+def interface_to_message(item: Interface | Link) -> pb.NetInterface:
+    message = pb.NetInterface(kind=raw(item.kind.value), parent=raw(item.parent))
+    _set_texts(message, name=item.name, mode=item.mode, mac=item.mac)
+    for field in ("vlan_id", "mtu"):
+        if (value := getattr(item, field)) is not None:
+            setattr(message, field, value)
+    for field in ("addresses", "gateways", "aliases"):
+        getattr(message, field).extend(map(raw, getattr(item, field)))
+    return message
 
 
 def _limits(request: pb.CreateRequest) -> Limits:
@@ -110,7 +139,8 @@ def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bo
     if spec.grace_time is not None:
         request.grace_time = math.ceil(spec.grace_time)  # 0 would mean at once
     _set_texts(request, handle=spec.handle, network=spec.network_address, rootfs=spec.rootfs, image=image)
-    _set_texts(request, hostname=spec.hostname, network_mode=spec.network.value)
+    _set_texts(request, hostname=spec.hostname, network_mode=spec.network.value, network_of=spec.network_of)
+    request.interfaces.extend(map(interface_to_message, spec.interfaces))
     request.oom_policy = raw(spec.limits.oom_policy.value)
     if spec.limits.memory_bytes is not None:
         request.memory_limit = spec.limits.memory_bytes

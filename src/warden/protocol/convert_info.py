@@ -12,6 +12,7 @@ from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
+from warden.protocol.convert_network import link_to_message, message_to_link
 
 #: What the original says of a container without a bandwidth limit, in each of the four fields.
 UNLIMITED_BANDWIDTH = 2**32 - 1
@@ -57,6 +58,9 @@ def _fill_extensions(response: pb.InfoResponse, info: Info) -> None:
         response.rootfs = raw(info.spec.rootfs)
     response.network_mode = raw(info.spec.network.value)
     response.paused = info.paused
+    response.links.extend(map(link_to_message, info.links))
+    if info.spec.network_of is not None:
+        response.network_of = raw(info.spec.network_of)
 
 
 def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
@@ -96,6 +100,7 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
         disk=_disk(response.disk_stat) if response.HasField("disk_stat") else None,
         jobs=tuple(map(_job, response.jobs)),
         paused=response.paused,
+        links=tuple(map(message_to_link, response.links)),
     )
 
 
@@ -116,6 +121,7 @@ def _spec(response: pb.InfoResponse, handle: str, limit: int | None) -> Containe
         hostname=text(response.hostname) or None,
         limits=Limits(memory_bytes=limit),
         network=NetworkMode(text(response.network_mode) or "warden"),
+        network_of=text(response.network_of) or None,
     )
 
 

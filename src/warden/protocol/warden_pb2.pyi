@@ -42,6 +42,16 @@ class Message(_message.Message):
         Pause: _ClassVar[Message.Type]
         Resume: _ClassVar[Message.Type]
         Kill: _ClassVar[Message.Type]
+        NetworkCreate: _ClassVar[Message.Type]
+        NetworkList: _ClassVar[Message.Type]
+        NetworkInspect: _ClassVar[Message.Type]
+        NetworkRemove: _ClassVar[Message.Type]
+        NetShow: _ClassVar[Message.Type]
+        NetRemove: _ClassVar[Message.Type]
+        NetReplace: _ClassVar[Message.Type]
+        PortRemove: _ClassVar[Message.Type]
+        NetRefused: _ClassVar[Message.Type]
+        FirewallRepair: _ClassVar[Message.Type]
         Events: _ClassVar[Message.Type]
         Wait: _ClassVar[Message.Type]
         Inspect: _ClassVar[Message.Type]
@@ -76,6 +86,16 @@ class Message(_message.Message):
     Pause: Message.Type
     Resume: Message.Type
     Kill: Message.Type
+    NetworkCreate: Message.Type
+    NetworkList: Message.Type
+    NetworkInspect: Message.Type
+    NetworkRemove: Message.Type
+    NetShow: Message.Type
+    NetRemove: Message.Type
+    NetReplace: Message.Type
+    PortRemove: Message.Type
+    NetRefused: Message.Type
+    FirewallRepair: Message.Type
     Events: Message.Type
     Wait: Message.Type
     Inspect: Message.Type
@@ -98,7 +118,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -127,6 +147,10 @@ class CreateRequest(_message.Message):
     USER_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     BEST_EFFORT_FIELD_NUMBER: _ClassVar[int]
+    INTERFACES_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    NET_POLICY_FIELD_NUMBER: _ClassVar[int]
     bind_mounts: _containers.RepeatedCompositeFieldContainer[CreateRequest.BindMount]
     grace_time: int
     handle: bytes
@@ -140,7 +164,43 @@ class CreateRequest(_message.Message):
     user_namespace: bool
     limits: _containers.RepeatedCompositeFieldContainer[Setting]
     best_effort: bool
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ...) -> None: ...
+    interfaces: _containers.RepeatedCompositeFieldContainer[NetInterface]
+    network_of: bytes
+    publish: _containers.RepeatedCompositeFieldContainer[PortMap]
+    net_policy: NetPolicy
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ...) -> None: ...
+
+class NetInterface(_message.Message):
+    __slots__ = ("kind", "parent", "name", "mode", "vlan_id", "addresses", "gateways", "mac", "mtu", "aliases", "host_name", "host_index", "bridge", "index")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    VLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    GATEWAYS_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    MTU_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    HOST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    BRIDGE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    kind: bytes
+    parent: bytes
+    name: bytes
+    mode: bytes
+    vlan_id: int
+    addresses: _containers.RepeatedScalarFieldContainer[bytes]
+    gateways: _containers.RepeatedScalarFieldContainer[bytes]
+    mac: bytes
+    mtu: int
+    aliases: _containers.RepeatedScalarFieldContainer[bytes]
+    host_name: bytes
+    host_index: int
+    bridge: bytes
+    index: int
+    def __init__(self, kind: _Optional[bytes] = ..., parent: _Optional[bytes] = ..., name: _Optional[bytes] = ..., mode: _Optional[bytes] = ..., vlan_id: _Optional[int] = ..., addresses: _Optional[_Iterable[bytes]] = ..., gateways: _Optional[_Iterable[bytes]] = ..., mac: _Optional[bytes] = ..., mtu: _Optional[int] = ..., aliases: _Optional[_Iterable[bytes]] = ..., host_name: _Optional[bytes] = ..., host_index: _Optional[int] = ..., bridge: _Optional[bytes] = ..., index: _Optional[int] = ...) -> None: ...
 
 class Setting(_message.Message):
     __slots__ = ("name", "value")
@@ -189,7 +249,7 @@ class InfoRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class InfoResponse(_message.Message):
-    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused")
+    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused", "links", "network_of")
     class MemoryStat(_message.Message):
         __slots__ = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", "pgfault", "pgmajfault", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable", "hierarchical_memory_limit", "hierarchical_memsw_limit", "total_cache", "total_rss", "total_mapped_file", "total_pgpgin", "total_pgpgout", "total_swap", "total_pgfault", "total_pgmajfault", "total_inactive_anon", "total_active_anon", "total_inactive_file", "total_active_file", "total_unevictable")
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -318,6 +378,8 @@ class InfoResponse(_message.Message):
     ROOTFS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_MODE_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
     state: bytes
     events: _containers.RepeatedScalarFieldContainer[bytes]
     host_ip: bytes
@@ -341,7 +403,9 @@ class InfoResponse(_message.Message):
     rootfs: bytes
     network_mode: bytes
     paused: bool
-    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ...) -> None: ...
+    links: _containers.RepeatedCompositeFieldContainer[NetInterface]
+    network_of: bytes
+    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ..., links: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ...) -> None: ...
 
 class ResourceLimits(_message.Message):
     __slots__ = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "sigpending", "stack")
@@ -567,14 +631,18 @@ class StreamResponse(_message.Message):
     def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
 
 class NetInRequest(_message.Message):
-    __slots__ = ("handle", "container_port", "host_port")
+    __slots__ = ("handle", "container_port", "host_port", "protocol", "host_ip")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
     HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HOST_IP_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     container_port: int
     host_port: int
-    def __init__(self, handle: _Optional[bytes] = ..., container_port: _Optional[int] = ..., host_port: _Optional[int] = ...) -> None: ...
+    protocol: bytes
+    host_ip: bytes
+    def __init__(self, handle: _Optional[bytes] = ..., container_port: _Optional[int] = ..., host_port: _Optional[int] = ..., protocol: _Optional[bytes] = ..., host_ip: _Optional[bytes] = ...) -> None: ...
 
 class NetInResponse(_message.Message):
     __slots__ = ("host_port", "container_port")
@@ -1150,6 +1218,228 @@ class KillRequest(_message.Message):
 class KillResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Network(_message.Message):
+    __slots__ = ("name", "subnet4", "subnet6", "internal", "mtu", "explicit", "device", "members")
+    class Member(_message.Message):
+        __slots__ = ("handle", "name", "addresses", "mac", "aliases")
+        HANDLE_FIELD_NUMBER: _ClassVar[int]
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+        MAC_FIELD_NUMBER: _ClassVar[int]
+        ALIASES_FIELD_NUMBER: _ClassVar[int]
+        handle: bytes
+        name: bytes
+        addresses: _containers.RepeatedScalarFieldContainer[bytes]
+        mac: bytes
+        aliases: _containers.RepeatedScalarFieldContainer[bytes]
+        def __init__(self, handle: _Optional[bytes] = ..., name: _Optional[bytes] = ..., addresses: _Optional[_Iterable[bytes]] = ..., mac: _Optional[bytes] = ..., aliases: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUBNET4_FIELD_NUMBER: _ClassVar[int]
+    SUBNET6_FIELD_NUMBER: _ClassVar[int]
+    INTERNAL_FIELD_NUMBER: _ClassVar[int]
+    MTU_FIELD_NUMBER: _ClassVar[int]
+    EXPLICIT_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    subnet4: bytes
+    subnet6: bytes
+    internal: bool
+    mtu: int
+    explicit: bool
+    device: bytes
+    members: _containers.RepeatedCompositeFieldContainer[Network.Member]
+    def __init__(self, name: _Optional[bytes] = ..., subnet4: _Optional[bytes] = ..., subnet6: _Optional[bytes] = ..., internal: _Optional[bool] = ..., mtu: _Optional[int] = ..., explicit: _Optional[bool] = ..., device: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Network.Member, _Mapping]]] = ...) -> None: ...
+
+class NetworkCreateRequest(_message.Message):
+    __slots__ = ("name", "subnet4", "subnet6", "internal", "mtu")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUBNET4_FIELD_NUMBER: _ClassVar[int]
+    SUBNET6_FIELD_NUMBER: _ClassVar[int]
+    INTERNAL_FIELD_NUMBER: _ClassVar[int]
+    MTU_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    subnet4: bytes
+    subnet6: bytes
+    internal: bool
+    mtu: int
+    def __init__(self, name: _Optional[bytes] = ..., subnet4: _Optional[bytes] = ..., subnet6: _Optional[bytes] = ..., internal: _Optional[bool] = ..., mtu: _Optional[int] = ...) -> None: ...
+
+class NetworkCreateResponse(_message.Message):
+    __slots__ = ("network",)
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    network: Network
+    def __init__(self, network: _Optional[_Union[Network, _Mapping]] = ...) -> None: ...
+
+class NetworkListRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetworkListResponse(_message.Message):
+    __slots__ = ("networks",)
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    networks: _containers.RepeatedCompositeFieldContainer[Network]
+    def __init__(self, networks: _Optional[_Iterable[_Union[Network, _Mapping]]] = ...) -> None: ...
+
+class NetworkInspectRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class NetworkInspectResponse(_message.Message):
+    __slots__ = ("network",)
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    network: Network
+    def __init__(self, network: _Optional[_Union[Network, _Mapping]] = ...) -> None: ...
+
+class NetworkRemoveRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class NetworkRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PortMap(_message.Message):
+    __slots__ = ("host_ip", "host_port", "container_port", "protocol")
+    HOST_IP_FIELD_NUMBER: _ClassVar[int]
+    HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    host_ip: bytes
+    host_port: int
+    container_port: int
+    protocol: bytes
+    def __init__(self, host_ip: _Optional[bytes] = ..., host_port: _Optional[int] = ..., container_port: _Optional[int] = ..., protocol: _Optional[bytes] = ...) -> None: ...
+
+class NetPolicy(_message.Message):
+    __slots__ = ("allow", "deny")
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    DENY_FIELD_NUMBER: _ClassVar[int]
+    allow: _containers.RepeatedScalarFieldContainer[bytes]
+    deny: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, allow: _Optional[_Iterable[bytes]] = ..., deny: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class NetRule(_message.Message):
+    __slots__ = ("network", "ports", "protocol", "icmp_type", "icmp_code", "log")
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ICMP_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ICMP_CODE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    network: bytes
+    ports: bytes
+    protocol: NetOutRequest.Protocol
+    icmp_type: int
+    icmp_code: int
+    log: bool
+    def __init__(self, network: _Optional[bytes] = ..., ports: _Optional[bytes] = ..., protocol: _Optional[_Union[NetOutRequest.Protocol, str]] = ..., icmp_type: _Optional[int] = ..., icmp_code: _Optional[int] = ..., log: _Optional[bool] = ...) -> None: ...
+
+class NetShowRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class NetShowResponse(_message.Message):
+    __slots__ = ("rules", "policy", "ports")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[NetRule]
+    policy: NetPolicy
+    ports: _containers.RepeatedCompositeFieldContainer[PortMap]
+    def __init__(self, rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ...) -> None: ...
+
+class NetRemoveRequest(_message.Message):
+    __slots__ = ("handle", "index", "rule")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    index: int
+    rule: NetRule
+    def __init__(self, handle: _Optional[bytes] = ..., index: _Optional[int] = ..., rule: _Optional[_Union[NetRule, _Mapping]] = ...) -> None: ...
+
+class NetRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetReplaceRequest(_message.Message):
+    __slots__ = ("handle", "rules", "keep_rules", "policy", "usual_policy")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    KEEP_RULES_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    USUAL_POLICY_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    rules: _containers.RepeatedCompositeFieldContainer[NetRule]
+    keep_rules: bool
+    policy: NetPolicy
+    usual_policy: bool
+    def __init__(self, handle: _Optional[bytes] = ..., rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., keep_rules: _Optional[bool] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., usual_policy: _Optional[bool] = ...) -> None: ...
+
+class NetReplaceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PortRemoveRequest(_message.Message):
+    __slots__ = ("handle", "host_port", "protocol", "host_ip")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HOST_IP_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    host_port: int
+    protocol: bytes
+    host_ip: bytes
+    def __init__(self, handle: _Optional[bytes] = ..., host_port: _Optional[int] = ..., protocol: _Optional[bytes] = ..., host_ip: _Optional[bytes] = ...) -> None: ...
+
+class PortRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetRefusedRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class NetRefusedResponse(_message.Message):
+    __slots__ = ("destinations", "further")
+    class Destination(_message.Message):
+        __slots__ = ("address", "protocol", "port", "packets")
+        ADDRESS_FIELD_NUMBER: _ClassVar[int]
+        PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        PACKETS_FIELD_NUMBER: _ClassVar[int]
+        address: bytes
+        protocol: bytes
+        port: int
+        packets: int
+        def __init__(self, address: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., port: _Optional[int] = ..., packets: _Optional[int] = ...) -> None: ...
+    DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_FIELD_NUMBER: _ClassVar[int]
+    destinations: _containers.RepeatedCompositeFieldContainer[NetRefusedResponse.Destination]
+    further: int
+    def __init__(self, destinations: _Optional[_Iterable[_Union[NetRefusedResponse.Destination, _Mapping]]] = ..., further: _Optional[int] = ...) -> None: ...
+
+class FirewallRepairRequest(_message.Message):
+    __slots__ = ("check_only",)
+    CHECK_ONLY_FIELD_NUMBER: _ClassVar[int]
+    check_only: bool
+    def __init__(self, check_only: _Optional[bool] = ...) -> None: ...
+
+class FirewallRepairResponse(_message.Message):
+    __slots__ = ("faults",)
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, faults: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class EventsRequest(_message.Message):
     __slots__ = ("since_us", "until_us", "after", "types", "containers", "names")

@@ -10,10 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from warden.errors import UnknownHandle
+from warden.errors import UnknownHandle, WrongState
 from warden.server.ports import Engine
 
 log = logging.getLogger("warden.server.grace")
+
+
+RETRY_S = 1.0  # at least, for one that cannot be destroyed yet
 
 
 class GraceTimers:
@@ -74,7 +77,7 @@ class GraceTimers:
             self._references.pop(handle, None)
             self._arm(handle)
 
-    def _arm(self, handle: str) -> None:
+    def _arm(self, handle: str, least: float = 0.0) -> None:
         if self._paused:
             return
         try:
@@ -83,7 +86,9 @@ class GraceTimers:
             return
         if grace_time is not None:
             self._disarm(handle)
-            self._timers[handle] = asyncio.get_running_loop().call_later(grace_time, self._expired, handle)
+            self._timers[handle] = asyncio.get_running_loop().call_later(
+                max(grace_time, least), self._expired, handle
+            )
 
     def _disarm(self, handle: str) -> None:
         timer = self._timers.pop(handle, None)
@@ -100,5 +105,8 @@ class GraceTimers:
         log.info("%s: grace time is over, destroying", handle)
         try:
             await self._destroy(handle)
+        except WrongState as error:  # others share its network: again when this time has passed once more
+            log.info("%s: %s", handle, error)
+            self._arm(handle, least=RETRY_S)
         except Exception:
             log.exception("%s: destroy after the grace time failed", handle)

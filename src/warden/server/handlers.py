@@ -22,7 +22,7 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
-from warden.server import events, statistics, streams
+from warden.server import events, nethandlers, networks, statistics, streams
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.counters import CUT_OFF, OK
@@ -120,22 +120,6 @@ async def copy_out(
     return pb.CopyOutResponse()
 
 
-async def net_in(
-    _context: Context, _connection: Connection, container: Container, request: pb.NetInRequest
-) -> pb.NetInResponse:
-    host_port = request.host_port if request.HasField("host_port") else None
-    container_port = request.container_port if request.HasField("container_port") else None
-    host_port, container_port = await container.net_in(host_port, container_port)
-    return pb.NetInResponse(host_port=host_port, container_port=container_port)
-
-
-async def net_out(
-    _context: Context, _connection: Connection, container: Container, request: pb.NetOutRequest
-) -> pb.NetOutResponse:
-    await container.net_out(convert.request_to_rule(request))
-    return pb.NetOutResponse()
-
-
 async def limit_cpu(
     _context: Context, _connection: Connection, container: Container, request: pb.LimitCpuRequest
 ) -> pb.LimitCpuResponse:
@@ -229,6 +213,11 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "Version": version,
     "Stats": statistics.once,
     "StatsStream": statistics.stream,
+    "NetworkCreate": networks.create,
+    "NetworkList": networks.list_all,
+    "NetworkInspect": networks.inspect,
+    "NetworkRemove": networks.remove,
+    "FirewallRepair": nethandlers.firewall_repair,
     "Events": events.stream,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
@@ -249,8 +238,13 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "LimitBandwidth": limit_bandwidth,
     "LimitDisk": limit_disk,
     "Signal": signal,
-    "NetIn": net_in,
-    "NetOut": net_out,
+    "NetIn": nethandlers.net_in,
+    "NetOut": nethandlers.net_out,
+    "NetShow": nethandlers.net_show,
+    "NetRemove": nethandlers.net_remove,
+    "NetReplace": nethandlers.net_replace,
+    "NetRefused": nethandlers.net_refused,
+    "PortRemove": nethandlers.port_remove,
     "CopyIn": copy_in,
     "CopyOut": copy_out,
     "Pause": pause,

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from warden.engine.events import Emitter
 from warden.engine.history import History
 from warden.model.info import Info
+from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobResult, JobSpec, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.logs import LogPlace, LogSelection
-from warden.model.net import NetRule
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
@@ -137,7 +138,31 @@ class Container(Protocol):
         """Forwards a TCP port of the host, one of the pool unless named; answers both ports."""
         ...
 
+    async def publish(self, wish: PortMap) -> PortMap:
+        """Forwards a port for this container alone; one of the pool for host port 0."""
+        ...
+
+    async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None: ...
+
     async def net_out(self, rule: NetRule) -> None: ...
+
+    def net_state(self) -> NetState:
+        """Its rules, its policy and its ports."""
+        ...
+
+    async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
+        """By its number from 1 up, or the oldest that is equal."""
+        ...
+
+    async def replace_rules(
+        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+    ) -> None:
+        """All rules at once, None: they stay; and its policy unless that is kept."""
+        ...
+
+    async def refusals(self) -> Refusals:
+        """What it was refused within the last hour."""
+        ...
 
     async def limit_cpu(self, shares: int | None) -> int:
         """Sets the shares when they are given; answers those in force as the kernel clamped them."""
@@ -171,6 +196,20 @@ class Engine(Protocol):
 
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> Sequence[Stats]:
         """What these containers use, or all; one that vanishes meanwhile is left out. Raises UnknownHandle."""
+        ...
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        """A bridge that stays until it is removed; *choose6*: its IPv6 network is chosen too."""
+        ...
+
+    async def networks(self, name: str | None = None) -> Sequence[BridgeReport]:
+        """All bridges, or one, and who is on them. Raises UnknownNetwork."""
+        ...
+
+    async def remove_network(self, name: str) -> None: ...
+
+    async def firewall_faults(self, *, repair: bool = False) -> Sequence[str]:
+        """What is wrong with the tables of nftables, and was put right if *repair*."""
         ...
 
     @property

@@ -89,6 +89,16 @@ def _network(value: Any) -> str:
         raise _refuse("an IPv4 network such as 10.254.0.0/16", value) from None
 
 
+def _network6(value: Any) -> str:
+    try:
+        network = ipaddress.IPv6Network(_string(value), strict=False)
+    except ValueError:
+        raise _refuse("an IPv6 network such as fd00::/48", value) from None
+    if network.prefixlen > 64:
+        raise _refuse("a prefix of /64 at most", value)
+    return str(network)
+
+
 def _address(value: Any) -> str:
     try:
         return str(ipaddress.IPv4Address(_string(value)))
@@ -204,6 +214,7 @@ _HOOK_HELP = {
 
 STRING, PATH, BOOL, NUMBER = Kind("text", _string), Kind("path", _path), Kind("boolean", _bool), Kind("number", _number)
 NETWORK, ADDRESS = Kind("IPv4 network", _network), Kind("IPv4 address", _address)
+NETWORK6 = Kind("IPv6 network", _network6)
 MODE = Kind("permissions", _mode, lambda value: f"0{value:o}")
 PORT, UID, COUNT = _integer(1, 65535), Kind("uid", _uid), _integer(1, 2**31)
 RLIMITS = Kind("limits by name", _rlimits, lambda value: _json(dict(value)))
@@ -276,6 +287,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("network.pool_size", _optional(_integer(1, 2**28)), None, "number of containers, with pool_start_address"),
     Setting("network.release_delay", NUMBER, _ENGINE.release_delay, "seconds before a network is used again",
             "release_delay"),
+    Setting("network.bridge_pool", NETWORK, _ENGINE.bridge_pool,
+            "bridges (--network bridge:NAME) get a network each from it", "bridge_pool"),
+    Setting("network.bridge_prefix", _integer(8, 30), _ENGINE.bridge_prefix, "length of those networks' prefix",
+            "bridge_prefix"),
+    Setting("network.bridge_pool6", NETWORK6, _ENGINE.bridge_pool6, "bridges with --ipv6 auto get a /64 each from it",
+            "bridge_pool6"),
     Setting("network.mtu", _integer(68, 65535), _ENGINE.mtu, "MTU of the containers' interfaces", "mtu"),
     Setting("network.dns_servers", _list_of(_string, "addresses"), (), "name servers; empty: the host's",
             "dns_servers"),

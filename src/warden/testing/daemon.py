@@ -135,7 +135,7 @@ class PrivateDaemon:
 
         client = Client(self.socket)
         try:
-            for handle in client.list():
+            for handle in reversed(client.list()):  # who shares another's network comes after it
                 client.container(handle).destroy()
         finally:
             client.close()

@@ -16,13 +16,14 @@ from typing import Any
 
 from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
 from warden.engine.history import History
-from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, WrongState
+from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, UnknownNetwork, WrongState
 from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.logs import LogPlace, LogSelection
-from warden.model.net import NetRule
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import CpuStats, MemoryStats, Stats
@@ -172,6 +173,9 @@ class FakeContainer:
         self.copies: list[tuple[str, ...]] = []
         self.net_in_pairs: list[tuple[int, int]] = []
         self.net_out_rules: list[NetRule] = []
+        self.net_policy: NetPolicy | None = spec.net_policy
+        self.published: list[PortMap] = list(spec.publish)
+        self.refused = Refusals()
         self._engine = engine
         self._jobs: dict[int, FakeJob] = {}
 
@@ -321,8 +325,45 @@ class FakeContainer:
         self.net_in_pairs.append(pair)
         return pair
 
+    async def publish(self, wish: PortMap) -> PortMap:
+        host_port = wish.host_port or 61001 + len(self.published)
+        port = PortMap(wish.host_ip, host_port, wish.container_port or host_port, wish.protocol)
+        self.published.append(port)
+        return port
+
+    async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
+        wanted = (host_port, protocol)
+        left = [
+            port
+            for port in self.published
+            if (port.host_port, port.protocol) != wanted or host_ip not in (None, port.host_ip)
+        ]
+        if len(left) == len(self.published):
+            raise BadInput(f"port {host_port}/{protocol} does not lead to container {self.handle}")
+        self.published = left
+
     async def net_out(self, rule: NetRule) -> None:
         self.net_out_rules.append(rule)
+
+    def net_state(self) -> NetState:
+        pairs = tuple(PortMap(None, *pair) for pair in self.net_in_pairs)
+        return NetState(tuple(self.net_out_rules), self.net_policy, (*pairs, *self.published))
+
+    async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
+        if index is not None and not 1 <= index <= len(self.net_out_rules):
+            raise BadInput(f"net_remove: index: there is no rule {index}")
+        del self.net_out_rules[self.net_out_rules.index(rule) if index is None and rule else (index or 0) - 1]
+
+    async def replace_rules(
+        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+    ) -> None:
+        if rules is not None:
+            self.net_out_rules = list(rules)
+        if not keep_policy:
+            self.net_policy = policy
+
+    async def refusals(self) -> Refusals:
+        return self.refused
 
     async def limit_cpu(self, shares: int | None) -> int:
         if shares is not None:
@@ -345,11 +386,13 @@ class FakeEngine:
     def __init__(self) -> None:
         self.containers: dict[str, FakeContainer] = {}
         self.jobs: list[FakeJob] = []
+        self.bridges: dict[str, BridgeReport] = {}
         self.job_ids = itertools.count(1)
         self.events = Emitter()
         self.history = History()
         self.history.start(self.events)
         self.started = self.closed = False
+        self.faults: list[str] = []
         self._numbers = itertools.count(1)
 
     async def start(self) -> None:
@@ -360,6 +403,12 @@ class FakeEngine:
         for job in self.jobs:
             job._task.cancel()
 
+    async def firewall_faults(self, *, repair: bool = False) -> list[str]:
+        found = list(self.faults)
+        if repair:
+            self.faults.clear()
+        return found
+
     async def create(self, spec: ContainerSpec) -> FakeContainer:
         if spec.handle in self.containers:
             raise HandleTaken(f"container with handle: {spec.handle} already exists.")
@@ -367,6 +416,21 @@ class FakeEngine:
         self.containers[container.handle] = container
         self.events.emit(ContainerCreated(container.facts()))
         return container
+
+    async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
+        subnet6 = "fd00::/64" if choose6 else wanted.subnet6
+        bridge = replace(wanted, subnet4=wanted.subnet4 or "10.252.0.0/24", subnet6=subnet6)
+        self.bridges[bridge.name] = BridgeReport(bridge, (BridgeMember("box", "eth0", ("10.252.0.2/24",), None),))
+        return self.bridges[bridge.name]
+
+    async def networks(self, name: str | None = None) -> list[BridgeReport]:
+        if name is not None and name not in self.bridges:
+            raise UnknownNetwork(f"network {name}: there is none of that name")
+        return [report for key, report in self.bridges.items() if name in (None, key)]
+
+    async def remove_network(self, name: str) -> None:
+        await self.networks(name)
+        del self.bridges[name]
 
     def get(self, handle: str) -> FakeContainer:
         if handle not in self.containers:

@@ -1,0 +1,1 @@
+"""LXC's configuration files and command line tools: a door beside `cli`."""

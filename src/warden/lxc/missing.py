@@ -1,0 +1,36 @@
+"""Missing: what a configuration asks for and a ContainerSpec cannot say, by kind, so that whoever starts it can do it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Need(enum.Enum):
+    """Who has to do it."""
+
+    STORAGE = "storage"  # a root file system that is not a directory
+    CONSOLE = "console"  # the process that owns the terminals
+    HOOK = "hook"  # programs at points of its life
+    SCRIPT = "script"  # programs around a network interface
+    LINK = "link"  # something of an interface
+    GATEWAY = "gateway"  # one that has to be looked up
+    CGROUP = "cgroup"  # a file of a cgroup that is not one of the limits
+    CGROUP_MOUNT = "cgroup_mount"
+    NAMESPACE = "namespace"  # of another container, by its name
+    SECCOMP = "seccomp"
+    LSM = "lsm"
+    PERSONALITY = "personality"
+    PROC_FILE = "proc_file"
+    SCHEDULING = "scheduling"
+    SHARED_MOUNTS = "shared_mounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One of them: the *key* that asks for it as it is written today, its *value*, and in words what it would be."""
+
+    need: Need
+    key: str
+    value: str
+    what: str

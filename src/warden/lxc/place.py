@@ -1,0 +1,177 @@
+"""Where running containers of LXC's tools have their things on the host, and what marks one as running.
+
+Owns STATE/ID (its directory while it runs, locked by the process that runs it), the abstract socket name by which LXC's
+own tools know that a container is taken, and the sweep of what a killed process left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warden.errors import WardenError, WrongState
+from warden.kernel.paths import remove_tree
+from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
+
+LENT = ".lent"  # beside the containers: what lending.py writes
+_SUN_PATH = 107  # what fits beside the first NUL, unix(7)
+_EXIT_MS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
+    The environment can move both."""
+
+    state: str = "/run/warden-lxc"
+    parent: str = "lxc.warden"
+
+    @classmethod
+    def from_environment(cls) -> Site:
+        usual = cls()
+        environ = os.environ
+        return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is known of a running container. *pid*: of its first process, as the host sees it."""
+
+    container_id: str
+    name: str
+    lxcpath: str
+    pid: int
+
+
+def command_socket_name(lxcpath: str, name: str) -> bytes:
+    """The abstract name of a container's command socket, as LXC makes it: hashed where it is too long."""
+    plain = f"{lxcpath}/{name}/command"
+    if len(os.fsencode(plain)) > _SUN_PATH:
+        plain = f"lxc/{_fnv1a_64(os.fsencode(f'{lxcpath}/{name}')):016x}/command"
+    return b"\0" + os.fsencode(plain)
+
+
+def _fnv1a_64(data: bytes) -> int:
+    found = 0xCBF29CE484222325
+    for byte in data:
+        found = (found ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return found
+
+
+def claim(lxcpath: str, name: str) -> socket.socket:
+    """Marks the container as taken until the socket is closed, for LXC's own tools too. Raises WrongState."""
+    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claimed.bind(command_socket_name(lxcpath, name))
+    except OSError as error:
+        claimed.close()
+        raise WrongState(f"container {name}: is running already", hint=f"below {lxcpath}") from error
+    return claimed
+
+
+def make_directory(site: Site, container_id: str) -> tuple[str, int]:
+    """STATE/ID with what a container needs, and the descriptor that locks it."""
+    path = f"{site.state}/{container_id}"
+    os.makedirs(site.state, mode=0o711, exist_ok=True)
+    os.mkdir(path, 0o711)
+    lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
+        os.mkdir(f"{path}/{name}", mode)
+    return path, lock
+
+
+def remember(site: Site, running: Running) -> None:
+    """For tools that look for it by name."""
+    data = {"name": running.name, "lxcpath": running.lxcpath, "pid": running.pid}
+    scratch = f"{site.state}/{running.container_id}/container.new"
+    with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
+        json.dump(data, file)
+    os.replace(scratch, f"{site.state}/{running.container_id}/container.json")
+
+
+def running(site: Site) -> Iterator[Running]:
+    """All that run now."""
+    for container_id in _entries(site):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            with open(f"{site.state}/{container_id}/container.json", encoding="utf-8") as file:
+                data = json.load(file)
+            yield Running(container_id, data["name"], data["lxcpath"], data["pid"])
+
+
+def find(site: Site, lxcpath: str, name: str) -> Running:
+    """Raises WrongState when no such container runs."""
+    for item in running(site):
+        if (item.name, item.lxcpath) == (name, lxcpath):
+            return item
+    raise WrongState(f"container {name}: is not running", hint=f"below {lxcpath}")
+
+
+def sweep(site: Site) -> None:
+    """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
+    for container_id in _entries(site):
+        path = f"{site.state}/{container_id}"
+        try:
+            lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue  # just being made, or removed
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            end_left(path)
+            remove_cgroups(site, container_id)
+            remove_tree(path)
+        except (OSError, WardenError):
+            continue
+        finally:
+            os.close(lock)
+
+
+def _entries(site: Site) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(site.state) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def end_left(path: str) -> None:
+    """Kills the PID 1 that serves in a directory, if one does: the pidfd comes from itself."""
+    try:
+        sock = connect_socket(f"{path}/run")
+    except OSError:
+        return
+    with sock:
+        sock.settimeout(_EXIT_MS / 1000)
+        sock.sendall(packed_request(PING)[0])
+        _, ancillary, _, _ = sock.recvmsg(65536, socket.CMSG_SPACE(32), socket.MSG_CMSG_CLOEXEC)
+        for pidfd in descriptors_of(ancillary):
+            end(pidfd)
+
+
+def end(pidfd: int) -> None:
+    """Kills a PID 1 and with it all its namespace, waits with a bound until it is gone, closes the descriptor."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    gone = select.poll()
+    gone.register(pidfd, select.POLLIN)
+    gone.poll(_EXIT_MS)
+    os.close(pidfd)
+
+
+def remove_cgroups(site: Site, container_id: str) -> None:
+    """The container's, and the parent where it is the last."""
+    from warden.cgroup.driver import Manager  # who only looks for containers needs none
+
+    manager = Manager(site.parent)
+    group = manager.container(container_id)
+    group.kill()
+    for job in group.existing_jobs():
+        group.job(job).remove()
+    group.remove()
+    manager.remove_parent_if_empty()

@@ -1,0 +1,297 @@
+"""A container of LXC's in this process: made from its translation, one program in it, and gone at its end.
+
+Owns the order in which things are acquired, which undo turns round: command socket, directory, hooks before the start,
+cgroups, PID 1, the program. Blocking. Nothing is left behind; what a kill -9 leaves the next start sweeps up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from warden.cgroup.driver import Manager
+from warden.cgroup.groups import ContainerGroup
+from warden.engine.ids import IdSource
+from warden.engine.refusals import refusal
+from warden.errors import BadInput, JobFailed, NotSupported
+from warden.kernel.paths import remove_tree
+from warden.kernel.proc import parse_capabilities
+from warden.lxc import hooks, place
+from warden.lxc.hooks import Scene
+from warden.lxc.missing import Missing, Need
+from warden.lxc.place import Running, Site
+from warden.lxc.settings import LxcConfig
+from warden.lxc.translate import Translation
+from warden.model.interfaces import Bridge, Link, LinkKind
+from warden.model.limits import Limits
+from warden.model.spec import ContainerSpec
+from warden.model.system import FileSystem, Init, System
+from warden.network import links
+from warden.plan.container import Batch, Placement
+from warden.plan.steps import Op, Plan
+from warden.plan.system import plan_of, program_plan
+from warden.process.direct import Direct
+from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
+from warden.process.packets import STATE_FAILED, Record
+from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from warden.network.hostlink import HostLink
+
+log = logging.getLogger("warden.lxc")
+JOB, MTU = 1, 1500
+FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+#: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
+_OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP)
+_LSM_SHOWN = {"lxc.apparmor.profile": "/sys/module/apparmor", "lxc.selinux.context": "/sys/fs/selinux"}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """*scene*: what hooks are told, *mount* filled in here; *lxcpath*: where the container is defined."""
+
+    site: Site
+    scene: Scene
+    lxcpath: str
+    translation: Translation
+
+    @property
+    def spec(self) -> ContainerSpec:
+        return self.translation.spec
+
+    @property
+    def system(self) -> System:
+        if self.spec.system is None:
+            raise BadInput("start: this is no system")
+        return self.spec.system
+
+
+def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda: None) -> int:
+    """Runs *program* beside a PID 1 of ours, on the caller's standard streams; its exit code, or 128 and the number of
+    the signal that ended it. Raises WardenError when the container or the program cannot be started."""
+    check(start.translation.missing)
+    filtered = program_filter(start.scene.config)
+    with Undo() as undo:
+        container_id = IdSource().next()
+        undo.add("claim", place.claim(start.lxcpath, start.scene.name).close)
+        place.sweep(start.site)
+        directory, lock = place.make_directory(start.site, container_id)
+        undo.add("lock", os.close, lock)
+        undo.add("directory", remove_tree, directory)
+        start = replace(start, scene=replace(start.scene, mount=f"{directory}/mnt/root"))
+        undo.add("post-stop", start.scene.run_on_host, "post-stop")
+        start.scene.run_on_host("pre-start")
+        group = _limited(start, container_id, undo)
+        launched = _launch(start, container_id, directory, undo)
+        return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
+
+
+def check(missing: Sequence[Missing]) -> None:
+    """Raises NotSupported for what would be left out silently and is no matter of taste."""
+    for item in missing:
+        absent = item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
+        if item.need not in _OF_NO_USE and not absent:
+            value = f" {item.value}" if item.value else ""
+            raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
+
+
+def program_filter(config: LxcConfig) -> bytes:
+    """The system call filter of a configuration, b"" without one. Raises ConfigError, NotSupported."""
+    if not config.seccomp_profile:
+        return b""
+    from warden.lxc import seccomp
+
+    program, unknown = seccomp.load(config.seccomp_profile)
+    for sentence in unknown:
+        log.warning("%s: %s", config.seccomp_profile, sentence)
+    return program
+
+
+def _limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
+    manager = Manager(start.site.parent)
+    manager.prepare()
+    group = manager.container(container_id)
+    undo.add("cgroups", place.remove_cgroups, start.site, container_id)
+    group.create()
+    group.set_limits(start.spec.limits, Limits())
+    return group
+
+
+def _launch(start: Start, container_id: str, directory: str, undo: Undo) -> Launched:
+    spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/"))
+    manager = Manager(start.site.parent)
+    host, inside, made = connected(container_id, spec)
+    hold = _lend(start, container_id, made, undo)
+    if not os.path.isdir(spec.rootfs or "/"):
+        raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
+    where = Placement(
+        directory=directory,
+        lower=spec.rootfs or "/",
+        hostname=spec.hostname or "localhost",
+        id_base=None,
+        joins=tuple(manager.supervisor_joins()),
+        into=manager.supervisor_into(),
+        host_network=host,
+        container_network=inside,
+        programs=start.scene.programs(),
+        permitted=permitted(),
+    )
+    plan = plan_of(spec, where)
+    binary = Binary()
+    undo.add("wshd", binary.close)
+    with listen_at(f"{directory}/run") as listener:
+        try:
+            launched = launch(
+                binary,
+                plan.encode(),
+                listener,
+                on_ran=lambda ran: hooks.judge(plan, ran),
+                on_cloned=hold,
+                patience_s=hooks.PATIENCE_S,
+            )
+        except StepFailed as failed:
+            raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
+    undo.add("PID 1", _stop, start.scene, launched)
+    place.remember(start.site, Running(container_id, start.scene.name, start.lxcpath, launched.pid))
+    return launched
+
+
+def _lend(start: Start, container_id: str, made: tuple[Link, ...], undo: Undo) -> Callable[[int], None] | None:
+    """Links of the host that it gets come back at its end. What is to be told of its first process; None for nothing."""
+    if not any(link.kind is LinkKind.PHYSICAL for link in made):
+        return None
+    from warden.engine.lending import Lending
+
+    lending = Lending(f"{start.site.state}/{place.LENT}")
+    lending.lend(container_id, made)
+    undo.add("lent links", lending.fetch, container_id)
+    return lambda pid: lending.hold(container_id, pid)
+
+
+def _stop(scene: Scene, launched: Launched) -> None:
+    try:
+        scene.run_on_host("stop", hooks.namespaces_of(launched.pid))
+    finally:
+        place.end(launched.pidfd)
+
+
+def permitted() -> int:
+    """This process's own capabilities."""
+    with open("/proc/self/status", "rb") as status:
+        return parse_capabilities(status.read()).permitted
+
+
+def settled(system: System, rootfs: str) -> System:
+    """Without the optional mounts whose source, target or file system is not there."""
+    return replace(system, filesystems=tuple(item for item in system.filesystems if _wanted(item, rootfs)))
+
+
+def _wanted(item: FileSystem, rootfs: str) -> bool:
+    if not item.optional:
+        return True
+    if item.is_bind and not os.path.exists(item.source):
+        return False
+    if not item.is_bind and not _known(item.fstype):
+        return False
+    below = item.target.startswith(("/proc/", "/sys/"))  # which are the kernel's, so the same there as here
+    return bool(item.create) or os.path.lexists(item.target if below else f"{rootfs}{item.target}")
+
+
+def _known(fstype: str) -> bool:
+    with open("/proc/filesystems", encoding="ascii") as file:
+        return fstype in file.read().split()
+
+
+def connected(container_id: str, spec: ContainerSpec) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
+    """The host's part of its network, None without one, the container's, and its links. Raises WardenError."""
+    if not spec.interfaces:
+        return None, _batch(links.LOOPBACK), ()
+    from warden.engine import assignment  # a container without interfaces must not pay for them
+    from warden.engine.parents import check_kind, find_parent
+    from warden.network.interfaces import container_part, host_part
+    from warden.network.route import Route
+
+    parents: list[HostLink | Bridge] = []
+    indices = {}
+    with Route() as route:
+        for item in spec.interfaces:
+            check_kind(route, item.kind)
+            parent = find_parent(route, item, ())
+            indices[parent.name] = parent.index
+            parents.append(parent)
+    made = assignment.links_of(container_id, spec, parents, MTU)
+    made = assignment.with_gateways(made, spec, [()] * len(made))
+    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made)), made
+
+
+def _batch(*parts: links.Part) -> Batch:
+    made = links.batch_of(*parts)
+    return Batch(made.messages, made.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    container_id: str
+    directory: str
+    group: ContainerGroup
+    launched: Launched
+    seccomp: bytes
+
+
+def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], None]) -> int:
+    with Undo() as undo:
+        own = inside.group.job(JOB)
+        own.create()
+        joins = own.open_join()
+        for fd in joins:
+            undo.add("cgroup", os.close, fd)
+        start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
+        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp)
+        direct = Direct(f"{inside.directory}/run")
+        undo.add("connection", direct.close)
+        with _Forwarding(direct) as forwarding:
+            record = direct.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
+            if record.state == STATE_FAILED:
+                raise _failure(plan, record, start.scene.name, program)
+            forwarding.begin()
+            on_running()
+            code = os.waitstatus_to_exitcode(direct.wait(JOB).status)
+    return code if code >= 0 else 128 - code
+
+
+def _failure(plan: Plan, record: Record, name: str, program: Init) -> Exception:
+    if 0 <= record.step < len(plan.steps) and plan.steps[record.step].op is Op.EXEC:
+        hint = "is it in the container, executable, and on PATH?"
+        return JobFailed(f"exec {program.argv[0]}: {os.strerror(record.error)}", hint=hint)
+    return refusal(plan, record.step, record.error, doing=f"execute {name}")
+
+
+class _Forwarding:
+    """Signals of this process go to the program for the `with` block. They wait until `begin`: who hears that the program
+    runs may send one at once."""
+
+    def __init__(self, direct: Direct) -> None:
+        self._direct = direct
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> _Forwarding:
+        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+        for number in FORWARDED:
+            self._before[number] = signal.signal(number, self._forward)
+        return self
+
+    def begin(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+
+    def _forward(self, number: int, _frame: FrameType | None) -> None:
+        self._direct.signal(JOB, number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+        self.begin()

@@ -1,0 +1,58 @@
+"""What every tool that starts a container reads first: its configuration with definitions and shares, translated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from warden.errors import BadInput
+from warden.lxc import place
+from warden.lxc.configfile import parse_define
+from warden.lxc.fstab import read_fstab
+from warden.lxc.hooks import Scene
+from warden.lxc.options import Given, Option
+from warden.lxc.place import Site
+from warden.lxc.reading import load
+from warden.lxc.running import Start
+from warden.lxc.system import default_lxcpath
+from warden.lxc.translate import Circumstances, translate
+
+SHARES = ("net", "ipc", "uts", "pid")
+OPTIONS = (
+    Option("f", "rcfile", "FILE", "Load configuration file FILE"),
+    Option("s", "define", "KEY=VAL", "Assign VAL to configuration variable KEY", many=True),
+    *(
+        Option("", f"share-{kind}", "NAME", f"Share the {kind} namespace of another container, by name or pid")
+        for kind in SHARES
+    ),
+)
+
+
+def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Start:
+    """Raises ConfigError and BadInput, before anything is changed."""
+    if "/" in given.name or given.name in ("", ".", ".."):
+        raise BadInput(f"name: {given.name!r} is not a container's name", hint="it is a directory below the lxcpath")
+    site, lxcpath = Site.from_environment(), given.lxcpath or default_lxcpath()
+    path = given.last("rcfile") or f"{lxcpath}/{given.name}/config"
+    if not given.last("rcfile") and not os.path.exists(path):
+        raise BadInput("No container config specified", hint=f"there is no {path}, and no -f names another")
+    config = load(path, (*map(parse_define, given.values.get("define", ())), *_shares(given, site, lxcpath)))
+    around = Circumstances(
+        fstab=read_fstab(config.mount_fstab) if config.mount_fstab else (),
+        environ=os.environ,
+        unified=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+        argv=argv,
+        execute=execute,
+    )
+    scene = Scene(
+        config, given.name, path, "", dict(os.environ), given.last("logpriority") or config.log_level or "ERROR"
+    )
+    return Start(site, scene, lxcpath, translate(config, given.name, around))
+
+
+def _shares(given: Given, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:
+    """A container is named by its first process: nothing else has to know of other containers."""
+    for kind in SHARES:
+        if whose := given.last(f"share-{kind}"):
+            pid = whose if whose.isdecimal() else str(place.find(site, lxcpath, whose).pid)
+            yield f"lxc.namespace.share.{kind}", pid

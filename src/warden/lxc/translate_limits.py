@@ -1,0 +1,69 @@
+"""`lxc.cgroup.FILE` and `lxc.cgroup2.FILE` → Limits, so that either works on every host. Pure.
+
+What has no counterpart among the limits stays what it is: a file to be written. LXC writes in the file's order, but
+memory and swap together after memory alone; so here. The keys of the host's own version are read last and count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from warden.lxc.missing import Missing, Need
+from warden.lxc.naming import naming
+from warden.model.limits import Limits
+from warden.model.resources import ALIASES, BY_NAME, find, parse_rules
+
+_AFTER = ("memory.memsw.limit_in_bytes", "memory.swap.max", "cpu.cfs_burst_us", "cpu.max.burst")
+_EVERYTHING = ("a", "a *:* rwm", "a *:*")
+#: Written by a person, not a limit: what LXC itself would do with it.
+_OURS = ("cpus", "swap", "disk.max", "disk.inodes", "bandwidth", "oom.policy", "devices.add")
+
+
+@dataclass(slots=True)
+class Translated:
+    """*limits* so far, and what is none."""
+
+    limits: Limits = field(default_factory=Limits)
+    missing: list[Missing] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def translate_limits(v1: tuple[tuple[str, str], ...], v2: tuple[tuple[str, str], ...], *, unified: bool) -> Translated:
+    """*unified*: the host has cgroup v2. Raises BadKey naming the key."""
+    done = Translated()
+    versions = [("lxc.cgroup2", v2), ("lxc.cgroup", v1)]
+    for prefix, given in reversed(versions) if unified else versions:
+        for name, value in sorted(given, key=lambda pair: pair[0] in _AFTER):
+            _one(done, f"{prefix}.{name}", name, value)
+    return done
+
+
+def _one(done: Translated, key: str, name: str, value: str) -> None:
+    with naming(key):
+        if name in ("devices.allow", "devices.deny"):
+            _devices(done, key, name, value)
+        elif name in _OURS or (name not in BY_NAME and name not in ALIASES and not name.startswith("hugetlb.")):
+            done.missing.append(Missing(Need.CGROUP, key, value, "written to the file of that name"))
+        else:
+            done.limits = find(name)[1](done.limits, value)
+
+
+def _devices(done: Translated, key: str, name: str, value: str) -> None:
+    """v1's list is of exceptions to "all" or to "none"; Limits says what is allowed, so exceptions to "all" are files."""
+    now = done.limits.devices
+    if value in _EVERYTHING:
+        done.limits = replace(done.limits, devices=() if name == "devices.deny" else None)
+    elif name == "devices.allow":
+        rules = parse_rules(value)
+        done.limits = replace(done.limits, devices=None if now is None else tuple(dict.fromkeys((*now, *rules))))
+    elif now is None:
+        done.missing.append(Missing(Need.CGROUP, key, value, "an exception where all devices are allowed"))
+    else:
+        denied = parse_rules(value)
+        done.limits = replace(done.limits, devices=tuple(rule for rule in now if rule not in denied))
+        done.warnings += [f"{key}: {rule} was not allowed: ignored" for rule in _strangers(denied, now)]
+
+
+def _strangers(denied: tuple[object, ...], allowed: tuple[object, ...]) -> Iterator[object]:
+    return (rule for rule in denied if rule not in allowed)

@@ -1,0 +1,85 @@
+"""Mounts of LXC's configuration → FileSystems of a System. Pure: nothing is looked up.
+
+A target is meant below the root file system: relative, or absolute and beginning with its path. Another absolute target
+is skipped, as LXC does, but not silently. Without a root file system of its own it is the host's path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from warden.errors import BadInput
+from warden.lxc.fstab import FstabEntry
+from warden.lxc.missing import Missing, Need
+from warden.lxc.naming import BadKey, naming
+from warden.model.system import FileSystem
+from warden.plan.mountoptions import mount_options
+
+#: Options that are LXC's own, never the kernel's.
+_OURS = ("optional", "relative", "create=dir", "create=file")
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """*proc*, *sys*: as System has them."""
+
+    proc: str
+    sys: str
+    missing: tuple[Missing, ...]
+
+
+def automatic(words: Iterable[str]) -> Mounts:
+    """What lxc.mount.auto asks for; of two words for the same the last counts."""
+    proc, sys, missing = "", "", []
+    for word in words:
+        what, _, how = word.partition(":")
+        if what == "proc":
+            proc = how or "mixed"
+        elif what == "sys":
+            sys = how or "mixed"
+        elif what == "shmounts":
+            missing.append(
+                Missing(Need.SHARED_MOUNTS, "lxc.mount.auto", word, "a directory whose mounts come in later")
+            )
+        elif word.endswith(":force"):
+            missing.append(Missing(Need.CGROUP_MOUNT, "lxc.mount.auto", word, "the cgroups are mounted for it"))
+        # else: nothing, as LXC does where there are cgroup namespaces: its init mounts what it sees
+    return Mounts(proc, sys, tuple(missing))
+
+
+def filesystem(entry: FstabEntry, rootfs: str, prefixes: tuple[str, ...], key: str) -> FileSystem | str:
+    """One mount, or the sentence that says why it is skipped. *prefixes*: paths that mean the root file system. Raises
+    ConfigError naming *key*."""
+    target = _inside(entry.target, prefixes if rootfs else ("/",))
+    if target is None:
+        return f"{key}: {entry.target}: is not below the root file system: ignored; write it without the leading /"
+    source = entry.source
+    if "relative" in entry.options:
+        source = os.path.join(rootfs or "/", source.lstrip("/"))
+    options = tuple(word for word in entry.options if word not in _OURS)
+    create = next((word.removeprefix("create=") for word in entry.options if word.startswith("create=")), "")
+    with naming(key):
+        mount_options(options)
+        _supported(options)
+        found = FileSystem(source, target, entry.fstype, options, create, "optional" in entry.options)
+    if found.is_bind and not source.startswith("/"):
+        raise BadKey(key, f"{source}: the source of a bind mount is not an absolute path")
+    return found
+
+
+def _inside(target: str, prefixes: tuple[str, ...]) -> str | None:
+    if not target.startswith("/"):
+        return os.path.normpath("/" + target)
+    for prefix in prefixes:
+        base = prefix.rstrip("/")
+        if target == base or target.startswith(base + "/"):
+            return os.path.normpath("/" + target[len(base) :].lstrip("/"))
+    return None
+
+
+def _supported(options: tuple[str, ...]) -> None:
+    mapped = [word for word in options if word.startswith("idmap=")]
+    if mapped:
+        raise BadInput(f"{mapped[0]}: one mount alone cannot be mapped", hint="lxc.rootfs.options has it for the root")

@@ -1,0 +1,131 @@
+"""Interfaces of LXC's configuration → network mode and Interfaces of a ContainerSpec. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from hashlib import blake2b
+from ipaddress import IPv4Interface, ip_interface
+
+from warden.lxc.missing import Missing, Need
+from warden.lxc.naming import BadKey, naming
+from warden.lxc.networks import SUB_KEYS, Net
+from warden.model.interfaces import Interface, LinkKind
+from warden.model.spec import NetworkMode
+
+_KINDS = {
+    "veth": LinkKind.BRIDGE,
+    "macvlan": LinkKind.MACVLAN,
+    "ipvlan": LinkKind.IPVLAN,
+    "vlan": LinkKind.VLAN,
+    "phys": LinkKind.PHYSICAL,
+}
+_USUAL = Net()
+#: What an Interface has no field for, with what it would be.
+_FURTHER = {
+    "veth_pair": "name of the host's end",
+    "veth_mode": "routed instead of bridged",
+    "veth_ipv4_routes": "route on the host",
+    "veth_ipv6_routes": "route on the host",
+    "veth_vlan_id": "VLAN on the bridge",
+    "veth_vlan_tagged": "VLAN on the bridge",
+    "veth_rx_queues": "receive queues",
+    "veth_tx_queues": "transmit queues",
+    "ipvlan_isolation": "isolation on the parent",
+    "l2proxy": "answers for its addresses on the parent",
+}
+_KEY_OF = {key.field: key.name for key in SUB_KEYS}
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """*mode* and *interfaces* as a ContainerSpec has them."""
+
+    mode: NetworkMode
+    interfaces: tuple[Interface, ...]
+    missing: tuple[Missing, ...]
+    warnings: tuple[str, ...]
+
+
+def translate_networks(nets: tuple[Net, ...], name: str) -> Networks:
+    """*name*: of the container, from which hardware addresses are drawn. Raises BadKey naming the key."""
+    if any(net.type == "none" for net in nets):
+        others = tuple(
+            f"lxc.net.{net.number}.type: {net.type}: the network is the host's: ignored"
+            for net in nets
+            if net.type != "none"
+        )
+        return Networks(NetworkMode.HOST, (), (), others)
+    found: list[Interface] = []
+    missing: list[Missing] = []
+    for net in nets:
+        if net.type != "empty":
+            found.append(_interface(net, name))
+            missing += _missing(net)
+        missing += _scripts(net)
+    return Networks(NetworkMode.NONE, tuple(found), tuple(missing), ())
+
+
+def _interface(net: Net, container: str) -> Interface:
+    kind, key = _KINDS[net.type], f"lxc.net.{net.number}"
+    if not net.link:
+        hint = "the bridge or interface of the host that it is connected to"
+        raise BadKey(f"{key}.link", f"is missing for type {net.type}", hint=hint)
+    if kind is LinkKind.VLAN and net.vlan_id is None:
+        raise BadKey(f"{key}.vlan.id", "is missing for type vlan", hint="0 to 4094")
+    modes = {"macvlan": net.macvlan_mode, "ipvlan": net.ipvlan_mode}
+    with naming(key):
+        return Interface(
+            kind=kind,
+            parent=net.link,
+            name=net.name or None,
+            mode=modes.get(net.type),
+            vlan_id=net.vlan_id if kind is LinkKind.VLAN else None,
+            addresses=_addresses(net),
+            gateways=tuple(g for g in (net.ipv4_gateway, net.ipv6_gateway) if g not in ("", "auto", "dev")),
+            mac=drawn_address(net.hwaddr, f"{container}/{net.number}") if net.hwaddr else None,
+            mtu=net.mtu,
+        )
+
+
+def _addresses(net: Net) -> tuple[str, ...]:
+    """0.0.0.0 was 0.9's way to say that the container asks by DHCP."""
+    given = (*(address for address, _ in net.ipv4), *net.ipv6)
+    return tuple(address for address in given if not ip_interface(address).ip.is_unspecified)
+
+
+def drawn_address(template: str, seed: str) -> str:
+    """*template* with every x replaced by a digit. The same container draws the same ones at each start, which LXC
+    does only because lxc-create writes them down; a first octet stays that of a station's address."""
+    digits = iter(blake2b(seed.encode(), digest_size=12).hexdigest())
+    drawn = [next(digits) if char == "x" else char for char in template]
+    if template[1] == "x":
+        drawn[1] = f"{int(drawn[1], 16) & 0xE | (0 if template[0] != 'x' else 2):x}"
+    return "".join(drawn)
+
+
+def _missing(net: Net) -> Iterator[Missing]:
+    key = f"lxc.net.{net.number}"
+    for field in fields(net):
+        what, value = _FURTHER.get(field.name), getattr(net, field.name)
+        if what and value != getattr(_USUAL, field.name):
+            yield Missing(Need.LINK, f"{key}.{_KEY_OF[field.name]}", _text(value), what)
+    if not net.flags:
+        yield Missing(Need.LINK, f"{key}.flags", "", "stays down until the container takes it up")
+    for address, broadcast in net.ipv4:
+        if broadcast and broadcast != str(IPv4Interface(address).network.broadcast_address):
+            yield Missing(Need.LINK, f"{key}.ipv4.address", f"{address} {broadcast}", "a broadcast address of its own")
+    for version, gateway in (("ipv4", net.ipv4_gateway), ("ipv6", net.ipv6_gateway)):
+        if gateway in ("auto", "dev"):
+            what = "the bridge's own address" if gateway == "auto" else "a route by the interface alone"
+            yield Missing(Need.GATEWAY, f"{key}.{version}.gateway", gateway, what)
+
+
+def _scripts(net: Net) -> Iterator[Missing]:
+    for which in ("up", "down"):
+        for value in getattr(net, f"script_{which}"):
+            yield Missing(Need.SCRIPT, f"lxc.net.{net.number}.script.{which}", value, "a program beside the interface")
+
+
+def _text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(int(value) if value is True else value)

@@ -1,0 +1,123 @@
+"""What a container's interfaces are made of, as netlink messages for its plan. Pure.
+
+One batch is the host's part, one the container's, however many interfaces there are. What has another end or a parent on
+the host is born in the container's namespace; only a link of the host itself is moved.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address, ip_interface
+
+from warden.model.interfaces import Link, LinkKind
+from warden.network import netlink
+from warden.network.links import Part
+from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
+
+IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_VLAN_ID = 1, 1, 1
+MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+
+
+ON_A_LINK = frozenset({LinkKind.MACVLAN, LinkKind.IPVLAN, LinkKind.VLAN})
+
+
+def extra_index(container_id: str, place: int) -> int:
+    """The index of the host's end of interface number *place* (0 to 15), where mode warden's link has another."""
+    # Beside those of links.host_index and its ifb; ids in use never share the bits taken here (engine/ids.py).
+    return 0x4000_0000 | (int(container_id, 32) & 0x03FF_FFFF) << 4 | place
+
+
+def extra_name(container_id: str, place: int) -> str:
+    """The name of that end; 0 to 2 are links.py's."""
+    return f"w-{container_id}-{'3456789abcdefghi'[place]}"
+
+
+def host_part(links: Iterable[Link], parents: Mapping[str, int], mtu: int) -> Part:
+    """For the host's namespace, between clone and release. *parents*: indices of the host's links and of bridges'
+    devices by name; *mtu* of links that name none."""
+    messages: list[Message] = []
+    words: list[str] = []
+    for link in links:
+        made, said = _host(link, parents, mtu)
+        messages += made
+        words.append(said)
+    return messages, "; ".join(words)
+
+
+def _host(link: Link, parents: Mapping[str, int], mtu: int) -> Part:
+    if link.kind is LinkKind.BRIDGE:
+        return _port(link, parents[link.bridge or link.parent], link.mtu or mtu)
+    if link.kind is LinkKind.PHYSICAL:
+        index = 0 if link.index == link.host_index else link.index
+        moved = netlink.move_link(
+            link.host_index, CHILD_NETNS_FD, name=link.name, new_index=index, mac=link.mac, mtu=link.mtu
+        )
+        return [moved], f"ip link set {link.parent} netns CHILD name {link.name}"
+    made = netlink.add_link(
+        link.kind.value,
+        birth_name(link),
+        link.index,
+        parent=parents[link.parent],
+        netns_fd=CHILD_NETNS_FD,
+        mtu=link.mtu,
+        mac=link.mac,
+        data=_data(link),
+    )
+    more = f" id {link.vlan_id}" if link.kind is LinkKind.VLAN else f" mode {link.mode}"
+    return [made], f"ip link add link {link.parent} name {birth_name(link)} netns CHILD type {link.kind.value}{more}"
+
+
+def birth_name(link: Link) -> str:
+    """What a link on a link is called until the child gives it its name.
+
+    Before 6.13 the kernel looks for a link of that number or name in the namespace of who asks, not where it will be
+    (rtnl_newlink), and the host has an eth0 too. So both are what nobody else has.
+    """
+    return f"w-{link.index:x}"
+
+
+def _port(link: Link, bridge: int, mtu: int) -> Part:
+    pair = netlink.add_veth(
+        link.host_name,
+        link.host_index,
+        link.name,
+        link.index,
+        netns_fd=CHILD_NETNS_FD,
+        mtu=mtu,
+        peer_mac=link.mac,
+        master=bridge,
+    )
+    said = f"ip link add {link.host_name} master {link.bridge} type veth peer name {link.name} netns CHILD"
+    up = netlink.set_up(link.host_index, quiet=True)
+    return [pair, up], f"{said}; ip link set {link.host_name} up addrgenmode none"
+
+
+def _data(link: Link) -> bytes:
+    if link.kind is LinkKind.MACVLAN:
+        return number(IFLA_MACVLAN_MODE, MACVLAN_MODES[link.mode or "bridge"])
+    if link.kind is LinkKind.IPVLAN:
+        return attribute(IFLA_IPVLAN_MODE, struct.pack("=H", IPVLAN_MODES[link.mode or "l2"]))
+    return attribute(IFLA_VLAN_ID, struct.pack("=H", link.vlan_id or 0))
+
+
+def container_part(links: Sequence[Link]) -> Part:
+    """For the child in its own namespace, after lo: addresses, links up, and last the default routes, because the way to
+    a gateway must be up."""
+    messages: list[Message] = []
+    words: list[str] = []
+    for link in links:
+        if link.kind in ON_A_LINK:
+            messages.append(netlink.change_link(link.index, name=link.name))
+            words.append(f"ip link set {birth_name(link)} name {link.name}")
+        for address in link.addresses:
+            messages.append(netlink.add_address(link.index, ip_interface(address)))
+            words.append(f"ip address add {address} dev {link.name}")
+        messages.append(netlink.set_up(link.index))
+        words.append(f"ip link set {link.name} up")
+    for link in links:
+        for gateway in link.gateways:
+            messages.append(netlink.add_default_route(link.index, ip_address(gateway)))
+            words.append(f"ip route add default via {gateway} dev {link.name}")
+    return messages, "; ".join(words)

@@ -1,0 +1,103 @@
+"""Configuration files as people have them, and what each comes to, as JSON beside them.
+
+WARDEN_WRITE_GOLDEN=1 writes tests/lxc/golden/*.json anew; look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warden.depot.snapshot import Snapshot
+from warden.lxc.fstab import read_fstab
+from warden.lxc.reading import load
+from warden.lxc.translate import Circumstances, Translation, translate
+from warden.model.info import State
+from warden.plan.container import Batch, Bind, Placement
+from warden.plan.system import plan_of
+
+HERE = Path(__file__).parent
+CONFIGS = sorted(path.stem for path in (HERE / "configs").glob("*.conf") if path.stem != "common")
+WRITE = os.environ.get("WARDEN_WRITE_GOLDEN") == "1"
+ENVIRON = {"TERM": "vt100", "HOME": "/root"}
+
+
+def translated(name: str, *, execute: bool = False, unified: bool = False) -> Translation:
+    fstab = Path(f"{name}.fstab")
+    mounts = read_fstab(str(fstab)) if fstab.exists() else ()
+    around = Circumstances(fstab=mounts, environ=ENVIRON, unified=unified, execute=execute)
+    return translate(load(f"{name}.conf"), name, around)
+
+
+def shown(value: Any) -> Any:
+    """Plain data of *value*, without the fields that are as usual."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [shown(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    found = {}
+    for field in dataclasses.fields(value):
+        factory = field.default_factory
+        if getattr(value, field.name) != (field.default if factory is dataclasses.MISSING else factory()):
+            found[field.name] = shown(getattr(value, field.name))
+    return found
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_comes_to_what_it_did(name: str, configs: Path) -> None:
+    text = json.dumps(shown(translated(name, execute=name == "application")), indent=1, ensure_ascii=False) + "\n"
+    file = HERE / "golden" / f"{name}.json"
+    if WRITE:
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+def test_every_golden_file_has_a_configuration() -> None:
+    found = {path.stem for path in (HERE / "golden").iterdir()}
+    assert found == {*CONFIGS, *(f"{name}.plan" for name in PLANS)}
+
+
+PLANS = ("p4080ds", "unprivileged", "application", "idmapped-root", "namespaces", "nesting")
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_its_plan_reads_as_it_did(name: str, configs: Path) -> None:
+    spec = translated(name).spec
+    assert spec.rootfs is not None
+    place = Placement(
+        directory="/depot/1",
+        lower=spec.rootfs,
+        hostname=spec.hostname or "1",
+        id_base=None,
+        binds=(Bind("/dev/pts/7", "/dev/console", False, False),),
+        joins=("/sys/fs/cgroup/memory/warden/instance-1/tasks",),
+        container_network=Batch(b"", "ip link set lo up"),
+    )
+    text = plan_of(spec, place).describe() + "\n"
+    file = HERE / "golden" / f"{name}.plan.txt"
+    if WRITE:
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_it_comes_to_survives_a_snapshot(name: str, configs: Path) -> None:
+    spec = translated(name).spec
+    before = Snapshot("1", name, State.BORN, spec, 0.0, 0, None, "h", "/bin/sh")
+    assert Snapshot.from_json(before.to_json()).spec == spec
+
+
+def test_the_host_decides_which_version_of_a_limit_counts(configs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "both.conf"
+    file.write_text("lxc.cgroup.memory.limit_in_bytes = 1M\nlxc.cgroup2.memory.max = 2M\n")
+    for unified, expected in ((False, 1 << 20), (True, 2 << 20)):
+        spec = translate(load(str(file)), "x", Circumstances(unified=unified)).spec
+        assert spec.limits.memory_bytes == expected
