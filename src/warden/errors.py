@@ -7,6 +7,9 @@
     ├── UnknownNetwork      no network of that name
     ├── UnknownJob          no job of that number in the container
     ├── HandleTaken         a container of that name exists
+    ├── UnknownVolume       no volume of that name
+    ├── VolumeTaken         a volume of that name exists
+    ├── VolumeInUse         a container has it: names which
     ├── WrongState          the container is not in a state that allows the request
     ├── PoolExhausted       no network, port or uid is left
     ├── NotBuilt            something of a newer warden that this version does not know
@@ -105,6 +108,27 @@ class HandleTaken(WardenError):
 
     code = "handle_taken"
     exit_code = 5
+
+
+class UnknownVolume(WardenError):
+    """No volume has this name."""
+
+    code = "unknown_volume"
+    exit_code = 16
+
+
+class VolumeTaken(WardenError):
+    """A volume of this name exists."""
+
+    code = "volume_taken"
+    exit_code = 17
+
+
+class VolumeInUse(WardenError):
+    """A container has this volume, so it cannot be removed."""
+
+    code = "volume_in_use"
+    exit_code = 18
 
 
 class WrongState(WardenError):

@@ -161,7 +161,7 @@ def test_detached_job_is_followed_by_logs(warden: Warden) -> None:
     try:
         assert warden("wait", handle).stdout == "0\n"
         job = warden("jobs", "-q", handle).stdout.strip()
-        for words in (["logs", handle], ["logs", "--follow", "--job", job, handle]):
+        for words in (["logs", handle], ["logs", "--follow", "--job", job, handle], ["logs", "--follow", handle]):
             done = warden(*words)
             assert (done.stdout, done.stderr) == ("one\n", "two\n")
     finally:

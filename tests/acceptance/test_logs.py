@@ -143,6 +143,19 @@ def test_a_follower_sees_later_jobs_and_ends_with_the_container(client: Client, 
             assert follower.seen[1].removeprefix(b"old3\n") == wanted
 
 
+def test_a_main_job_that_is_started_again_continues_the_stream(shared_daemon: PrivateDaemon, client: Client) -> None:
+    job = ["sh", "-c", "sleep 0.3; echo again; exit 1"]
+    done = command(shared_daemon, "run", "-d", "--network", "none", "--restart", "on-failure:3", "--", *job)
+    handle = done.stdout.decode().strip()
+    with following(shared_daemon, handle) as follower:
+        assert follower.end() == 0, "it is over with its main job"
+        assert follower.seen[0] == b"again\n" * 4
+    assert command(shared_daemon, "wait", handle).stdout == b"1\n"
+    restarts = command(shared_daemon, "inspect", "-f", ".main.restarts", handle).stdout
+    assert restarts == b"3\n"
+    client.container(handle).destroy()
+
+
 def test_a_follower_ends_with_a_stop(client: Client, shared_daemon: PrivateDaemon) -> None:
     with client.create(network="none") as box:
         box.spawn(["sh", "-c", "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.1; done"])

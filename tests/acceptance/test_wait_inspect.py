@@ -158,7 +158,8 @@ def test_everything_known_of_a_container(client: Client, shared_daemon: PrivateD
         assert document["network"]["ports"] == [
             {"host_ip": None, "host_port": outer, "container_port": inner, "protocol": "tcp"}
         ]
-        assert document["mounts"] == [{"source": "/tmp", "target": "/mnt/host", "read_only": True}]
+        [mount] = document["mounts"]
+        assert (mount["source"], mount["target"], mount["read_only"]) == ("/tmp", "/mnt/host", True)
         assert document["limits"]["in_force"]["memory.max"] == str(64 << 20)
         assert document["limits"]["asked"]["pids.max"] == "100"
         assert document["namespaces"]["net"] == os.readlink(f"/proc/{info.pid}/ns/net")

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from warden.errors import UnknownHandle, UnknownNetwork, WardenError
+from warden.errors import UnknownHandle, UnknownNetwork, UnknownVolume, WardenError
 from warden.model.events import EventRecord
 from warden.model.info import Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.volumes import Volume
 
 
 @dataclass
@@ -36,6 +37,7 @@ class World:
     records: list[EventRecord] = field(default_factory=list)
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
+    volumes: list[Volume] = field(default_factory=list)
     networks: dict[str, BridgeReport] = field(default_factory=dict)
 
 
@@ -102,6 +104,17 @@ class FakeContainer:
             raise self._world.fail_spawn
         self._world.spawned.append((script_or_argv, options))
         return FakeJob(self._world)
+
+    def start(self) -> None:
+        if self._world.fail_spawn:
+            raise self._world.fail_spawn
+        self._world.calls.append(("start", self.handle))
+
+    def restart(self, *, kill: bool = False) -> None:
+        self._world.calls.append(("restart", self.handle, kill))
+
+    def rename(self, handle: str) -> None:
+        self._world.calls.append(("rename", self.handle, handle))
 
     def job(self, job_id: int) -> FakeJob:
         return FakeJob(self._world, job_id)
@@ -173,6 +186,26 @@ class FakeClient:
 
     def container(self, handle: str) -> FakeContainer:
         return FakeContainer(self._world, handle)
+
+    def create_volume(self, name: str | None = None) -> Volume:
+        return Volume(name or "made-up", "/v/x", 1.0, name is None)
+
+    def volumes(self) -> list[Volume]:
+        return self._world.volumes
+
+    def volume(self, name: str) -> Volume:
+        for volume in self._world.volumes:
+            if volume.name == name:
+                return volume
+        raise UnknownVolume(f"volume {name}: there is none")
+
+    def remove_volume(self, name: str) -> None:
+        self.volume(name)
+        self._world.calls.append(("remove", name))
+
+    def prune_volumes(self, *, every: bool = False) -> list[str]:
+        self._world.calls.append(("prune", every))
+        return []
 
     def containers(self) -> list[Info]:
         return [self._world.info] if self._world.info else []

@@ -80,9 +80,9 @@ PLACES = st.builds(
         job=st.none() | st.integers(0, 99),
         follow=st.booleans(),
         lasting=st.booleans(),
-        since=st.none() | st.integers(0, 2**40),
-        until=st.none() | st.integers(0, 2**40),
-        tail=st.none() | st.integers(0, 2**40),
+        since=st.none() | st.integers(0, 2**32),
+        until=st.none() | st.integers(0, 2**32),
+        tail=st.none() | st.integers(0, 2**32),
         stream=st.sampled_from([None, "stdout", "stderr"]),
         places=st.none() | st.lists(PLACES, min_size=1).map(tuple),
     )

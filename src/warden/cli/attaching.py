@@ -155,12 +155,12 @@ class _Input:
 
 
 def chosen_job(info: Info, number: int | None) -> JobInfo:
-    """The job asked for, or the first that runs. Raises UnknownJob, WrongState."""
+    """The job asked for, or the main one, or else the first that runs. Raises UnknownJob, WrongState."""
     if number is None:
         running = [job for job in info.jobs if job.running]
         if not running:
             raise WrongState(f"container {info.handle}: no job runs in it", hint="warden logs shows its output")
-        return min(running, key=lambda job: job.id)
+        return min(running, key=lambda job: (job.id != info.main_job, job.id))
     job = next((job for job in info.jobs if job.id == number), None)
     if job is None:
         raise UnknownJob(hint=f"warden jobs {info.handle} lists them")

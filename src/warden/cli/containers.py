@@ -12,10 +12,14 @@ from warden.cli import connect, output
 from warden.cli.options import Command
 from warden.errors import BadInput, WardenError
 from warden.model.info import BandwidthStat, Info, JobInfo, State
+from warden.model.life import RestartMode
 from warden.model.size import format_size
+from warden.model.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from warden.model.mounts import Mount
 
 _HEADER = ("HANDLE", "STATE", "IMAGE", "ADDRESS", "MEMORY", "LIMIT", "JOBS", "AGE")
 
@@ -90,13 +94,28 @@ def as_json(info: Info) -> dict[str, Any]:
         "bandwidth": _bandwidth_as_json(info.bandwidth),
         "disk": None if info.disk is None else asdict(info.disk),
         "jobs": [job_as_json(job) for job in info.jobs],
+        "main_job": info.main_job,
+        "restarts": info.restarts,
+        "restart": str(info.spec.restart),
+        "auto_remove": info.spec.auto_remove,
+        "labels": dict(info.spec.labels),
+        "read_only": info.spec.read_only,
+        "mounts": [_mount_as_json(mount) for mount in info.spec.mounts],
     }
+
+
+def _has_label(info: Info, wanted: str) -> bool:
+    """NAME or NAME=VALUE."""
+    name, sign, value = wanted.partition("=")
+    labels = dict(info.spec.labels)
+    return name in labels and (not sign or labels[name] == value)
 
 
 #: What `ps --filter` knows: whether a container is what the value says.
 FILTERS: dict[str, Callable[[Info, str], bool]] = {
     "name": lambda info, value: value in info.handle,
     "id": lambda info, value: info.id.startswith(value),
+    "label": _has_label,
     "state": lambda info, value: value == ("paused" if info.paused else info.state.value),
 }
 
@@ -114,10 +133,11 @@ def parse_filters(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def matches(info: Info, filters: Sequence[tuple[str, str]]) -> bool:
-    """Of each kind of filter one must hold."""
-    return all(
-        any(FILTERS[kind](info, value) for name, value in filters if name == kind) for kind in {name for name, _ in filters}
-    )
+    """Of each kind of filter one must hold, of labels all, as docker has it."""
+    held: dict[str, list[bool]] = {}
+    for name, value in filters:
+        held.setdefault(name, []).append(FILTERS[name](info, value))
+    return all(all(found) if name == "label" else any(found) for name, found in held.items())
 
 
 def _print_picked(found: Sequence[Info], form: str) -> None:
@@ -130,6 +150,16 @@ def _print_picked(found: Sequence[Info], form: str) -> None:
             print(json.dumps(as_json(info)))
         else:
             print("\t".join(" ".join(map(as_text, pick(as_json(info), path))) for path in form.split(",")))
+
+
+def _mount_as_json(mount: Mount) -> dict[str, Any]:
+    return {
+        "type": mount.kind.value,
+        "source": mount.source or None,
+        "target": mount.target,
+        "read_only": mount.read_only,
+        "options": list(mount.options),
+    }
 
 
 def ps(options: Namespace) -> int:
@@ -176,8 +206,23 @@ def _lines(info: Info) -> Iterable[tuple[str, str]]:
     for direction, rate, burst in (("in", band.in_rate, band.in_burst), ("out", band.out_rate, band.out_burst)):
         if rate is not None:
             yield f"rate {direction}", f"{format_size(rate)} a second, {format_size(burst or 0)} at once"
+    yield from _life_lines(info)
     if info.disk is not None:
         yield "disk", f"{format_size(info.disk.bytes_used)} in {info.disk.inodes_used} files"
+
+
+def _life_lines(info: Info) -> Iterable[tuple[str, str]]:
+    """What a container has only when it was asked for."""
+    spec = info.spec
+    if spec.restart.mode is not RestartMode.NO:
+        yield "restart", f"{spec.restart}, {info.restarts} so far"
+    for name, value in spec.labels:
+        yield "label", escaped(f"{name}={value}")
+    for mount in spec.mounts:
+        source = f"{mount.kind.value} {mount.source}".rstrip()
+        yield "mount", escaped(f"{mount.target} from {source}{', read-only' if mount.read_only else ''}")
+    if spec.read_only:
+        yield "read-only", "all but mounts and /dev/shm"
 
 
 def _job_row(job: JobInfo) -> tuple[str, ...]:
@@ -224,7 +269,7 @@ COMMANDS = {
     "ps": Command(
         "[-a] [-q] [-f KEY=VALUE]... [--format json|PATH,...] [--json]",
         "Lists containers; those that are stopped with --all. Filters: name (a part of the handle), id (its beginning),\n"
-        "state (active, stopped, paused); of one kind one must match.",
+        "label (NAME or NAME=VALUE), state (active, stopped, paused); of one kind one must match, of labels all.",
         ("all", "quiet", "filter", "columns", "json"),
         "warden ps\nwarden ps --all --json\nwarden ps --filter name=web --format .handle,.container_ip\n"
         "warden ps -aq | xargs -r warden destroy",

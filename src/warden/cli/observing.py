@@ -213,7 +213,7 @@ COMMANDS = {
         "Shows the output kept of a container's jobs, in the order of time; nothing is consumed. A line counts by the\n"
         "time at which it began. TIME is such as 2026-01-31T12:00:00Z, seconds since 1970, or 10m for ten minutes ago.\n"
         "With -f it goes on with jobs that start later, over restarts of the daemon, until the container is stopped or\n"
-        "destroyed; with --job until that one ends.",
+        "destroyed, or its main job is over and nothing runs; with --job until that one ends.",
         ("job", "follow", "since", "until", "tail", "timestamps", "stream", "handle"),
         """
 warden logs box
@@ -239,8 +239,8 @@ warden events -f container=box --format .attributes.verdict
     ),
     "wait": Command(
         "[--job N] [--condition CONDITION] [--timeout TIME] HANDLE...",
-        "Waits until the main job of each container (its first) has ended, and prints its exit code as `warden run` would\n"
-        "end with. Nothing is collected. It goes on over a restart of the daemon. Ends with 124 after --timeout.",
+        "Waits until the main job of each container (else its first) has ended, and prints its exit code as `warden run`\n"
+        "would end with. Nothing is collected. It goes on over a restart of the daemon. Ends with 124 after --timeout.",
         ("job", "condition", "wait_timeout", "handles"),
         "warden wait box\nwarden wait --timeout 10 web worker\nwarden wait --condition removed box",
         wait,

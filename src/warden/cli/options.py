@@ -83,9 +83,51 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "name": (("--name",), {"metavar": "HANDLE", "help": "handle of the container (default: a new one)"}),
     "image": (("--image",), {"metavar": "NAME", "help": "image to start from (default: the daemon's, normally host)"}),
     "rootfs": (("--rootfs",), {"metavar": "DIR", "help": "use this directory of the host instead of an image"}),
+    "volume": (
+        ("-v", "--volume"),
+        {
+            **_many("SRC:DST[:ro|rw]", "mount a path of the host, or a volume by its name; DST alone: a volume of its own"),
+            "default": [],
+        },
+    ),
     "mount": (
-        ("-v", "--mount"),
-        {"metavar": "SRC:DST[:ro|rw]", "action": "append", "default": [], "help": "bind mount (default: rw)"},
+        ("--mount",),
+        {
+            **_many("KEY=VALUE,...", "type (bind, volume, tmpfs), source, target, readonly, tmpfs-size, ...; or as -v"),
+            "default": [],
+        },
+    ),
+    "tmpfs": (
+        ("--tmpfs",),
+        {**_many("DST[:OPTION,...]", "mount an empty file system in memory: size=, mode=, uid=, exec ..."), "default": []},
+    ),
+    "volumes_from": (
+        ("--volumes-from",),
+        {**_many("HANDLE[:ro]", "mount what another container has mounted"), "default": []},
+    ),
+    "shm_size": (("--shm-size",), {"metavar": "SIZE", "help": "size of /dev/shm (default: half of the memory)"}),
+    "read_only": (
+        ("--read-only",),
+        {"action": "store_true", "help": "only what is mounted, and /dev/shm, can be written"},
+    ),
+    "label": (("-l", "--label"), {**_many("NAME=VALUE", "kept with the container"), "default": []}),
+    "restart": (
+        ("--restart",),
+        {
+            "metavar": "POLICY",
+            "default": "no",
+            "help": "when the command is started again at its end: no, on-failure[:N], always, unless-stopped",
+        },
+    ),
+    "stop_signal": (("--stop-signal",), {"metavar": "SIGNAL", "help": "what a stop asks with (default: TERM)"}),
+    "stop_timeout": (
+        ("--stop-timeout",),
+        {"metavar": "TIME", "help": "how long a stop waits until it kills (default: the daemon's, normally 10)"},
+    ),
+    "cidfile": (("--cidfile",), {"metavar": "FILE", "help": "write the handle to this file, which must not exist"}),
+    "env_file": (
+        ("--env-file",),
+        {**_many("FILE", "variables, a line each: NAME=VALUE, or NAME for the caller's"), "default": []},
     ),
     "network": (
         ("--network",),
@@ -110,11 +152,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--no-user-namespace",),
         {"action": "store_true", "help": "root inside is root outside; only for what you trust"},
     ),
-    "rm": (("--rm",), {"action": "store_true", "help": "remove the container afterwards (the default)"}),
+    "rm": (("--rm",), {"action": "store_true", "help": "remove the container afterwards (the default without -d)"}),
     "keep": (("--keep",), {"action": "store_true", "help": "keep the container afterwards"}),
     "detach": (
         ("-d", "--detach"),
-        {"action": "store_true", "help": "print the handle and do not wait; implies --keep"},
+        {"action": "store_true", "help": "print the handle and do not wait; the container stays, unless --rm"},
     ),
     # a job
     "env": (
@@ -126,7 +168,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": "set a variable; NAME alone: the caller's",
         },
     ),
-    "cwd": (("-w", "--cwd"), {"metavar": "DIR", "help": "working directory inside"}),
+    "cwd": (("-w", "--workdir", "--cwd"), {"metavar": "DIR", "help": "working directory inside"}),
     "user": (("-u", "--user"), {"metavar": "USER", "help": "user inside (default: vcap, or root with --privileged)"}),
     "privileged": (("--privileged",), {"action": "store_true", "help": "run as root of the container"}),
     "timeout": (("--timeout",), {"metavar": "TIME", "help": "kill the job after this time, such as 10, 500ms or 2m"}),
@@ -163,6 +205,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     # what exists
     "all": (("-a", "--all"), {"action": "store_true", "help": "stopped containers too"}),
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
+    "every_volume": (("-a", "--all"), {"action": "store_true", "help": "prune named ones too"}),
     "job": (("--job",), {"metavar": "N", "type": int, "help": "this job only"}),
     "signal": (
         ("-s", "--signal"),
@@ -264,6 +307,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         (),
         {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
     ),
+    "volume_verb": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove", "prune")}),
+    "new_name": ((), {"metavar": "NEW"}),
     "words": ((), {"metavar": "WORD", "nargs": "*"}),
     "network_action": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove")}),
     "network_names": ((), {"metavar": "NAME", "nargs": "*"}),
@@ -272,10 +317,12 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
+MOUNTS = ("volume", "mount", "tmpfs", "volumes_from", "shm_size", "read_only")
+LIFE = ("label", "restart", "stop_signal", "stop_timeout", "cidfile")
 NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny")
-CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, "hostname", "no_user_namespace", *LIMITS)
+CONTAINER = ("name", "image", "rootfs", *MOUNTS, *NETWORK, "hostname", "no_user_namespace", *LIFE, *LIMITS)
 JOB = (
-    *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
+    *("env", "env_file", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),
 )
 
@@ -315,7 +362,9 @@ def build_parser(name: str, command: Command) -> argparse.ArgumentParser:
 
 def parse(name: str, command: Command, words: list[str]) -> argparse.Namespace:
     """Parses one subcommand's words; `--help` prints and exits 0, everything wrong raises BadInput."""
-    options = build_parser(name, command).parse_args(words)
+    parser = build_parser(name, command)
+    # An option between two words of one list: parse_args would take what follows it for too much.
+    options = parser.parse_intermixed_args(words) if "words" in command.arguments else parser.parse_args(words)
     given = getattr(options, "command", None)
     if given and given[0] == "--":
         del given[0]

@@ -47,14 +47,22 @@ REQUESTS = {
     "pause": "Let all processes of a container stand still.",
     "ping": "Ask for a sign of life.",
     "port_remove": "Take back a port of net_in.",
+    "rename": "Give a container another handle.",
+    "restart": "Stop a container and start its main job.",
     "resume": "Let them go on.",
     "run": "Run a script and show its output.",
     "signal": "Send a signal to a job.",
     "spawn": "Start a script and print its job's number.",
+    "start": "Start the main job of a container.",
     "stats": "Show what containers use.",
     "stop": "End all processes of a container.",
     "stream": "Show the output of a job as it comes.",
     "version": "Show the daemon's version.",
+    "volume_create": "Make a volume.",
+    "volume_inspect": "Show a volume.",
+    "volume_list": "List volumes.",
+    "volume_prune": "Remove volumes that no container has.",
+    "volume_remove": "Remove a volume.",
 }
 
 

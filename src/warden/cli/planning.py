@@ -29,6 +29,8 @@ def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpe
         limits=resources.apply(Limits(), resources.settings_of(wanted)),
         **network_fields(wanted["network"], wanted["interfaces"]),
         user_namespace=wanted["user_namespace"] is not False,
+        read_only=options.read_only,
+        shm_size=wanted.get("shm_size"),
     )
 
 

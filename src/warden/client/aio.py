@@ -41,6 +41,7 @@ from warden.model.logs import LogPlace
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.volumes import Volume
 
 SIGKILL = 9
 T = TypeVar("T")
@@ -99,6 +100,27 @@ class AsyncClient:
             while not (response := await connection.receive(kind, patient=True)).end:
                 yield messages.measured(response)
             connection.busy = False
+
+    async def create_volume(self, name: str | None = None) -> Volume:
+        """A new volume; without *name* one is made up. Raises VolumeTaken."""
+        return messages.volume((await self._pool.call(messages.request("VolumeCreate", name=name))).volume)
+
+    async def volumes(self) -> builtins.list[Volume]:
+        """All volumes, by name."""
+        return [messages.volume(item) for item in (await self._pool.call(messages.request("VolumeList"))).volumes]
+
+    async def volume(self, name: str) -> Volume:
+        """What is known of it. Raises UnknownVolume."""
+        return messages.volume((await self._pool.call(messages.request("VolumeInspect", name=name))).volume)
+
+    async def remove_volume(self, name: str) -> None:
+        """Removes it with its files. Raises UnknownVolume, VolumeInUse."""
+        await self._pool.call(messages.request("VolumeRemove", name=name), patient=True)
+
+    async def prune_volumes(self, *, every: bool = False) -> builtins.list[str]:
+        """Removes the anonymous volumes that no container has, *every*: named ones too. Returns their names."""
+        response = await self._pool.call(messages.request("VolumePrune", all=every), patient=True)
+        return [name.decode("utf-8", "surrogateescape") for name in response.names]
 
     async def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> BridgeReport:
         """A bridge that containers share with network="bridge:NAME", and that stays until it is removed. Options: see
@@ -253,6 +275,20 @@ class AsyncContainer:
     async def kill(self) -> None:
         """SIGKILL to every process of every job; returns when the jobs have ended. The container stays usable."""
         await self._pool.call(messages.request("Kill", handle=self.handle), patient=True)
+
+    async def start(self) -> None:
+        """Starts its main job unless it runs; a container that was stopped is active again. Raises BadInput when it was
+        made without a main job."""
+        await self._pool.call(messages.request("Start", handle=self.handle), patient=True)
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops it and starts its main job."""
+        await self._pool.call(messages.request("Restart", handle=self.handle, kill=kill), patient=True)
+
+    async def rename(self, handle: str) -> None:
+        """Gives it another handle. Raises HandleTaken."""
+        await self._pool.call(messages.request("Rename", handle=self.handle, new_handle=handle))
+        self.handle = handle
 
     async def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
         """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that

@@ -16,6 +16,7 @@ from warden.model import resources
 from warden.model.info import Info
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobSpec
+from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.logs import LogPlace
 from warden.model.net import NetRule, PortMap, Protocol
@@ -24,10 +25,12 @@ from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, InterfaceLike, Mount, network_fields
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
+from warden.model.volumes import Volume
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
+from warden.protocol.convert_life import fill_create, message_to_volume
 from warden.protocol.convert_logs import message_to_place, place_to_message
 from warden.protocol.convert_network import AUTO, message_to_report
 from warden.protocol.convert_stats import message_to_stats
@@ -73,12 +76,17 @@ class LimitOptions(TypedDict, total=False):
 
 
 class CreateOptions(LimitOptions, total=False):
-    """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing is
-    said. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]", "macvlan:PARENT[:MODE]",
-    "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value" of name, ip, gateway, mac, mtu,
-    alias. *interfaces*: more of them, as such texts or Interface. *grace_time*: seconds or "5m" without a connection until
-    it is destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured. *publish*: ports of the host
-    that lead to it, such as "8080:80/udp". *net_allow*, *net_deny*: where it may go, instead of what holds for all."""
+    """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing
+    is said, where a source that is no absolute path is the name of a volume, "" a volume of its own (read-write if
+    nothing is said); or warden.Mount. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]",
+    "macvlan:PARENT[:MODE]", "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value"
+    of name, ip, gateway, mac, mtu, alias. *interfaces*: more of them, as such texts or Interface. *grace_time*:
+    seconds or "5m" without a connection until it is destroyed. *image*, *grace_time*, *user_namespace* None: as the
+    daemon is configured. *publish*: ports of the host that lead to it, such as "8080:80/udp". *net_allow*,
+    *net_deny*: where it may go, instead of what holds for all. *volumes_from*: "HANDLE[:ro]". *read_only*: only
+    mounts and /dev/shm can be written. *shm_size*: bytes of /dev/shm. *main*: the command or JobSpec that `start`
+    begins; *restart*: "no", "on-failure[:N]", "always" or "unless-stopped"; *auto_remove*: destroy it at its end.
+    *stop_signal*, *stop_timeout*: instead of TERM and the daemon's time."""
 
     image: str | None
     rootfs: str | None
@@ -88,6 +96,15 @@ class CreateOptions(LimitOptions, total=False):
     interfaces: Iterable[InterfaceLike]
     grace_time: float | str | None
     user_namespace: bool | None
+    volumes_from: Iterable[str]
+    read_only: bool
+    shm_size: str | int | None
+    labels: Mapping[str, str]
+    main: Command | JobSpec | None
+    restart: str
+    auto_remove: bool
+    stop_signal: int | None
+    stop_timeout: float | str | None
     publish: Iterable[PortMap | str | int] | PortMap | str | int
     net_allow: Sequence[str] | None
     net_deny: Sequence[str] | None
@@ -182,10 +199,12 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         limits=base,
         **network_fields(network, options.get("interfaces", ())),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
+        **_life(options),
     )
     resources.apply(base, settings)  # a mistake is found here, with the caller
     request = convert.spec_to_create(spec, image=options.get("image"), user_namespace=options.get("user_namespace"))
     request.limits.extend(convert.settings_to(settings))
+    fill_create(request, spec)
     if options.get("best_effort"):
         request.best_effort = True
     if not options.keys().isdisjoint(("publish", "net_allow", "net_deny")):
@@ -195,6 +214,26 @@ def create(handle: str | None, options: CreateOptions) -> Request:
             request, options.get("publish", ()), options.get("net_allow"), options.get("net_deny")
         )
     return codec.KINDS["Create"], request
+
+
+def _life(options: CreateOptions) -> dict[str, Any]:
+    """The fields of a ContainerSpec that say how it lives."""
+    main, shm_size, timeout = options.get("main"), options.get("shm_size"), options.get("stop_timeout")
+    return {
+        "volumes_from": tuple(map(VolumesFrom.parse, options.get("volumes_from", ()))),
+        "read_only": options.get("read_only", False),
+        "shm_size": None if shm_size is None else parse_size(shm_size, field="shm_size"),
+        "labels": tuple(options.get("labels", {}).items()),
+        "main": main if main is None or isinstance(main, JobSpec) else job_spec(main, {}),
+        "restart": RestartPolicy.parse(options.get("restart", "no")),
+        "auto_remove": options.get("auto_remove", False),
+        "stop_signal": options.get("stop_signal"),
+        "stop_timeout": None if timeout is None else parse_duration(timeout, field="stop_timeout"),
+    }
+
+
+def volume(message: pb.Volume) -> Volume:
+    return message_to_volume(message)
 
 
 def create_network(name: str, options: NetworkOptions) -> Request:
@@ -236,6 +275,8 @@ def _mount(value: MountLike) -> Mount:
     source, target, mode = value if len(value) == 3 else (*value, "ro")
     if mode not in ("ro", "rw"):
         raise BadInput(f"mount {source}: {mode!r} is not a mode", hint="ro or rw")
+    if not source.startswith("/"):
+        return Mount.volume(source, target, read_only=len(value) == 3 and mode == "ro")
     return Mount(source, target, read_only=mode == "ro")
 
 

@@ -44,6 +44,7 @@ from warden.engine.events import (
 )
 from warden.engine.facts import facts_of
 from warden.engine.job import Job
+from warden.engine.mainjob import MainJob
 from warden.engine.pidfd import pid_of, readable
 from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
@@ -105,6 +106,7 @@ class Container:
         self._destroying = False
         self._losses = 0
         self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
+        self.main = MainJob(self)
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
             self.watch_memory()
@@ -190,8 +192,31 @@ class Container:
         if spec.script is not None and (spec.stdin is not None or spec.interactive or spec.tty):
             hint = "give a command, such as bash -c '…'"
             raise BadInput("job: a script comes on standard input, which is then not free for more", hint=hint)
-        with self._gate.passing(self):
+        with self.passing():
             return await spawn.spawn(self, spec)
+
+    def passing(self) -> contextlib.AbstractContextManager[None]:
+        """Around each start of a job. Raises WrongState while the container is paused."""
+        return self._gate.passing(self)
+
+    async def start(self) -> None:
+        """Starts its main job unless it runs; if it was stopped it becomes active. Raises BadInput without a main job,
+        WrongState, JobFailed."""
+        self.require(State.ACTIVE, State.STOPPED)
+        await self.main.start()
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops it, and starts its main job."""
+        self.require(State.ACTIVE, State.STOPPED)
+        await self.main.restart(kill=kill)
+
+    async def activate(self) -> None:
+        """A stopped container becomes active, when its stop has ended. Raises WrongState when its PID 1 is gone."""
+        async with self.changing():
+            if not self.pid:
+                raise WrongState(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
+            if self.state is State.STOPPED:
+                self.save(self.snapshot.with_state(State.ACTIVE))
 
     def job(self, job_id: int) -> Job:
         if job_id not in self._jobs:
@@ -260,6 +285,7 @@ class Container:
         if result.verdict is Verdict.OUTPUT_LIMIT:
             self.add_event(TOO_MUCH_OUTPUT)
         self.tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
+        self.main.ended(job, result)
 
     def lack_of_room(self) -> str:
         """Blocking: what of its disk is full, "" when nothing is."""
@@ -284,8 +310,9 @@ class Container:
 
     async def kill(self) -> None:
         """SIGKILL to every process of every job, and returns when the jobs have ended; the container stays active, and
-        paused if it was. Raises WrongState, KernelRefused."""
+        paused if it was, and its main job is not started again. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE)
+        await self.main.halt_settled()
         running = [job for job in self._jobs.values() if job.result is None]
         for job in (*running, *(job for job, _ in self._starting.values())):
             job.blame(Verdict.STOPPED)
@@ -415,6 +442,13 @@ class Container:
         """Records what networking has done; raises KernelRefused, and then the old record holds."""
         self._record.write(snapshot)
 
+    def rename(self, handle: str) -> None:
+        """From now on it has this handle; raises KernelRefused, and then the old one holds."""
+        self._record.write(replace(self.snapshot, handle=handle, spec=replace(self.snapshot.spec, handle=handle)))
+        for sharers in self._site.sharers.values():
+            if self.id in sharers:
+                sharers[self.id] = handle
+
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
         self._record.save(snapshot)
@@ -495,6 +529,7 @@ class Container:
             self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
         elif self._watch is not None:
             self._look_at_memory()
+        self.main.catch_up()
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
@@ -513,6 +548,7 @@ class Container:
             if self.state is not State.ACTIVE or self._destroying:
                 return
             self.save(self.snapshot.with_state(State.STOPPED))
+            self.main.halt()
         await self.end_stopped(kill=kill)
 
     async def end_stopped(self, *, kill: bool) -> None:
@@ -525,6 +561,7 @@ class Container:
         others share its network."""
         sharing.check_unshared(self)
         self._destroying = True
+        self.main.close()
         self._kill_init()  # before the lock: a stop that waits for its processes ends with them
         await self._site.transfers.end(self.id)
         async with self._changing:
@@ -653,6 +690,7 @@ class Container:
 
     def close(self) -> None:
         """Lets go of everything; container and jobs go on."""
+        self.main.close()
         self._unwatch_memory()
         for job in self._jobs.values():
             job.close()

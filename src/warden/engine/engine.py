@@ -19,7 +19,7 @@ from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import build, limits, networking, pausing, ports, recovery, sharing, starthooks, stats
 from warden.engine.container import Container
-from warden.engine.events import ContainerCreated, Emitter, Event
+from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
 from warden.engine.history import History
 from warden.engine.hooks import Hooks
@@ -28,11 +28,12 @@ from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
+from warden.engine.volumes import Volumes, names_in, vcap_number, with_borrowed
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
-from warden.model.spec import ContainerSpec
+from warden.model.spec import ContainerSpec, check_handle
 from warden.model.stats import Stats
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
@@ -143,6 +144,8 @@ class Engine:
     async def _recover(self) -> None:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
+        site.volumes.handle_of = self._handle_of
+        await site.volumes.start((found.snapshot.container_id, found.snapshot.spec) for found in survivors)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
         bridges = await site.blocking(site.networks.load, [found.snapshot for found in survivors])
         await site.blocking(site.firewall.start, guests, bridges)
@@ -157,6 +160,7 @@ class Engine:
             except OSError as error:
                 log.error("container %s: %s; it is removed", found.snapshot.handle, error)
                 await site.blocking(recovery.remove, site, found.directory, found.pidfd, found.snapshot)
+                await site.volumes.release(found.snapshot.container_id)
                 continue
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
@@ -210,6 +214,7 @@ class Engine:
         await self._site.blocking(self._site.networks.close)
         self._site.lending.close()
         await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
+        await self._site.volumes.close()
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
@@ -276,6 +281,24 @@ class Engine:
         # Shielded: a caller that goes away leaves a whole container or none, never a half.
         return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id)))
 
+    async def rename(self, old: str, new: str) -> None:
+        """From now on *old* is called *new*. Raises UnknownHandle, HandleTaken, BadInput, KernelRefused."""
+        container = self.get(old)
+        check_handle(new)
+        if new in self._containers or new in self._reserved:
+            raise HandleTaken(f"container with handle: {new} already exists.")
+        container.rename(new)
+        self._containers = {found.handle: found for found in self._containers.values()}
+        for other in self._containers.values():
+            if other.snapshot.network_owner == container.id:
+                other.save(replace(other.snapshot, spec=replace(other.snapshot.spec, network_of=new)))
+        if self.events:
+            self.events.emit(ContainerRenamed(facts_of(container), old))
+
+    @property
+    def volumes(self) -> Volumes:
+        return self.site.volumes
+
     async def _create(self, spec: ContainerSpec, handle: str, container_id: str) -> Container:
         try:
             async with AsyncUndo() as undo:
@@ -307,6 +330,8 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
+        undo.add("volumes", site.volumes.release, container_id)
+        spec = await site.volumes.take(container_id, with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts))
         spec, image, binds = await site.blocking(build.look_up, site, spec)
         disk = site.disks.decided
         if disk is None:
@@ -330,6 +355,7 @@ class Engine:
                 undo.add("shared network", shared.undo)
                 opened.callback(os.close, shared.fd)
             built = await site.building(build.build, site, order, binds)
+        site.volumes.settle(container_id)
         return await self._take_up(order, built, left_out)
 
     async def _take_up(self, order: build.Order, built: build.Built, left_out: tuple[str, ...]) -> Container:
@@ -386,6 +412,8 @@ class Engine:
             draft = replace(draft, uid=pools.take_uid())
             if draft.spec.user_namespace and self.settings.user_namespace:
                 draft = replace(draft, id_base=pools.take_range())
+                if names_in(draft.spec.mounts):
+                    draft = replace(draft, vcap=vcap_number(self.settings))
         except WardenError:
             self._release(draft)
             raise
@@ -414,6 +442,11 @@ class Engine:
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)
         self._release(container.snapshot)
+        if names_in(container.snapshot.spec.mounts):
+            self.site.in_background(asyncio.ensure_future(self.site.volumes.release(container.id)))
+
+    def _handle_of(self, container_id: str) -> str:
+        return next((found.handle for found in self._containers.values() if found.id == container_id), "")
 
 
 def _raise_open_files() -> None:

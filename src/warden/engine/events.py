@@ -69,6 +69,14 @@ class ContainerDestroyed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerRenamed(Event):
+    """It has another handle than *old*."""
+
+    action = "rename"
+    old: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutOfMemory(Event):
     """The kernel has killed for want of memory."""
 

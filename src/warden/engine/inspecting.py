@@ -45,6 +45,8 @@ async def inspect(container: Container) -> dict[str, Any]:
         "cgroups": group.directories(),
         "namespaces": namespaces_of(container.pid),
         "grace_time": snapshot.grace_time,
+        "labels": dict(snapshot.spec.labels),
+        "main": _main(container),
         "jobs": [_job(job) for job in container.jobs()],
         "spec": to_data(snapshot.spec),
     }
@@ -59,6 +61,17 @@ def _state(container: Container) -> dict[str, Any]:
         "paused": snapshot.paused,
         "pid": container.pid or None,
         "events": list(snapshot.events),
+    }
+
+
+def _main(container: Container) -> dict[str, Any]:
+    """What is known of its main job, beside the entry in jobs."""
+    snapshot, job = container.snapshot, container.main.job()
+    return {
+        "job": None if job is None else job.id,
+        "phase": snapshot.phase.value,
+        "restarts": snapshot.restarts,
+        "restart": str(snapshot.spec.restart),
     }
 
 
@@ -121,4 +134,6 @@ def to_data(value: Any) -> Any:
         return {str(name): to_data(part) for name, part in value.items()}
     if isinstance(value, (tuple, list, frozenset, set)):
         return [to_data(part) for part in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from warden.engine.events import Event, JobStarted
 from warden.model.info import State
 from warden.model.job import Chunk
+from warden.model.life import Phase
 from warden.model.logs import LogPlace, LogSelection
 from warden.process.logread import Reader
 
@@ -61,8 +62,9 @@ def _take_in_later_jobs(container: Container, reader: Reader, changed: asyncio.E
 
 
 def _is_over(container: Container) -> bool:
-    """Whether nothing will be written in it any more."""
-    if container.state is State.STOPPED:
+    """Whether nothing will be written in it any more, unless somebody starts something by hand: then one follows anew."""
+    made_for_a_job = container.snapshot.spec.main is not None and container.main.phase is Phase.OVER
+    if container.state is State.STOPPED or made_for_a_job:
         return all(job.result is not None for job in container.jobs())
     return container.state is State.DESTROYED
 

@@ -20,6 +20,7 @@ from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
 from warden.engine.transfers import Transfers
+from warden.engine.volumes import Volumes
 from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
 from warden.network.firewall import Firewall
@@ -95,9 +96,11 @@ class Site:
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
     janitor: Janitor = field(init=False)
+    volumes: Volumes = field(init=False)
 
     def __post_init__(self) -> None:
         self.janitor = Janitor(self.blocking, self.in_background)
+        self.volumes = Volumes(self.settings, self.blocking, self.in_background)
 
     async def blocking(self, function: Callable[..., T], *args: object) -> T:
         """Runs *function* in a worker thread."""

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def main_job(container: Container) -> Job:
-    """The one that the container was made for: the first that is known. Raises UnknownJob."""
+    """The last one of the job that the container was made for; of a container that was made for none, the first that is
+    known. Raises UnknownJob."""
+    found = container.main.job()
+    if found is not None:
+        return found
     jobs = container.jobs()
     if not jobs:
         hint = "a job whose result was collected is forgotten; --job N names another"

@@ -16,6 +16,7 @@ from warden.model import resources
 from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Limits, OomPolicy
+from warden.model.mounts import MountKind
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
@@ -38,15 +39,18 @@ class CreateDefaults:
     user_namespace: bool = True
 
 
-def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> ContainerSpec:
-    """Raises BadInput. Without an image and a rootfs, the defaults' rootfs wins over their image."""
+def create_to_spec(
+    request: pb.CreateRequest, defaults: CreateDefaults, mounts: Iterable[Mount] = (), **more: Any
+) -> ContainerSpec:
+    """Raises BadInput. *mounts*, *more*: what the original did not know (convert_life.py). Without an image and a rootfs,
+    the defaults' rootfs wins over their image."""
     chosen = request.HasField("image") or request.HasField("rootfs")
     return ContainerSpec(
         handle=_optional_text(request, "handle"),
         image=_optional_text(request, "image") or defaults.image,
         rootfs=_optional_text(request, "rootfs") if chosen else defaults.rootfs,
         hostname=_optional_text(request, "hostname"),
-        mounts=tuple(_mount(mount) for mount in request.bind_mounts),
+        mounts=(*map(_mount, request.bind_mounts), *mounts),
         limits=_limits(request),
         network=_enum(NetworkMode, request, "network_mode", NetworkMode.WARDEN),
         network_address=_optional_text(request, "network"),
@@ -57,6 +61,7 @@ def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> Conta
         network_of=_optional_text(request, "network_of"),
         publish=tuple(map(convert_net.message_to_port, request.publish)),
         net_policy=convert_net.message_to_policy(request.net_policy) if request.HasField("net_policy") else None,
+        **more,
     )
 
 
@@ -131,9 +136,10 @@ def _mount(mount: pb.CreateRequest.BindMount) -> Mount:
 
 
 def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bool | None) -> pb.CreateRequest:
-    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server."""
+    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server. Mounts that the original
+    did not know, and what convert_life.py has, are not in it."""
     request = pb.CreateRequest()
-    for mount in spec.mounts:
+    for mount in spec.mounts if all(mount.kind is MountKind.BIND for mount in spec.mounts) else ():
         mode = pb.CreateRequest.BindMount.RO if mount.read_only else pb.CreateRequest.BindMount.RW
         request.bind_mounts.add(src_path=raw(mount.source), dst_path=raw(mount.target), mode=mode)
     if spec.grace_time is not None:

@@ -12,6 +12,7 @@ from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
+from warden.protocol.convert_life import fill_life, life_of, message_to_mount, mount_to_message
 from warden.protocol.convert_network import link_to_message, message_to_link
 
 #: What the original says of a container without a bandwidth limit, in each of the four fields.
@@ -61,6 +62,11 @@ def _fill_extensions(response: pb.InfoResponse, info: Info) -> None:
     response.links.extend(map(link_to_message, info.links))
     if info.spec.network_of is not None:
         response.network_of = raw(info.spec.network_of)
+    fill_life(response, info.spec)
+    response.mounts.extend(map(mount_to_message, info.spec.mounts))
+    response.restarts = info.restarts
+    if info.main_job is not None:
+        response.main_job = info.main_job
 
 
 def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
@@ -101,6 +107,8 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
         jobs=tuple(map(_job, response.jobs)),
         paused=response.paused,
         links=tuple(map(message_to_link, response.links)),
+        restarts=response.restarts,
+        main_job=response.main_job if response.HasField("main_job") else None,
     )
 
 
@@ -122,6 +130,8 @@ def _spec(response: pb.InfoResponse, handle: str, limit: int | None) -> Containe
         limits=Limits(memory_bytes=limit),
         network=NetworkMode(text(response.network_mode) or "warden"),
         network_of=text(response.network_of) or None,
+        mounts=tuple(map(message_to_mount, response.mounts)),
+        **life_of(response),
     )
 
 

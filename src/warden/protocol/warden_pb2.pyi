@@ -52,6 +52,14 @@ class Message(_message.Message):
         PortRemove: _ClassVar[Message.Type]
         NetRefused: _ClassVar[Message.Type]
         FirewallRepair: _ClassVar[Message.Type]
+        VolumeCreate: _ClassVar[Message.Type]
+        VolumeList: _ClassVar[Message.Type]
+        VolumeInspect: _ClassVar[Message.Type]
+        VolumeRemove: _ClassVar[Message.Type]
+        VolumePrune: _ClassVar[Message.Type]
+        Rename: _ClassVar[Message.Type]
+        Start: _ClassVar[Message.Type]
+        Restart: _ClassVar[Message.Type]
         Events: _ClassVar[Message.Type]
         Wait: _ClassVar[Message.Type]
         Inspect: _ClassVar[Message.Type]
@@ -96,6 +104,14 @@ class Message(_message.Message):
     PortRemove: Message.Type
     NetRefused: Message.Type
     FirewallRepair: Message.Type
+    VolumeCreate: Message.Type
+    VolumeList: Message.Type
+    VolumeInspect: Message.Type
+    VolumeRemove: Message.Type
+    VolumePrune: Message.Type
+    Rename: Message.Type
+    Start: Message.Type
+    Restart: Message.Type
     Events: Message.Type
     Wait: Message.Type
     Inspect: Message.Type
@@ -118,7 +134,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "mounts", "volumes_from", "shm_size", "read_only", "labels", "restart", "auto_remove", "stop_signal", "stop_timeout_ms", "main")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -151,6 +167,16 @@ class CreateRequest(_message.Message):
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
     NET_POLICY_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FROM_FIELD_NUMBER: _ClassVar[int]
+    SHM_SIZE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    AUTO_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    STOP_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    MAIN_FIELD_NUMBER: _ClassVar[int]
     bind_mounts: _containers.RepeatedCompositeFieldContainer[CreateRequest.BindMount]
     grace_time: int
     handle: bytes
@@ -168,7 +194,41 @@ class CreateRequest(_message.Message):
     network_of: bytes
     publish: _containers.RepeatedCompositeFieldContainer[PortMap]
     net_policy: NetPolicy
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ...) -> None: ...
+    mounts: _containers.RepeatedCompositeFieldContainer[Mount]
+    volumes_from: _containers.RepeatedCompositeFieldContainer[VolumesFrom]
+    shm_size: int
+    read_only: bool
+    labels: _containers.RepeatedCompositeFieldContainer[Setting]
+    restart: bytes
+    auto_remove: bool
+    stop_signal: int
+    stop_timeout_ms: int
+    main: SpawnRequest
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., volumes_from: _Optional[_Iterable[_Union[VolumesFrom, _Mapping]]] = ..., shm_size: _Optional[int] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., main: _Optional[_Union[SpawnRequest, _Mapping]] = ...) -> None: ...
+
+class Mount(_message.Message):
+    __slots__ = ("target", "kind", "source", "read_only", "no_copy", "options")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NO_COPY_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    target: bytes
+    kind: bytes
+    source: bytes
+    read_only: bool
+    no_copy: bool
+    options: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, target: _Optional[bytes] = ..., kind: _Optional[bytes] = ..., source: _Optional[bytes] = ..., read_only: _Optional[bool] = ..., no_copy: _Optional[bool] = ..., options: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class VolumesFrom(_message.Message):
+    __slots__ = ("handle", "read_only")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    read_only: bool
+    def __init__(self, handle: _Optional[bytes] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class NetInterface(_message.Message):
     __slots__ = ("kind", "parent", "name", "mode", "vlan_id", "addresses", "gateways", "mac", "mtu", "aliases", "host_name", "host_index", "bridge", "index")
@@ -249,7 +309,7 @@ class InfoRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class InfoResponse(_message.Message):
-    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused", "links", "network_of")
+    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused", "links", "network_of", "mounts", "read_only", "labels", "restart", "restarts", "main_job", "auto_remove", "stop_signal", "stop_timeout_ms", "shm_size")
     class MemoryStat(_message.Message):
         __slots__ = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", "pgfault", "pgmajfault", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable", "hierarchical_memory_limit", "hierarchical_memsw_limit", "total_cache", "total_rss", "total_mapped_file", "total_pgpgin", "total_pgpgout", "total_swap", "total_pgfault", "total_pgmajfault", "total_inactive_anon", "total_active_anon", "total_inactive_file", "total_active_file", "total_unevictable")
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +440,16 @@ class InfoResponse(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    MAIN_JOB_FIELD_NUMBER: _ClassVar[int]
+    AUTO_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    STOP_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SHM_SIZE_FIELD_NUMBER: _ClassVar[int]
     state: bytes
     events: _containers.RepeatedScalarFieldContainer[bytes]
     host_ip: bytes
@@ -405,7 +475,17 @@ class InfoResponse(_message.Message):
     paused: bool
     links: _containers.RepeatedCompositeFieldContainer[NetInterface]
     network_of: bytes
-    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ..., links: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ...) -> None: ...
+    mounts: _containers.RepeatedCompositeFieldContainer[Mount]
+    read_only: bool
+    labels: _containers.RepeatedCompositeFieldContainer[Setting]
+    restart: bytes
+    restarts: int
+    main_job: int
+    auto_remove: bool
+    stop_signal: int
+    stop_timeout_ms: int
+    shm_size: int
+    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ..., links: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., restarts: _Optional[int] = ..., main_job: _Optional[int] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., shm_size: _Optional[int] = ...) -> None: ...
 
 class ResourceLimits(_message.Message):
     __slots__ = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "sigpending", "stack")
@@ -1216,6 +1296,110 @@ class KillRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class KillResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Volume(_message.Message):
+    __slots__ = ("name", "path", "created_us", "anonymous", "used_by")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CREATED_US_FIELD_NUMBER: _ClassVar[int]
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    USED_BY_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    path: bytes
+    created_us: int
+    anonymous: bool
+    used_by: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, name: _Optional[bytes] = ..., path: _Optional[bytes] = ..., created_us: _Optional[int] = ..., anonymous: _Optional[bool] = ..., used_by: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class VolumeCreateRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class VolumeCreateResponse(_message.Message):
+    __slots__ = ("volume",)
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    volume: Volume
+    def __init__(self, volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+
+class VolumeListRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VolumeListResponse(_message.Message):
+    __slots__ = ("volumes",)
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    volumes: _containers.RepeatedCompositeFieldContainer[Volume]
+    def __init__(self, volumes: _Optional[_Iterable[_Union[Volume, _Mapping]]] = ...) -> None: ...
+
+class VolumeInspectRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class VolumeInspectResponse(_message.Message):
+    __slots__ = ("volume",)
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    volume: Volume
+    def __init__(self, volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+
+class VolumeRemoveRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class VolumeRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VolumePruneRequest(_message.Message):
+    __slots__ = ("all",)
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    def __init__(self, all: _Optional[bool] = ...) -> None: ...
+
+class VolumePruneResponse(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, names: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class RenameRequest(_message.Message):
+    __slots__ = ("handle", "new_handle")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    NEW_HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    new_handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ..., new_handle: _Optional[bytes] = ...) -> None: ...
+
+class RenameResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StartRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class StartResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RestartRequest(_message.Message):
+    __slots__ = ("handle", "kill")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    KILL_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    kill: bool
+    def __init__(self, handle: _Optional[bytes] = ..., kill: _Optional[bool] = ...) -> None: ...
+
+class RestartResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

@@ -22,7 +22,8 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
-from warden.server import events, nethandlers, networks, statistics, streams
+from warden.protocol.convert_life import create_to_spec
+from warden.server import events, nethandlers, networks, statistics, streams, volumes
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.counters import CUT_OFF, OK
@@ -38,7 +39,7 @@ ContainerHandler = Callable[[Context, Connection, Container, Any], Awaitable[Any
 
 
 async def create(context: Context, connection: Connection, request: pb.CreateRequest) -> pb.CreateResponse:
-    container = await context.engine.create(convert.create_to_spec(request, context.defaults))
+    container = await context.engine.create(create_to_spec(request, context.defaults))
     context.grace.created(connection, container.handle, connected=connection.connected)
     return pb.CreateResponse(handle=convert.raw(container.handle), warnings=map(convert.raw, container.warnings))
 
@@ -169,6 +170,29 @@ async def kill(
     return pb.KillResponse()
 
 
+async def start(
+    _context: Context, _connection: Connection, container: Container, _request: pb.StartRequest
+) -> pb.StartResponse:
+    await container.start()
+    return pb.StartResponse()
+
+
+async def restart(
+    _context: Context, _connection: Connection, container: Container, request: pb.RestartRequest
+) -> pb.RestartResponse:
+    await container.restart(kill=request.kill)
+    return pb.RestartResponse()
+
+
+async def rename(
+    context: Context, _connection: Connection, container: Container, request: pb.RenameRequest
+) -> pb.RenameResponse:
+    old, new = container.handle, convert.text(request.new_handle)
+    await context.engine.rename(old, new)
+    context.grace.renamed(old, new)
+    return pb.RenameResponse()
+
+
 async def inspect(
     _context: Context, _connection: Connection, container: Container, _request: pb.InspectRequest
 ) -> pb.InspectResponse:
@@ -218,6 +242,11 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "NetworkInspect": networks.inspect,
     "NetworkRemove": networks.remove,
     "FirewallRepair": nethandlers.firewall_repair,
+    "VolumeCreate": volumes.create,
+    "VolumeList": volumes.list_all,
+    "VolumeInspect": volumes.inspect,
+    "VolumeRemove": volumes.remove,
+    "VolumePrune": volumes.prune,
     "Events": events.stream,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
@@ -250,6 +279,9 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Pause": pause,
     "Resume": resume,
     "Kill": kill,
+    "Start": start,
+    "Restart": restart,
+    "Rename": rename,
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

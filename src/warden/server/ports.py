@@ -16,6 +16,7 @@ from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.volumes import Volume
 
 
 class Job(Protocol):
@@ -111,6 +112,14 @@ class Container(Protocol):
         """Ends every job by SIGKILL; the container stays active. Jobs end with Verdict.STOPPED."""
         ...
 
+    async def start(self) -> None:
+        """Starts its main job unless it runs; one that was stopped becomes active. BadInput without a main job."""
+        ...
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops it, and starts its main job."""
+        ...
+
     async def copy_in(self, src: str, dst: str) -> None:
         """From the host into the container. Cancelling it ends the copy."""
         ...
@@ -177,6 +186,28 @@ class Container(Protocol):
         ...
 
 
+class Volumes(Protocol):
+    """Files that outlive containers, by name."""
+
+    async def create(self, name: str | None = None) -> Volume:
+        """A new one; without *name* one is made up. Raises VolumeTaken."""
+        ...
+
+    async def all(self) -> Sequence[Volume]: ...
+
+    async def get(self, name: str) -> Volume:
+        """Raises UnknownVolume."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Raises UnknownVolume, VolumeInUse."""
+        ...
+
+    async def prune(self, *, every: bool = False) -> Sequence[str]:
+        """Removes the anonymous ones that no container has, *every*: named ones too."""
+        ...
+
+
 class Engine(Protocol):
     async def start(self) -> None:
         """Locks the depot and takes up what runs. Raises when another engine holds the depot."""
@@ -187,6 +218,13 @@ class Engine(Protocol):
         ...
 
     async def create(self, spec: ContainerSpec) -> Container: ...
+
+    async def rename(self, old: str, new: str) -> None:
+        """Raises UnknownHandle, HandleTaken, BadInput."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes: ...
 
     def get(self, handle: str) -> Container:
         """Raises UnknownHandle."""

@@ -16,17 +16,29 @@ from typing import Any
 
 from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
 from warden.engine.history import History
-from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, UnknownNetwork, WrongState
+from warden.errors import (
+    BadInput,
+    HandleTaken,
+    UnknownHandle,
+    UnknownJob,
+    UnknownNetwork,
+    UnknownVolume,
+    VolumeInUse,
+    VolumeTaken,
+    WrongState,
+)
 from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.logs import LogPlace, LogSelection
+from warden.model.mounts import check_volume_name
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import CpuStats, MemoryStats, Stats
+from warden.model.volumes import Volume
 
 
 class FakeJob:
@@ -178,6 +190,7 @@ class FakeContainer:
         self.refused = Refusals()
         self._engine = engine
         self._jobs: dict[int, FakeJob] = {}
+        self.main: FakeJob | None = None
 
     async def spawn(self, spec: JobSpec) -> FakeJob:
         self._require_active()
@@ -252,6 +265,7 @@ class FakeContainer:
             memory=MemoryUse(current=1, limit=self.memory_limit, stat={"rss": 4096}),
             jobs=jobs,
             paused=self.paused,
+            main_job=None if self.main is None else self.main.id,
         )
 
     async def stats(self, *, brief: bool = False) -> Stats:
@@ -287,6 +301,17 @@ class FakeContainer:
         for job in self._jobs.values():
             if job.result is None:
                 await job.kill(JobResult(255, Verdict.STOPPED, signal=number))
+
+    async def start(self) -> None:
+        if self.spec.main is None:
+            raise BadInput(f"container {self.handle}: it has no main job")
+        self.state = State.ACTIVE
+        if self.main is None or self.main.result is not None:
+            self.main = await self.spawn(self.spec.main)
+
+    async def restart(self, *, kill: bool = False) -> None:
+        await self.stop(kill=kill)
+        await self.start()
 
     async def pause(self) -> None:
         self._require_active()
@@ -380,6 +405,42 @@ class FakeContainer:
         return self.disk
 
 
+class FakeVolumes:
+    """Names, and which of them are anonymous; in use is what a container's spec names."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.names: dict[str, bool] = {}
+        self._engine = engine
+
+    async def create(self, name: str | None = None) -> Volume:
+        chosen = check_volume_name(name) if name else f"made{len(self.names):04d}"
+        if chosen in self.names:
+            raise VolumeTaken(f"volume {chosen}: it exists")
+        self.names[chosen] = name is None
+        return await self.get(chosen)
+
+    async def all(self) -> list[Volume]:
+        return [await self.get(name) for name in sorted(self.names)]
+
+    async def get(self, name: str) -> Volume:
+        if name not in self.names:
+            raise UnknownVolume(f"volume {name}: there is none")
+        containers = self._engine.containers.values()
+        users = tuple(c.handle for c in containers if any(mount.source == name for mount in c.spec.mounts))
+        return Volume(name, "/nowhere/" + name, 1.0, self.names[name], users)
+
+    async def remove(self, name: str) -> None:
+        if users := (await self.get(name)).used_by:
+            raise VolumeInUse(f"volume {name}: in use by " + ", ".join(users))
+        del self.names[name]
+
+    async def prune(self, *, every: bool = False) -> list[str]:
+        found = [volume for volume in await self.all() if not volume.used_by and (volume.anonymous or every)]
+        for volume in found:
+            del self.names[volume.name]
+        return [volume.name for volume in found]
+
+
 class FakeEngine:
     """All state is public: tests look at *containers* and *jobs*, every job ever spawned."""
 
@@ -394,6 +455,14 @@ class FakeEngine:
         self.started = self.closed = False
         self.faults: list[str] = []
         self._numbers = itertools.count(1)
+        self.volumes = FakeVolumes(self)
+
+    async def rename(self, old: str, new: str) -> None:
+        container = self.get(old)
+        if new in self.containers:
+            raise HandleTaken(f"container with handle: {new} already exists.")
+        container.handle = new
+        self.containers = {found.handle: found for found in self.containers.values()}
 
     async def start(self) -> None:
         self.started = True
