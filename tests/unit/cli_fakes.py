@@ -14,6 +14,7 @@ from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 
 
@@ -39,6 +40,7 @@ class World:
     open_clients: int = 0
     volumes: list[Volume] = field(default_factory=list)
     networks: dict[str, BridgeReport] = field(default_factory=dict)
+    topology: Topology = field(default_factory=Topology)
 
 
 MEMBER = BridgeMember("box", "eth0", ("10.252.0.2/24", "fd00::2/64"), "02:00:00:00:00:01", ("db",))
@@ -222,6 +224,9 @@ class FakeClient:
         self._world.calls.append(("create_network", name, options))
         self._world.networks[name] = BridgeReport(Bridge(name, "10.252.0.0/24", "fd00::/64"), (MEMBER,))
         return self._world.networks[name]
+
+    def topology(self) -> Topology:
+        return self._world.topology
 
     def networks(self) -> list[BridgeReport]:
         return list(self._world.networks.values())

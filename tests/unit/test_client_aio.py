@@ -246,6 +246,12 @@ async def test_network_rules(container: AsyncContainer, engine: FakeEngine) -> N
     assert engine.containers["c"].net_out_rules == [NetRule("10.0.0.0/8", "80")]
 
 
+async def test_how_all_are_connected(client: AsyncClient, engine: FakeEngine) -> None:
+    await client.create("box")
+    host, box = (await client.topology()).spaces
+    assert (host.host, host.links[0].addresses, box.handles) == (True, ("127.0.0.1/8",), ("box",))
+
+
 async def test_networks_are_made_shown_and_removed(client: AsyncClient, engine: FakeEngine) -> None:
     made = await client.create_network("web")
     assert made.bridge.subnet4 == "10.252.0.0/24"

@@ -388,6 +388,12 @@ def test_network_rules(container: Container, engine: FakeEngine) -> None:
         container.net_in(0)
 
 
+def test_how_all_are_connected(client: Client) -> None:
+    client.create("box")
+    host, box = client.topology().spaces
+    assert (host.host, host.links[0].addresses, box.handles) == (True, ("127.0.0.1/8",), ("box",))
+
+
 def test_networks_are_made_shown_and_removed(client: Client, engine: FakeEngine) -> None:
     made = client.create_network("web", subnet="10.20.0.7/24", ipv6="auto", internal=True, mtu=1400)
     assert made.bridge == Bridge("web", "10.20.0.0/24", "fd00::/64", internal=True, mtu=1400, explicit=True)

@@ -18,6 +18,7 @@ from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.job import JobSpec
 from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.names import Names
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 #: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
@@ -54,6 +55,7 @@ SPECS = st.builds(
     limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
     network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
     interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
+    names=st.sampled_from((Names(), Names(("192.0.2.1",), (".",), ("ndots:1",), (("db", "host-gateway"),)))),
     network_address=st.none() | st.ip_addresses(v=4).map(str),
     grace_time=st.none() | st.floats(0, allow_infinity=False),
     user_namespace=st.booleans(),
@@ -179,9 +181,18 @@ def test_shares_stand_where_the_original_has_them() -> None:
 
 
 def test_the_newer_limits_are_kept() -> None:
-    limited = with_limits(Limits(bandwidth=Bandwidth(5, 6), disk=DiskLimits(1, 2, 3, 4)))
+    limited = with_limits(Limits(bandwidth_in=Bandwidth(5, 6), bandwidth_out=Bandwidth(7, 8), disk=DiskLimits(1, 2, 3, 4)))
     snapshot = replace(limited, layer="/pool/x", project=77, paused=True)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
+
+
+def test_one_bandwidth_of_an_earlier_version_was_for_both_directions() -> None:
+    data = json.loads(PLAIN.to_json())
+    limits = data["warden"]["spec"]["limits"]
+    del limits["bandwidth_in"], limits["bandwidth_out"]
+    limits["bandwidth"] = {"rate": 5, "burst": 6}
+    read = Snapshot.from_json(json.dumps(data)).spec.limits
+    assert (read.bandwidth_in, read.bandwidth_out) == (Bandwidth(5, 6), Bandwidth(5, 6))
 
 
 def test_a_record_without_the_newer_limits_is_read() -> None:

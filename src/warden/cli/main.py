@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ps": ("containers", "list containers"),
     "info": ("containers", "show everything known of a container"),
     "limit": ("limiting", "change and show what a container may use"),
-    "net": ("netting", "show and change what a container may reach, and show what it was refused"),
+    "net": ("netting", "show how all are connected, or what a container may reach and was refused, and change it"),
     "port": ("netting", "show and change which ports of the host lead to a container"),
     "stats": ("usage", "show what containers use: processor, memory, network, disks"),
     "top": ("top", "the same as a live view, sorted by key"),

@@ -59,7 +59,9 @@ LIMIT_ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "io_max": (("--io-max",), _many("LIMIT", "'DEVICE rbps=N wbps=N riops=N wiops=N', a second; DEVICE or a path on it")),
     "devices": (("--device",), _many("RULE", "devices it may use: all, none, or such as 'c 1:3 rwm'")),
     "hugetlb": (("--hugetlb",), _many("LIMIT", "huge pages, such as '2MB 64M'")),
-    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link, each way: '1M' or '1M 64K'"}),
+    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link: 1M, 100mbit, '1M 64K'"}),
+    "bandwidth_in": (("--bandwidth-in",), {"metavar": "RATE", "help": "the same for what comes to it alone"}),
+    "bandwidth_out": (("--bandwidth-out",), {"metavar": "RATE", "help": "the same for what it sends alone"}),
     "disk": (("--disk",), {"metavar": "SIZE", "help": "what its own files may take"}),
     "inodes": (("--inodes",), {"metavar": "N", "help": "files and directories of its own"}),
 }
@@ -143,6 +145,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "ip": (("--ip",), {"metavar": "ADDRESS", "help": "its address on that bridge or link"}),
     "ip6": (("--ip6",), {"metavar": "ADDRESS", "help": "the same of IPv6"}),
     "mac_address": (("--mac-address",), {"metavar": "MAC", "help": "the address of that interface's link"}),
+    "dns": (("--dns",), _many("ADDRESS", "ask this server for names; may be repeated")),
+    "dns_search": (("--dns-search",), _many("DOMAIN", "look names up in this domain; . for none")),
+    "dns_options": (("--dns-option", "--dns-opt"), _many("OPTION", "an option of resolv.conf, such as ndots:1")),
+    "add_hosts": (("--add-host",), _many("NAME:ADDRESS", "a line of /etc/hosts; host-gateway: the host's address")),
     "hostname": (("--hostname",), {"metavar": "NAME", "help": "host name inside"}),
     "grace_time": (
         ("--grace-time",),
@@ -158,6 +164,9 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("-d", "--detach"),
         {"action": "store_true", "help": "print the handle and do not wait; the container stays, unless --rm"},
     ),
+    # topology
+    "graph": (("--graph",), {"action": "store_true", "help": "as a tree (the default)"}),
+    "dot": (("--dot",), {"action": "store_true", "help": "for Graphviz' dot"}),
     # a job
     "env": (
         ("-e", "--env"),
@@ -320,7 +329,11 @@ LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
 MOUNTS = ("volume", "mount", "tmpfs", "volumes_from", "shm_size", "read_only")
 LIFE = ("label", "restart", "stop_signal", "stop_timeout", "cidfile")
 NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny")
-CONTAINER = ("name", "image", "rootfs", *MOUNTS, *NETWORK, "hostname", "no_user_namespace", *LIFE, *LIMITS)
+NAMES = ("dns", "dns_search", "dns_options", "add_hosts")
+CONTAINER = (
+    *("name", "image", "rootfs", *MOUNTS, *NETWORK, *NAMES, "hostname", "no_user_namespace"),
+    *(*LIFE, *LIMITS),
+)
 JOB = (
     *("env", "env_file", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),

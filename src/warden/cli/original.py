@@ -44,6 +44,7 @@ REQUESTS = {
     "net_remove": "Take back a rule of net_out.",
     "net_replace": "Replace all rules of net_out.",
     "net_show": "Show rules and ports of the container.",
+    "topology": "Show how host and containers are connected.",
     "pause": "Let all processes of a container stand still.",
     "ping": "Ask for a sign of life.",
     "port_remove": "Take back a port of net_in.",

@@ -15,6 +15,7 @@ from warden.cli.mounting import all_mounts
 from warden.cli.options import (
     CONTAINER,
     JOB,
+    NAMES,
     Command,
     given_limits,
     given_network,
@@ -45,6 +46,7 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "mounts": all_mounts(options),
         "hostname": options.hostname,
         **given_network(options),
+        **{name: value for name in NAMES if (value := getattr(options, name))},
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
         **life_arguments(options),
         **_network_arguments(options),

@@ -41,6 +41,7 @@ from warden.model.logs import LogPlace
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 
 SIGKILL = 9
@@ -138,6 +139,10 @@ class AsyncClient:
     async def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         await self._pool.call(messages.request("NetworkRemove", name=name))
+
+    async def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(await self._pool.call(messages.request("Topology")))
 
     def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> AsyncIterator[EventRecord]:
         """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon

@@ -41,6 +41,7 @@ from warden.model.logs import LogPlace
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
@@ -140,6 +141,10 @@ class Client:
     def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         self._pool.call(messages.request("NetworkRemove", name=name))
+
+    def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(self._pool.call(messages.request("Topology")))
 
     def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> Iterator[EventRecord]:
         """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon

@@ -19,12 +19,14 @@ from warden.model.job import Chunk, JobSpec
 from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
 from warden.model.logs import LogPlace
+from warden.model.names import Names, names_of
 from warden.model.net import NetRule, PortMap, Protocol
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, InterfaceLike, Mount, network_fields
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
@@ -46,8 +48,9 @@ Path = str | bytes | os.PathLike[str]
 class LimitOptions(TypedDict, total=False):
     """Keyword arguments for limits: sizes in bytes or "64M", "max" for none. *cpus*: a number of processors, such as
     1.5. *cpu_burst*: microseconds. *pids*: processes and threads. *io_max*, *hugetlb*: one or several of "/dev/sda
-    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M" or "1M 64K".
-    *disk*, *inodes*: of its own files. *limits*: any resource by cgroup v2's or v1's name (docs/limits.md).
+    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M", "1M 64K" or
+    "100mbit", each way, or *bandwidth_in*, *bandwidth_out*. *disk*, *inodes*: of its own files. *limits*: any resource
+    by cgroup v2's or v1's name (docs/limits.md).
     *oom_policy*: "kill_job", "kill_container" or "stop". *best_effort*: leave out what this machine cannot do."""
 
     memory: str | int | None
@@ -69,6 +72,8 @@ class LimitOptions(TypedDict, total=False):
     devices: str | Sequence[str] | None
     hugetlb: str | Sequence[str] | None
     bandwidth: str | int | None
+    bandwidth_in: str | int | None
+    bandwidth_out: str | int | None
     disk: str | int | None
     inodes: int | str | None
     limits: Mapping[str, str | int] | Sequence[tuple[str, str]] | None
@@ -81,8 +86,9 @@ class CreateOptions(LimitOptions, total=False):
     nothing is said); or warden.Mount. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]",
     "macvlan:PARENT[:MODE]", "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value"
     of name, ip, gateway, mac, mtu, alias. *interfaces*: more of them, as such texts or Interface. *grace_time*:
-    seconds or "5m" without a connection until it is destroyed. *image*, *grace_time*, *user_namespace* None: as the
-    daemon is configured. *publish*: ports of the host that lead to it, such as "8080:80/udp". *net_allow*,
+    seconds or "5m" without a connection until it is destroyed. *dns*, *dns_search*, *dns_options*: for its resolv.conf;
+    *add_hosts*: for its hosts, as "NAME:ADDRESS" or by name (docs/names.md). *image*, *grace_time*, *user_namespace*
+    None: as the daemon is configured. *publish*: ports of the host that lead to it, such as "8080:80/udp". *net_allow*,
     *net_deny*: where it may go, instead of what holds for all. *volumes_from*: "HANDLE[:ro]". *read_only*: only
     mounts and /dev/shm can be written. *shm_size*: bytes of /dev/shm. *main*: the command or JobSpec that `start`
     begins; *restart*: "no", "on-failure[:N]", "always" or "unless-stopped"; *auto_remove*: destroy it at its end.
@@ -94,6 +100,10 @@ class CreateOptions(LimitOptions, total=False):
     hostname: str | None
     network: str
     interfaces: Iterable[InterfaceLike]
+    dns: str | Iterable[str]
+    dns_search: str | Iterable[str]
+    dns_options: str | Iterable[str]
+    add_hosts: Mapping[str, str] | Iterable[str]
     grace_time: float | str | None
     user_namespace: bool | None
     volumes_from: Iterable[str]
@@ -198,6 +208,7 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         mounts=tuple(map(_mount, options.get("mounts", ()))),
         limits=base,
         **network_fields(network, options.get("interfaces", ())),
+        names=_names(options),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
         **_life(options),
     )
@@ -214,6 +225,15 @@ def create(handle: str | None, options: CreateOptions) -> Request:
             request, options.get("publish", ()), options.get("net_allow"), options.get("net_deny")
         )
     return codec.KINDS["Create"], request
+
+
+def _names(options: CreateOptions) -> Names:
+    return names_of(
+        options.get("dns", ()),
+        options.get("dns_search", ()),
+        options.get("dns_options", ()),
+        options.get("add_hosts", ()),
+    )
 
 
 def _life(options: CreateOptions) -> dict[str, Any]:
@@ -249,6 +269,12 @@ def create_network(name: str, options: NetworkOptions) -> Request:
 
 def network(message: pb.NetworkCreateResponse | pb.NetworkInspectResponse) -> BridgeReport:
     return message_to_report(message.network)
+
+
+def topology(message: pb.TopologyResponse) -> Topology:
+    from warden.protocol.convert_topology import response_to_topology
+
+    return response_to_topology(message)
 
 
 def networks(message: pb.NetworkListResponse) -> list[BridgeReport]:

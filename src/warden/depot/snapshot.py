@@ -15,6 +15,7 @@ from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.life import Phase, RestartMode, RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
 from warden.model.mounts import MountKind
+from warden.model.names import Names
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.model.system import System
@@ -198,6 +199,7 @@ def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
         "publish": _ports_from_data(data.get("publish", ())),
         "net_policy": _policy_from_data(data.get("net_policy")),
         "system": _system_from_data(data.get("system")),
+        "names": Names(**{name: _as_tuples(value) for name, value in data.get("names", {}).items()}),
     }
     if data.get("main") is not None:
         found["main"] = job_from_data(data["main"])
@@ -234,11 +236,15 @@ def _policy_from_data(data: dict[str, list[str]] | None) -> NetPolicy | None:
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:
-    """What an earlier version did not know of is as usual. JSON has lists where Limits has tuples."""
+    """What an earlier version did not know of is as usual; its bandwidth was for both directions. JSON has lists where
+    Limits has tuples."""
+    both = data.get("bandwidth")
+    data = {"bandwidth_in": both, "bandwidth_out": both} | {k: v for k, v in data.items() if k != "bandwidth"}
     found: dict[str, Any] = {name: _as_tuples(value) for name, value in data.items()}
     found["oom_policy"] = OomPolicy(data["oom_policy"])
     kind: Any
-    for name, kind in (("bandwidth", Bandwidth), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
+    band: Any = Bandwidth
+    for name, kind in (("bandwidth_in", band), ("bandwidth_out", band), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
         if data.get(name) is not None:
             found[name] = kind(**data[name])
     for name, kind in (("io_max", IoLimit), ("devices", DeviceRule), ("rdma", RdmaLimit)):

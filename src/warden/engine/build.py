@@ -19,8 +19,8 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import networking, ports, starthooks
-from warden.engine.facts import addresses, facts_from
+from warden.engine import naming, networking, ports, starthooks
+from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
@@ -28,7 +28,7 @@ from warden.engine.volumes import names_in
 from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
 from warden.model.interfaces import LinkKind
-from warden.model.limits import DiskLimits, Limits
+from warden.model.limits import DiskLimits, Limits, Shaping
 from warden.model.mounts import Mount, MountKind, in_order
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links, shaping
@@ -79,7 +79,8 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
 
 def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind | Tmpfs, ...]]:
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
-    check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    check_link(spec.limits, spec.handle or "", has_link=networking.can_shape(spec))
+    naming.check(spec)
     if (spec.publish or spec.net_policy) and not (wants_network(spec) or has_port(spec)):
         name = "publish" if spec.publish else "net_policy"
         raise BadInput(f"{name}: a container with network {spec.network.value} has no address of its own")
@@ -200,7 +201,7 @@ def build(site: Site, order: Order, binds: tuple[Bind | Tmpfs, ...]) -> Built:
                 undo.add("lent links", site.lending.fetch, guest_id)
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
-        _shape(order, undo)
+        _shape(order, site.settings.mtu, undo)
         if guest is not None and guest.ports:
             ports.open_links(guest)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
@@ -220,25 +221,23 @@ def _limit(order: Order) -> tuple[Snapshot, tuple[str, ...]]:
     return snapshot, tuple(item.reason for item in skipped)
 
 
-def _shape(order: Order, undo: Undo) -> None:
+def _shape(order: Order, mtu: int, undo: Undo) -> None:
     """Its link is there only now."""
-    wanted = order.snapshot.spec.limits.bandwidth
-    if wanted is not None and order.attachment is not None:
-        undo.add("ifb", shaping.remove_ifb, order.snapshot.container_id)
-        shaping.limit(order.attachment, wanted, None)
+    wanted = order.snapshot.spec.limits.shaping
+    if wanted:
+        for link in networking.shaped(order.snapshot, mtu):
+            undo.add("ifb", shaping.remove_ifbs, [link.ifb_name])
+            shaping.limit(link, wanted, Shaping())
 
 
 def _write_etc(site: Site, order: Order, base: int) -> None:
-    snapshot = order.snapshot
-    host_ip, container_ip = addresses(snapshot)
-    host_text = b""
-    with contextlib.suppress(OSError), open("/etc/resolv.conf", "rb") as file:
-        host_text = file.read()
+    snapshot, link = order.snapshot, order.attachment
     files = etc.container_files(
         order.image.lower,
         hostname=snapshot.hostname,
-        container_ip=container_ip or order.shared_ip,
-        resolv_conf=etc.resolv_conf(site.settings.dns_servers, host_text, host_ip),
+        container_ip=naming.own_address(snapshot) or order.shared_ip,
+        resolv_conf=naming.resolv_conf(site.settings, snapshot, link),
+        more_hosts=naming.more_hosts(snapshot, link),
         vcap_uid=snapshot.vcap_uid,
         shell=order.image.shell,
     )

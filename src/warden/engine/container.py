@@ -58,7 +58,6 @@ from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, ch
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 from warden.network import shaping
-from warden.network.links import ifb_name
 from warden.process import channel
 from warden.process.channel import Channel, Record
 
@@ -569,7 +568,7 @@ class Container:
                 return
             failures: list[Exception] = []
             for step in (
-                self._remove_ifb,
+                self._remove_ifbs,
                 self._end_processes,
                 self._leave_kernel,
                 self._leave_networks,
@@ -587,10 +586,11 @@ class Container:
             self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
 
-    async def _remove_ifb(self) -> None:
-        """Unlike its link it does not go with the network namespace."""
-        if shaping.have_link(ifb_name(self.id)):
-            await self._site.blocking(shaping.remove_ifb, self.id)
+    async def _remove_ifbs(self) -> None:
+        """Unlike its links they do not go with the network namespace."""
+        names = [link.ifb_name for link in networking.shaped(self.snapshot, 0)]
+        if any(map(shaping.have_link, names)):
+            await self._site.blocking(shaping.remove_ifbs, names)
 
     async def _end_processes(self) -> None:
         self._unwatch_memory()

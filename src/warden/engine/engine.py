@@ -17,7 +17,18 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, ports, recovery, sharing, starthooks, stats
+from warden.engine import (
+    build,
+    limits,
+    networking,
+    pausing,
+    ports,
+    recovery,
+    sharing,
+    starthooks,
+    stats,
+    topology,
+)
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
@@ -27,6 +38,7 @@ from warden.engine.ids import IdSource
 from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
+from warden.engine.resolvers import Resolvers
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.engine.volumes import Volumes, names_in, vcap_number, with_borrowed
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
@@ -35,6 +47,7 @@ from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, check_handle
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
@@ -127,6 +140,7 @@ class Engine:
                 firewall=firewall,
                 networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
                 lending=Lending(f"{depot.path}/{NETWORK}/lent"),
+                resolvers=Resolvers(self.settings, self._snapshots),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
                 disks=disks,
@@ -140,6 +154,9 @@ class Engine:
             )
             undo.release()
         return site
+
+    def _snapshots(self) -> list[Snapshot]:
+        return [container.snapshot for container in self._containers.values()]
 
     async def _recover(self) -> None:
         site = self.site
@@ -176,6 +193,7 @@ class Engine:
                 log.error("container %s: %s; it is destroyed", container.handle, error)
                 with contextlib.suppress(WardenError, OSError):
                     await container.destroy()
+        await networking.settle_resolvers(site)
 
     def _take_resources(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()
@@ -211,6 +229,7 @@ class Engine:
             await self._site.blocking(self._site.disks.close)
         else:
             await self._site.blocking(self._site.disks.rest)
+        self._site.resolvers.close()
         await self._site.blocking(self._site.networks.close)
         self._site.lending.close()
         await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
@@ -266,6 +285,18 @@ class Engine:
         """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
         await self.site.blocking(self.site.networks.remove, name)
 
+    async def topology(self) -> Topology:
+        """How the host and the containers are connected at this moment."""
+        with contextlib.ExitStack() as stack:
+            subjects = []
+            for one in self._containers.values():
+                if one.pidfd >= 0:
+                    pidfd = os.dup(one.pidfd)  # a container may go meanwhile
+                    stack.callback(os.close, pidfd)
+                    subjects.append(topology.Subject(one.snapshot, pidfd))
+            bridges = [bridge.name for bridge, _ in await self.site.blocking(self.site.networks.members)]
+            return await self.site.blocking(topology.survey, subjects, bridges, self.settings.mtu)
+
     # ---- a new container
 
     async def create(self, spec: ContainerSpec) -> Container:
@@ -289,6 +320,7 @@ class Engine:
             raise HandleTaken(f"container with handle: {new} already exists.")
         container.rename(new)
         self._containers = {found.handle: found for found in self._containers.values()}
+        self.site.resolvers.changed()
         for other in self._containers.values():
             if other.snapshot.network_owner == container.id:
                 other.save(replace(other.snapshot, spec=replace(other.snapshot.spec, network_of=new)))
@@ -306,6 +338,7 @@ class Engine:
                 undo.release()  # from here on it owns what it has
             await self._welcome(container)
             self._containers[handle] = container
+            self.site.resolvers.changed()
             if self.events:
                 self.events.emit(ContainerCreated(facts_of(container)))
             return container
@@ -342,6 +375,8 @@ class Engine:
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
+            if site.resolvers.misses(snapshot.links):
+                await networking.settle_resolvers(site)
         order = build.Order(
             snapshot,
             image,
@@ -441,6 +476,7 @@ class Engine:
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)
+        self.site.resolvers.changed()
         self._release(container.snapshot)
         if names_in(container.snapshot.spec.mounts):
             self.site.in_background(asyncio.ensure_future(self.site.volumes.release(container.id)))

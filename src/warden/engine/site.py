@@ -19,6 +19,7 @@ from warden.engine.janitor import Janitor
 from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
+from warden.engine.resolvers import Resolvers
 from warden.engine.transfers import Transfers
 from warden.engine.volumes import Volumes
 from warden.errors import PoolExhausted
@@ -87,6 +88,7 @@ class Site:
     hooks: Hooks
     networks: Networks
     lending: Lending
+    resolvers: Resolvers
     #: Whose network is shared, by id, and by whom: id and handle.
     sharers: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: Transfers = field(default_factory=Transfers)

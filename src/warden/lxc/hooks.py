@@ -84,10 +84,11 @@ class Scene:
                 found[point] = (*found.get(point, ()), program)
         return found
 
-    def run_on_host(self, which: str, more: Mapping[str, str] | None = None) -> None:
-        """Every program of a hook, one after another; raises HookFailed for the first that fails."""
+    def run_on_host(self, which: str, more: Mapping[str, str] | None = None, extra: tuple[str, ...] = ()) -> None:
+        """Every program of a hook, one after another, *extra* after its arguments; raises HookFailed for the first that
+        fails."""
         for line in self.config.hooks(which):
-            code, said = _run(self.argv(which, line), {**self.environment(which), **(more or {})})
+            code, said = _run((*self.argv(which, line), *extra), {**self.environment(which), **(more or {})})
             if code:
                 how = f"status {code}" if code > 0 else f"signal {-code}"
                 raise HookFailed(f"lxc.hook.{which}: {line}: ended with {how}" + _said(said))

@@ -15,6 +15,7 @@ from warden.model.life import RestartMode, RestartPolicy, VolumesFrom, check_lab
 from warden.model.limits import Limits
 from warden.model.mounts import Mount as Mount
 from warden.model.mounts import in_order
+from warden.model.names import Names
 from warden.model.net import NetPolicy, PortMap
 from warden.model.system import System
 
@@ -40,6 +41,7 @@ class ContainerSpec:
     *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
+    *names*: more for its /etc/hosts and /etc/resolv.conf.
     *system*: it has a root file system and a first process of its own, *rootfs* as it is.
     *main*: the job that the container is made for; `start` begins it, *restart* begins it again, and *auto_remove* ends
     the container with it. *stop_signal*, *stop_timeout*: how a stop asks, and for how many seconds; None as configured.
@@ -61,6 +63,7 @@ class ContainerSpec:
     network_of: str | None = None
     publish: tuple[PortMap, ...] = ()
     net_policy: NetPolicy | None = None
+    names: Names = field(default_factory=Names)
     system: System | None = None
     volumes_from: tuple[VolumesFrom, ...] = ()
     read_only: bool = False
@@ -105,6 +108,9 @@ class ContainerSpec:
             hint = "interfaces go with the modes warden and none"
             raise BadInput(f"interfaces: the network mode {self.network.value} has none of its own", hint=hint)
         check_together(self.interfaces)
+        if self.names and self.network is NetworkMode.CONTAINER:
+            field = next(name for name, given in self.names.by_option().items() if given)
+            raise BadInput(f"{field}: the network mode container has the other's", hint="ask for it there")
 
 
 def check_handle(handle: str) -> None:

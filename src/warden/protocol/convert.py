@@ -17,6 +17,7 @@ from warden.model.interfaces import Interface, Link, LinkKind
 from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Limits, OomPolicy
 from warden.model.mounts import MountKind
+from warden.model.names import Names, parse_host
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
@@ -61,8 +62,23 @@ def create_to_spec(
         network_of=_optional_text(request, "network_of"),
         publish=tuple(map(convert_net.message_to_port, request.publish)),
         net_policy=convert_net.message_to_policy(request.net_policy) if request.HasField("net_policy") else None,
+        names=_names(request),
         **more,
     )
+
+
+def _names(request: pb.CreateRequest) -> Names:
+    servers, search, options, hosts = (
+        tuple(map(text, given)) for given in (request.dns, request.dns_search, request.dns_options, request.add_hosts)
+    )
+    return Names(servers, search, options, tuple(map(parse_host, hosts)))
+
+
+def _add_names(request: pb.CreateRequest, names: Names) -> None:
+    request.dns.extend(map(raw, names.servers))
+    request.dns_search.extend(map(raw, names.search))
+    request.dns_options.extend(map(raw, names.options))
+    request.add_hosts.extend(raw(f"{name}:{address}") for name, address in names.hosts)
 
 
 def _interface(item: pb.NetInterface) -> Interface:
@@ -147,6 +163,7 @@ def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bo
     _set_texts(request, handle=spec.handle, network=spec.network_address, rootfs=spec.rootfs, image=image)
     _set_texts(request, hostname=spec.hostname, network_mode=spec.network.value, network_of=spec.network_of)
     request.interfaces.extend(map(interface_to_message, spec.interfaces))
+    _add_names(request, spec.names)
     request.oom_policy = raw(spec.limits.oom_policy.value)
     if spec.limits.memory_bytes is not None:
         request.memory_limit = spec.limits.memory_bytes

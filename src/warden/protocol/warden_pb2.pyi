@@ -52,6 +52,7 @@ class Message(_message.Message):
         PortRemove: _ClassVar[Message.Type]
         NetRefused: _ClassVar[Message.Type]
         FirewallRepair: _ClassVar[Message.Type]
+        Topology: _ClassVar[Message.Type]
         VolumeCreate: _ClassVar[Message.Type]
         VolumeList: _ClassVar[Message.Type]
         VolumeInspect: _ClassVar[Message.Type]
@@ -104,6 +105,7 @@ class Message(_message.Message):
     PortRemove: Message.Type
     NetRefused: Message.Type
     FirewallRepair: Message.Type
+    Topology: Message.Type
     VolumeCreate: Message.Type
     VolumeList: Message.Type
     VolumeInspect: Message.Type
@@ -134,7 +136,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "mounts", "volumes_from", "shm_size", "read_only", "labels", "restart", "auto_remove", "stop_signal", "stop_timeout_ms", "main")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "dns", "dns_search", "dns_options", "add_hosts", "mounts", "volumes_from", "shm_size", "read_only", "labels", "restart", "auto_remove", "stop_signal", "stop_timeout_ms", "main")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -167,6 +169,10 @@ class CreateRequest(_message.Message):
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
     NET_POLICY_FIELD_NUMBER: _ClassVar[int]
+    DNS_FIELD_NUMBER: _ClassVar[int]
+    DNS_SEARCH_FIELD_NUMBER: _ClassVar[int]
+    DNS_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    ADD_HOSTS_FIELD_NUMBER: _ClassVar[int]
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
     VOLUMES_FROM_FIELD_NUMBER: _ClassVar[int]
     SHM_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +200,10 @@ class CreateRequest(_message.Message):
     network_of: bytes
     publish: _containers.RepeatedCompositeFieldContainer[PortMap]
     net_policy: NetPolicy
+    dns: _containers.RepeatedScalarFieldContainer[bytes]
+    dns_search: _containers.RepeatedScalarFieldContainer[bytes]
+    dns_options: _containers.RepeatedScalarFieldContainer[bytes]
+    add_hosts: _containers.RepeatedScalarFieldContainer[bytes]
     mounts: _containers.RepeatedCompositeFieldContainer[Mount]
     volumes_from: _containers.RepeatedCompositeFieldContainer[VolumesFrom]
     shm_size: int
@@ -204,7 +214,7 @@ class CreateRequest(_message.Message):
     stop_signal: int
     stop_timeout_ms: int
     main: SpawnRequest
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., volumes_from: _Optional[_Iterable[_Union[VolumesFrom, _Mapping]]] = ..., shm_size: _Optional[int] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., main: _Optional[_Union[SpawnRequest, _Mapping]] = ...) -> None: ...
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., dns: _Optional[_Iterable[bytes]] = ..., dns_search: _Optional[_Iterable[bytes]] = ..., dns_options: _Optional[_Iterable[bytes]] = ..., add_hosts: _Optional[_Iterable[bytes]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., volumes_from: _Optional[_Iterable[_Union[VolumesFrom, _Mapping]]] = ..., shm_size: _Optional[int] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., main: _Optional[_Union[SpawnRequest, _Mapping]] = ...) -> None: ...
 
 class Mount(_message.Message):
     __slots__ = ("target", "kind", "source", "read_only", "no_copy", "options")
@@ -1172,12 +1182,16 @@ class ContainerStats(_message.Message):
         tx_drops: int
         def __init__(self, name: _Optional[bytes] = ..., rx_bytes: _Optional[int] = ..., rx_packets: _Optional[int] = ..., rx_errors: _Optional[int] = ..., rx_drops: _Optional[int] = ..., tx_bytes: _Optional[int] = ..., tx_packets: _Optional[int] = ..., tx_errors: _Optional[int] = ..., tx_drops: _Optional[int] = ...) -> None: ...
     class Shaping(_message.Message):
-        __slots__ = ("rx", "tx")
+        __slots__ = ("rx", "tx", "rx_overlimits", "tx_overlimits")
         RX_FIELD_NUMBER: _ClassVar[int]
         TX_FIELD_NUMBER: _ClassVar[int]
+        RX_OVERLIMITS_FIELD_NUMBER: _ClassVar[int]
+        TX_OVERLIMITS_FIELD_NUMBER: _ClassVar[int]
         rx: int
         tx: int
-        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ...) -> None: ...
+        rx_overlimits: int
+        tx_overlimits: int
+        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ..., rx_overlimits: _Optional[int] = ..., tx_overlimits: _Optional[int] = ...) -> None: ...
     class Disk(_message.Message):
         __slots__ = ("bytes_used", "inodes_used")
         BYTES_USED_FIELD_NUMBER: _ClassVar[int]
@@ -1624,6 +1638,65 @@ class FirewallRepairResponse(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     faults: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, faults: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class TopologyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetSpace(_message.Message):
+    __slots__ = ("inode", "handles", "links", "routes", "rules", "ports", "host")
+    class Link(_message.Message):
+        __slots__ = ("name", "index", "kind", "mac", "mtu", "up", "addresses", "master", "other", "other_space", "network", "bandwidth_in", "bandwidth_out")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        INDEX_FIELD_NUMBER: _ClassVar[int]
+        KIND_FIELD_NUMBER: _ClassVar[int]
+        MAC_FIELD_NUMBER: _ClassVar[int]
+        MTU_FIELD_NUMBER: _ClassVar[int]
+        UP_FIELD_NUMBER: _ClassVar[int]
+        ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+        MASTER_FIELD_NUMBER: _ClassVar[int]
+        OTHER_FIELD_NUMBER: _ClassVar[int]
+        OTHER_SPACE_FIELD_NUMBER: _ClassVar[int]
+        NETWORK_FIELD_NUMBER: _ClassVar[int]
+        BANDWIDTH_IN_FIELD_NUMBER: _ClassVar[int]
+        BANDWIDTH_OUT_FIELD_NUMBER: _ClassVar[int]
+        name: bytes
+        index: int
+        kind: bytes
+        mac: bytes
+        mtu: int
+        up: bool
+        addresses: _containers.RepeatedScalarFieldContainer[bytes]
+        master: int
+        other: int
+        other_space: int
+        network: bytes
+        bandwidth_in: bytes
+        bandwidth_out: bytes
+        def __init__(self, name: _Optional[bytes] = ..., index: _Optional[int] = ..., kind: _Optional[bytes] = ..., mac: _Optional[bytes] = ..., mtu: _Optional[int] = ..., up: _Optional[bool] = ..., addresses: _Optional[_Iterable[bytes]] = ..., master: _Optional[int] = ..., other: _Optional[int] = ..., other_space: _Optional[int] = ..., network: _Optional[bytes] = ..., bandwidth_in: _Optional[bytes] = ..., bandwidth_out: _Optional[bytes] = ...) -> None: ...
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    inode: int
+    handles: _containers.RepeatedScalarFieldContainer[bytes]
+    links: _containers.RepeatedCompositeFieldContainer[NetSpace.Link]
+    routes: _containers.RepeatedScalarFieldContainer[bytes]
+    rules: _containers.RepeatedScalarFieldContainer[bytes]
+    ports: _containers.RepeatedScalarFieldContainer[bytes]
+    host: bool
+    def __init__(self, inode: _Optional[int] = ..., handles: _Optional[_Iterable[bytes]] = ..., links: _Optional[_Iterable[_Union[NetSpace.Link, _Mapping]]] = ..., routes: _Optional[_Iterable[bytes]] = ..., rules: _Optional[_Iterable[bytes]] = ..., ports: _Optional[_Iterable[bytes]] = ..., host: _Optional[bool] = ...) -> None: ...
+
+class TopologyResponse(_message.Message):
+    __slots__ = ("spaces", "gone")
+    SPACES_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    spaces: _containers.RepeatedCompositeFieldContainer[NetSpace]
+    gone: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, spaces: _Optional[_Iterable[_Union[NetSpace, _Mapping]]] = ..., gone: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class EventsRequest(_message.Message):
     __slots__ = ("since_us", "until_us", "after", "types", "containers", "names")

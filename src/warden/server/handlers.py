@@ -241,6 +241,7 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "NetworkList": networks.list_all,
     "NetworkInspect": networks.inspect,
     "NetworkRemove": networks.remove,
+    "Topology": networks.topology,
     "FirewallRepair": nethandlers.firewall_repair,
     "VolumeCreate": volumes.create,
     "VolumeList": volumes.list_all,

@@ -16,6 +16,7 @@ from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.model.volumes import Volume
 
 
@@ -245,6 +246,10 @@ class Engine(Protocol):
         ...
 
     async def remove_network(self, name: str) -> None: ...
+
+    async def topology(self) -> Topology:
+        """How host and containers are connected at this moment."""
+        ...
 
     async def firewall_faults(self, *, repair: bool = False) -> Sequence[str]:
         """What is wrong with the tables of nftables, and was put right if *repair*."""

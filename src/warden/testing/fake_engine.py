@@ -38,6 +38,7 @@ from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import CpuStats, MemoryStats, Stats
+from warden.model.topology import Node, Space, Topology
 from warden.model.volumes import Volume
 
 
@@ -496,6 +497,10 @@ class FakeEngine:
         if name is not None and name not in self.bridges:
             raise UnknownNetwork(f"network {name}: there is none of that name")
         return [report for key, report in self.bridges.items() if name in (None, key)]
+
+    async def topology(self) -> Topology:
+        host = Space(1, links=(Node("lo", 1, up=True, addresses=("127.0.0.1/8",)),), host=True)
+        return Topology((host, *(Space(2 + place, (handle,)) for place, handle in enumerate(self.containers))))
 
     async def remove_network(self, name: str) -> None:
         await self.networks(name)

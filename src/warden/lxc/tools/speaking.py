@@ -1,0 +1,41 @@
+"""What the tools say when something goes wrong, and where: standard error, the log file, the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+from warden.errors import WardenError
+from warden.lxc.options import Given, Tool
+
+INTERRUPTED = 130
+
+
+def say(tool: Tool, given: Given, level: str, message: str) -> None:
+    """To the log file if there is one; what is an error or a warning to standard error, unless that was not wanted."""
+    line = message.replace("\n", " ")
+    if path := given.last("logfile"):
+        import time
+
+        stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
+            log.write(f"{tool.tool} {given.name} {stamp} {level:<8} warden - {line}\n")
+    if level in ("ERROR", "WARN") and not given.has("quiet"):
+        print(f"{tool.tool}: {given.name}: {line}", file=sys.stderr)
+
+
+def guarded(tool: Tool, given: Given, work: Callable[[], None]) -> int:
+    """The exit code: 1 and a sentence for every error that is one of ours or the system's."""
+    try:
+        work()
+    except WardenError as error:
+        say(tool, given, "ERROR", str(error))
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(tool, given, "ERROR", f"{where}{error.strerror or error}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED  # what was made is undone by now
+    return 0
