@@ -148,6 +148,20 @@ def test_what_cannot_be_chosen_costs_no_other_port(place: World) -> None:
                 pass
 
 
+def test_ports_leave_descriptors_for_the_rest(place: World) -> None:
+    with daemon_in(place) as (daemon, client):
+        subprocess.run(["prlimit", "--pid", str(daemon.pid), "--nofile=300"], check=True)
+        for publish in ("20000-20299:1-300", "1-300"):
+            with pytest.raises(errors.PoolExhausted, match="publish: 150 ports are held, and no more can be"):
+                client.create(publish=publish)
+        with client.create(publish="20000-20149:1-150") as one:
+            with pytest.raises(errors.PoolExhausted):
+                one.net_in(8210, 80, protocol="tcp")
+            one.net_in(8210, 80)
+            assert "port 8210/tcp leads to container" in daemon.log_tail(), "the original's is not refused, but not held"
+            assert client.create().run(["true"]).exit_status == 0
+
+
 @pytest.mark.parametrize("network", ["warden", "bridge:looped"])
 def test_a_later_port_is_reached_through_the_loopback_too(
     place: World, closed: tuple[PrivateDaemon, Client], network: str

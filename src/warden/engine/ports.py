@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, PoolExhausted, WardenError
 from warden.model.net import PortMap
 from warden.network.claims import PortTaken, port_name
 from warden.network.forwarding import open_hairpin, open_loopback
@@ -28,6 +28,7 @@ log = logging.getLogger("warden.container")
 
 #: So many ports of the pool may be taken by other programs before it is given up.
 TRIES = 64
+_UNHELD = "port %s leads to container %s, but is not held: %s"
 
 
 def choose(site: Site, container_id: str, wishes: Iterable[PortMap]) -> tuple[tuple[PortMap, ...], tuple[int, ...]]:
@@ -138,7 +139,11 @@ def _hold(site: Site, container_id: str, keys: Sequence[PortKey], *, strict: boo
             name = port_name(key)
             if strict and in_use(error):
                 raise _refusal(name, error) from error
-            log.warning("port %s leads to container %s, but is not held: %s", name, container_id, error.strerror)
+            log.warning(_UNHELD, name, container_id, error.strerror)
+        except PoolExhausted as error:
+            if strict:
+                raise
+            log.warning(_UNHELD, port_name(key), container_id, error.message)
 
 
 def _refusal(name: str, error: OSError) -> BadInput:
