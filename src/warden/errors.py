@@ -18,6 +18,7 @@
     ├── NotSupported        this machine or its kernel cannot do it, whatever is asked
     ├── JobFailed           a job could not be started
     ├── HookFailed          a program of the operator's refused, or did not work
+    ├── TooSlow             a reader did not keep up, and what it has not read is no longer kept
     ├── EngineFault         the engine itself failed; a bug or a broken machine
     ├── Unreachable         nobody listens on the socket, or the connection broke
     └── NotPermitted        the caller is not allowed to do this (root is needed)
@@ -196,6 +197,13 @@ class HookFailed(WardenError):
 
     code = "hook_failed"
     exit_code = 10
+
+
+class TooSlow(WardenError):
+    """A reader did not keep up, and what it has not read is no longer kept."""
+
+    code = "too_slow"
+    exit_code = 12
 
 
 class EngineFault(WardenError):

@@ -220,7 +220,7 @@ def test_labels_are_kept_and_found(warden: Warden) -> None:
     assert warden("ps", "-q", "--filter", "label=tier").stdout.split() == ["one", "two"]
     assert warden("ps", "-q", "--filter", "label=tier=db", "--filter", "label=all").stdout == "two\n"
     assert json.loads(warden("info", "--json", "three").stdout)["labels"] == {"other": "", "all": "yes"}
-    assert "--filter: 'name=x' is unknown" in warden("ps", "--filter", "name=x").stderr
+    assert "--filter: 'colour=x' is not a filter" in warden("ps", "--filter", "colour=x").stderr
     assert warden("destroy", "one", "two", "three").returncode == 0
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from warden.errors import UnknownHandle, UnknownNetwork, UnknownVolume, WardenError
+from warden.model.events import EventRecord
 from warden.model.info import Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, Verdict
@@ -34,6 +35,7 @@ class World:
     calls: list[Any] = field(default_factory=list)
     replies: list[Any] = field(default_factory=list)
     rounds: list[list[Stats]] = field(default_factory=list)  # of measurements
+    records: list[EventRecord] = field(default_factory=list)
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
     volumes: list[Volume] = field(default_factory=list)
@@ -124,9 +126,23 @@ class FakeContainer:
             raise UnknownHandle()
         return self._world.info
 
-    def logs(self, job: int | None = None, follow: bool = False) -> Iterator[Chunk]:
-        self._world.calls.append(("logs", job, follow))
+    def logs(
+        self, job: int | None = None, *, follow: bool = False, reconnect: float = 0.0, **options: Any
+    ) -> Iterator[Chunk]:
+        given = {name: value for name, value in options.items() if value not in (None, False)}
+        self._world.calls.append(("logs", job, follow, given))
         yield from self._world.chunks
+
+    def wait(self, job: int | None = None, *, condition: str, timeout: str | None, reconnect: float) -> JobResult:
+        self._world.calls.append(("wait", self.handle, job, condition))
+        self._exists()
+        if timeout is not None:
+            raise TimeoutError
+        return self._world.result
+
+    def inspect(self) -> dict[str, Any]:
+        self._exists()
+        return {"handle": self.handle, "network": {"ip": "10.0.0.2"}, "jobs": [{"id": 1}, {"id": 2}]}
 
     def copy_in(self, src: str, dst: str) -> None:
         self._world.calls.append(("copy_in", self.handle, src, dst))
@@ -143,9 +159,12 @@ class FakeContainer:
     def kill(self) -> None:
         self._control("kill")
 
-    def _control(self, what: str) -> None:
+    def _exists(self) -> None:
         if self.handle not in self._world.containers:
             raise UnknownHandle()
+
+    def _control(self, what: str) -> None:
+        self._exists()
         self._world.calls.append((what, self.handle))
 
     def stop(self, kill: bool = False) -> None:
@@ -220,6 +239,10 @@ class FakeClient:
     def remove_network(self, name: str) -> None:
         self.network(name)
         del self._world.networks[name]
+
+    def events(self, *, reconnect: float = 0.0, **options: Any) -> Iterator[EventRecord]:
+        self._world.calls.append(("events", {name: value for name, value in options.items() if value is not None}))
+        yield from self._world.records
 
     def ping(self) -> None:
         self._world.calls.append("ping")

@@ -162,6 +162,18 @@ async def test_without_kill_on_cancel_the_job_goes_on(container: AsyncContainer,
     assert engine.jobs[0].signals == []
 
 
+async def test_wait_inspect_and_events(client: AsyncClient, container: AsyncContainer) -> None:
+    job = await container.spawn("sleep 0.02\nexit 3")
+    assert (await container.wait()).exit_status == 3
+    assert (await job.wait()).exit_status == 3, "nothing was collected"
+    await container.spawn("wait")
+    with pytest.raises(TimeoutError, match="still waiting"):
+        await container.wait(timeout=0.01)
+    assert (await container.inspect())["handle"] == container.handle
+    found = [record async for record in client.events(since=0.0, until="0s", containers=[container.handle])]
+    assert [record.event for record in found] == ["create"]
+
+
 async def test_stream_attach_and_logs(container: AsyncContainer, engine: FakeEngine) -> None:
     stream = (await container.spawn("out a\nerr b\nexit 1")).stream()
     assert [(chunk.stream, chunk.data) async for chunk in stream] == [("stdout", b"a"), ("stderr", b"b")]

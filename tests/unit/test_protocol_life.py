@@ -89,7 +89,6 @@ def test_info_tells_it() -> None:
         {"restart": b"always", "auto_remove": True},
         {"stop_signal": 2**32 - 1},
         {"stop_timeout_ms": 2**64 - 1},
-        {"main": pb.SpawnRequest(handle=b"", script=b"", argv=[b"x"], interactive=True)},
         {"main": pb.SpawnRequest(handle=b"", script=b"x", argv=[b"x"])},
     ],
     ids=str,

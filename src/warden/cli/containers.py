@@ -1,4 +1,4 @@
-"""`warden ps`, `info`, `logs`, `stop`, `destroy`: what exists, and its end."""
+"""`warden ps`, `info`, `stop`, `destroy`: what exists, and its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from warden.model.size import format_size
 from warden.model.text import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from warden.model.mounts import Mount
 
@@ -104,6 +104,54 @@ def as_json(info: Info) -> dict[str, Any]:
     }
 
 
+def _has_label(info: Info, wanted: str) -> bool:
+    """NAME or NAME=VALUE."""
+    name, sign, value = wanted.partition("=")
+    labels = dict(info.spec.labels)
+    return name in labels and (not sign or labels[name] == value)
+
+
+#: What `ps --filter` knows: whether a container is what the value says.
+FILTERS: dict[str, Callable[[Info, str], bool]] = {
+    "name": lambda info, value: value in info.handle,
+    "id": lambda info, value: info.id.startswith(value),
+    "label": _has_label,
+    "state": lambda info, value: value == ("paused" if info.paused else info.state.value),
+}
+
+
+def parse_filters(words: Sequence[str]) -> list[tuple[str, str]]:
+    """KEY=VALUE words; raises BadInput."""
+    found = []
+    for word in words:
+        name, sign, value = word.partition("=")
+        name = "state" if name == "status" else name
+        if not sign or name not in FILTERS:
+            raise BadInput(f"--filter: {word!r} is not a filter", hint="KEY=VALUE with " + ", ".join(FILTERS))
+        found.append((name, value))
+    return found
+
+
+def matches(info: Info, filters: Sequence[tuple[str, str]]) -> bool:
+    """Of each kind of filter one must hold, of labels all, as docker has it."""
+    held: dict[str, list[bool]] = {}
+    for name, value in filters:
+        held.setdefault(name, []).append(FILTERS[name](info, value))
+    return all(all(found) if name == "label" else any(found) for name, found in held.items())
+
+
+def _print_picked(found: Sequence[Info], form: str) -> None:
+    import json
+
+    from warden.cli.picking import as_text, pick
+
+    for info in found:
+        if form == "json":
+            print(json.dumps(as_json(info)))
+        else:
+            print("\t".join(" ".join(map(as_text, pick(as_json(info), path))) for path in form.split(",")))
+
+
 def _mount_as_json(mount: Mount) -> dict[str, Any]:
     return {
         "type": mount.kind.value,
@@ -114,26 +162,18 @@ def _mount_as_json(mount: Mount) -> dict[str, Any]:
     }
 
 
-def labelled(info: Info, filters: list[str]) -> bool:
-    """Whether it has all the labels that --filter names; raises BadInput for a filter that is none."""
-    labels = dict(info.spec.labels)
-    for word in filters:
-        kind, _, rest = word.partition("=")
-        name, sign, value = rest.partition("=")
-        if kind != "label" or not name:
-            raise BadInput(f"--filter: {word!r} is unknown", hint="label=NAME or label=NAME=VALUE")
-        if name not in labels or (sign and labels[name] != value):
-            return False
-    return True
-
-
 def ps(options: Namespace) -> int:
     """`warden ps`."""
+    filters = parse_filters(options.filter)
+    if any(name == "state" for name, _ in filters):
+        options.all = True  # as docker: who asks for a state gets it
     with closing(connect.open_client(options)) as client:
-        shown = (info for info in client.containers() if options.all or info.state is not State.STOPPED)
-        found = [info for info in shown if labelled(info, options.filter)]
+        found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+    found = [info for info in found if matches(info, filters)]
     if options.json:
         output.print_json([as_json(info) for info in found])
+    elif options.format is not None:
+        _print_picked(found, options.format)
     elif options.quiet:
         print("".join(info.handle + "\n" for info in found), end="")
     else:
@@ -205,14 +245,6 @@ def info(options: Namespace) -> int:
     return 0
 
 
-def logs(options: Namespace) -> int:
-    """`warden logs`."""
-    with closing(connect.open_client(options)) as client:
-        for chunk in client.container(options.handle).logs(options.job, follow=options.follow):
-            output.write_bytes(chunk.stream, chunk.data)
-    return 0
-
-
 def stop(options: Namespace) -> int:
     """`warden stop`."""
     with closing(connect.open_client(options)) as client:
@@ -235,10 +267,12 @@ def destroy(options: Namespace) -> int:
 
 COMMANDS = {
     "ps": Command(
-        "[-a] [-q] [--json] [--filter label=NAME[=VALUE]]",
-        "Lists containers; those that are stopped with --all.",
-        ("all", "quiet", "json", "filter"),
-        "warden ps\nwarden ps --all --json\nwarden ps -aq | xargs -r warden destroy",
+        "[-a] [-q] [-f KEY=VALUE]... [--format json|PATH,...] [--json]",
+        "Lists containers; those that are stopped with --all. Filters: name (a part of the handle), id (its beginning),\n"
+        "label (NAME or NAME=VALUE), state (active, stopped, paused); of one kind one must match, of labels all.",
+        ("all", "quiet", "filter", "columns", "json"),
+        "warden ps\nwarden ps --all --json\nwarden ps --filter name=web --format .handle,.container_ip\n"
+        "warden ps -aq | xargs -r warden destroy",
         ps,
     ),
     "info": Command(
@@ -247,13 +281,6 @@ COMMANDS = {
         ("json", "handle"),
         "warden info box\nwarden info --json box",
         info,
-    ),
-    "logs": Command(
-        "[--job N] [-f] HANDLE",
-        "Shows the output kept of a container's jobs; nothing is consumed.",
-        ("job", "follow", "handle"),
-        "warden logs box\nwarden logs --job 3 --follow box",
-        logs,
     ),
     "stop": Command(
         "[--kill] HANDLE",

@@ -54,15 +54,18 @@ def resume(options: Namespace) -> int:
 def kill(options: Namespace) -> int:
     """`warden kill`."""
     number = signal_number(options.signal)
-    with closing(connect.open_client(options)) as client:
-        container = client.container(options.handle)
+    if options.job is not None and len(options.handles) > 1:
+        raise BadInput("--job: a job belongs to one container", hint="give one HANDLE")
+
+    def act(container: Container) -> None:
         if options.job is not None:
             container.job(options.job).signal(number)
         elif number == signal.SIGKILL:
             container.kill()
         else:
             _signal_all(container, number)
-    return 0
+
+    return _each(options, act)
 
 
 def start(options: Namespace) -> int:
@@ -106,11 +109,11 @@ COMMANDS = {
         resume,
     ),
     "kill": Command(
-        "[--job N] [-s SIGNAL] HANDLE",
+        "[--job N] [-s SIGNAL] HANDLE...",
         "Sends a signal to every process of one job or of all jobs. The container stays; `warden stop` ends it as well.\n"
         "A job that KILL ends has the verdict stopped.",
-        ("job", "signal", "handle"),
-        "warden kill box\nwarden kill --job 3 box\nwarden kill -s HUP box",
+        ("job", "signal", "handles"),
+        "warden kill box\nwarden kill web worker\nwarden kill --job 3 box\nwarden kill -s HUP box",
         kill,
     ),
     "start": Command(

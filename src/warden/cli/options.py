@@ -26,6 +26,13 @@ def _many(metavar: str, text: str) -> dict[str, Any]:
     return {"metavar": metavar, "action": "append", "help": text}
 
 
+def _truth(text: str) -> bool:
+    words = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
 #: One row for each of resources.WORDS, which says what a row means to the kernel; and the way to all the others.
 LIMIT_ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "memory": (("-m", "--memory"), {"metavar": "SIZE", "help": "memory limit, such as 64M; max for none, as elsewhere"}),
@@ -207,13 +214,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     # what exists
     "all": (("-a", "--all"), {"action": "store_true", "help": "stopped containers too"}),
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
-    "filter": (
-        ("--filter",),
-        {**_many("label=NAME[=VALUE]", "only those with this label; may be repeated"), "default": []},
-    ),
     "every_volume": (("-a", "--all"), {"action": "store_true", "help": "prune named ones too"}),
     "job": (("--job",), {"metavar": "N", "type": int, "help": "this job only"}),
-    "follow": (("-f", "--follow"), {"action": "store_true", "help": "go on until the jobs end"}),
     "signal": (
         ("-s", "--signal"),
         {"metavar": "SIGNAL", "default": "KILL", "help": "by name or number (default: KILL)"},
@@ -224,6 +226,53 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "batch": (("-b", "--batch"), {"action": "store_true", "help": "plain tables one after the other"}),
     "count": (("-n", "--count"), {"metavar": "COUNT", "type": int, "help": "end after so many tables"}),
     "sort": (("-s", "--sort"), {"metavar": "KEY", "help": "c, m, p, n, i, d or h, as pressed in the view (default: c)"}),
+    # looking at what runs
+    "follow": (("-f", "--follow"), {"action": "store_true", "help": "go on with what comes"}),
+    "since": (("--since",), {"metavar": "TIME", "help": "only what began then or later"}),
+    "until": (("--until",), {"metavar": "TIME", "help": "only what began then or earlier"}),
+    "tail": (("-n", "--tail"), {"metavar": "N", "help": "the last N lines, or all"}),
+    "timestamps": (("-t", "--timestamps"), {"action": "store_true", "help": "put the time before each line"}),
+    "stream": (("--stream",), {"choices": ("stdout", "stderr"), "help": "only this one (default: both)"}),
+    "filter": (("-f", "--filter"), _many("KEY=VALUE", "only what matches") | {"default": []}),
+    "format": (("--format",), {"metavar": "json|PATH", "help": "JSON, one a line, or a part of it such as .time"}),
+    "pick": (
+        ("-f", "--format"),
+        {"metavar": "PATH", "dest": "format", "help": "a part of it such as .network.ip, json for all (the default)"},
+    ),
+    "columns": (
+        ("--format",),
+        {"metavar": "json|PATH,...", "dest": "format", "help": "JSON, one a line, or parts of it such as .handle,.state"},
+    ),
+    "condition": (
+        ("--condition",),
+        {
+            "choices": ("not-running", "next-exit", "removed"),
+            "default": "not-running",
+            "help": "what is waited for (default: not-running)",
+        },
+    ),
+    "wait_timeout": (
+        ("--timeout",),
+        {"metavar": "TIME", "dest": "timeout", "help": "wait no longer than this, such as 10, 500ms or 2m"},
+    ),
+    "job_numbers": (("-q", "--quiet"), {"action": "store_true", "dest": "quiet", "help": "numbers only"}),
+    "no_stdin": (("--no-stdin",), {"action": "store_true", "help": "give it nothing that is typed"}),
+    "detach_keys": (
+        ("--detach-keys",),
+        {"metavar": "KEYS", "default": "ctrl-p,ctrl-q", "help": "what ends this and not the job (default: ctrl-p,ctrl-q)"},
+    ),
+    "sig_proxy": (
+        ("--sig-proxy",),
+        {
+            "metavar": "true|false",
+            "nargs": "?",
+            "const": True,
+            "default": True,
+            "type": _truth,
+            "help": "give signals to the job (default: true)",
+        },
+    ),
+    "replay": (("--logs",), {"action": "store_true", "help": "begin with what it has written; with --tail, its end"}),
     "kill": (("--kill",), {"action": "store_true", "help": "do not ask the jobs first"}),
     "owner": (("--owner",), {"metavar": "USER[:GROUP]", "help": "whose the copies on the host are (default: root's)"}),
     "images": (("--images",), {"metavar": "DIR", "help": "the image store (default: /var/lib/warden/images)"}),
@@ -320,7 +369,7 @@ def build_parser(name: str, command: Command) -> argparse.ArgumentParser:
     )
     for row in (*command.arguments, "socket"):
         flags, keywords = ARGUMENTS[row]
-        parser.add_argument(*(flags or (row,)), **(keywords | ({"dest": row} if flags else {})))
+        parser.add_argument(*(flags or (row,)), **(({"dest": row} if flags else {}) | keywords))
     return parser
 
 

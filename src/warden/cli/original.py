@@ -25,6 +25,7 @@ REQUESTS = {
     "echo": "Send a text and get it back.",
     "firewall_repair": "Put the daemon's tables of nftables right.",
     "info": "Show the state and statistics of a container.",
+    "inspect": "Show everything known of a container as JSON.",
     "kill": "Kill all jobs of a container.",
     "limit": "Set limits by name, or show all that are in force.",
     "limit_bandwidth": "Set the bandwidth limit.",

@@ -124,7 +124,7 @@ def job_arguments(options: Namespace) -> dict[str, Any]:
 def _terminal_arguments(options: Namespace, wanted: dict[str, Any]) -> None:
     if options.json:
         raise BadInput("--json and -t exclude each other")
-    if options.interactive and not jobs.stdin_is_terminal():
+    if options.interactive and not options.detach and not jobs.stdin_is_terminal():
         raise BadInput("-t: standard input and output are not a terminal")
     wanted["rows"], wanted["columns"] = window_size(0)
     wanted["env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
@@ -217,8 +217,8 @@ def _main(job: dict[str, Any]) -> JobSpec:
 
 
 def _run_detached(options: Namespace, wanted: dict[str, Any], job: dict[str, Any]) -> int:
-    if options.interactive or options.json:
-        raise BadInput("--detach excludes -i and --json")
+    if options.json:
+        raise BadInput("--detach excludes --json")
     wanted |= {"main": _main(job), "auto_remove": options.rm}
     with closing(connect.open_client(options, start=True)) as client:
         container = _create(client, wanted, options.cidfile)
@@ -273,6 +273,7 @@ warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
 warden run -v ./src:/src:ro -w /src -- make check
 warden run -p 8080:80 -- python3 -m http.server 80
 warden run -it -- bash
+warden run -d -it --name box -- bash && warden attach box
 warden run --json --script job.sh
 warden run -d --name db --restart always -v data:/var/lib/db -- ./db
 warden run --read-only --tmpfs /tmp:size=16M -- ./untrusted

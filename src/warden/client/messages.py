@@ -5,6 +5,7 @@ Owns the meaning of every argument, as pure functions. It does no I/O: a request
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
@@ -17,6 +18,7 @@ from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.logs import LogPlace
 from warden.model.names import Names, names_of
 from warden.model.net import NetRule, PortMap, Protocol
 from warden.model.resources import LimitReport
@@ -31,6 +33,7 @@ from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
 from warden.protocol.convert_life import fill_create, message_to_volume
+from warden.protocol.convert_logs import message_to_place, place_to_message
 from warden.protocol.convert_network import AUTO, message_to_report
 from warden.protocol.convert_stats import message_to_stats
 
@@ -426,6 +429,16 @@ def follow_stats(handles: Sequence[str], interval: float | str, *, brief: bool) 
     return request("StatsStream", handles=names, interval_ms=round(seconds * 1000), brief=brief or None)
 
 
+def attach(handle: str, job_id: int, tail: int | None, place: LogPlace | None = None) -> Request:
+    where = None if place is None else place_to_message(place)
+    return request("Attach", handle=handle, job_id=job_id, tail=tail, place=where)
+
+
+def document(message: pb.InspectResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(message.document)
+    return found
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -457,14 +470,11 @@ def result(message: Any, handle: str) -> Result:
     )
 
 
-def chunk_or_result(message: Any, handle: str) -> Chunk | Result:
-    """One response of a stream or attach: the last has an exit status."""
+def chunk_or_result(message: Any, handle: str) -> Chunk | Result | LogPlace:
+    """One response of a stream or attach: the last has an exit status, the first may say where it begins."""
+    if isinstance(message, pb.AttachResponse) and message.HasField("place"):
+        return message_to_place(message.place)
     return result(message, handle) if message.HasField("exit_status") else convert.response_to_chunk(message)
-
-
-def log_chunk(message: pb.LogsResponse) -> Chunk | None:
-    """One response of logs, None for the last."""
-    return None if message.end else convert.response_to_chunk(message)
 
 
 def handles(message: pb.ListResponse) -> list[str]:

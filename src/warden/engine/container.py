@@ -11,12 +11,27 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, diskroom, limits, networking, oom, pausing, sharing, spawn, stats, stopping
+from warden.engine import (
+    copying,
+    diskroom,
+    inspecting,
+    limits,
+    logs,
+    networking,
+    oom,
+    pausing,
+    sharing,
+    spawn,
+    stats,
+    stopping,
+    waiting,
+)
 from warden.engine.describe import info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -36,8 +51,9 @@ from warden.engine.site import Site
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
-from warden.model.job import JobResult, JobSpec, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
+from warden.model.logs import LogPlace, LogSelection
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
@@ -88,6 +104,7 @@ class Container:
         self._gone = False
         self._destroying = False
         self._losses = 0
+        self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
         self.main = MainJob(self)
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
@@ -137,7 +154,8 @@ class Container:
         """Of PID 1; -1 when it is gone and reaped."""
         return self._pidfd
 
-    def _tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
+    def tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
+        """Tells whoever listens that *kind* has happened to it."""
         if self._site.events:
             self._site.events.emit(kind(facts_of(self)))
 
@@ -207,6 +225,20 @@ class Container:
     def jobs(self) -> list[Job]:
         return list(self._jobs.values())
 
+    def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
+        """The output kept of its jobs, in the order of time; when it is followed, first where each of them begins. Raises
+        UnknownJob."""
+        return logs.read(self, selection)
+
+    def main_job(self) -> Job:
+        """The job that it was made for. Raises UnknownJob."""
+        return waiting.main_job(self)
+
+    async def wait(self, job: Job | None, condition: WaitCondition) -> JobResult:
+        """Waits without collecting anything: for the end of *job* (None: of none in particular), for the next end of a
+        job, or for its own removal; then the result is *job*'s, 0 without one."""
+        return await waiting.wait(self, job, condition)
+
     def adopt(self, job: Job) -> None:
         self._jobs[job.id] = job
         self._site.janitor.add_record(self)
@@ -223,7 +255,7 @@ class Container:
             # At once, not when the spawner runs again: the end may be the very next packet.
             self.adopt(job)
             job.arm(record)
-            self._tell(partial(JobStarted, job_id=job.id, command=job.about.command))
+            self.tell(partial(JobStarted, job_id=job.id, command=job.about.command))
         if future is not None and not future.done():
             future.set_result(record)
         job = self._jobs.get(record.job)
@@ -251,7 +283,7 @@ class Container:
         self._site.janitor.add_record(self)
         if result.verdict is Verdict.OUTPUT_LIMIT:
             self.add_event(TOO_MUCH_OUTPUT)
-        self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
+        self.tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
         self.main.ended(job, result)
 
     def lack_of_room(self) -> str:
@@ -435,6 +467,11 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         return await info_of(self)
 
+    async def inspect(self) -> dict[str, Any]:
+        """Everything known of it, as a document of plain values (docs/observing.md)."""
+        self.require(State.ACTIVE, State.STOPPED)
+        return await inspecting.inspect(self)
+
     async def stats(self, *, brief: bool = False) -> Stats:
         """What it uses now; *brief*: what costs little. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE, State.STOPPED)
@@ -480,7 +517,7 @@ class Container:
             return False
         self._ooms = kills
         self.add_event(oom.OUT_OF_MEMORY)
-        self._tell(OutOfMemory)
+        self.tell(OutOfMemory)
         return True
 
     def catch_up(self) -> None:
@@ -516,7 +553,7 @@ class Container:
     async def end_stopped(self, *, kill: bool) -> None:
         """Ends what runs in a container that was just recorded as stopped."""
         await stopping.end_jobs(self, kill=kill)
-        self._tell(ContainerStopped)
+        self.tell(ContainerStopped)
 
     async def destroy(self) -> None:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
@@ -546,7 +583,7 @@ class Container:
                 raise failures[0]
             self._record.snapshot = self.snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
-            self._tell(ContainerDestroyed)
+            self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
 
     async def _remove_ifbs(self) -> None:
@@ -637,6 +674,7 @@ class Container:
         log.error("container %s: its PID 1 is gone", self.handle)
         self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
         self.save(self.snapshot.with_state(State.STOPPED))
+        self.tell(ContainerStopped)
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True

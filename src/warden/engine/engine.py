@@ -32,6 +32,7 @@ from warden.engine import (
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
+from warden.engine.history import History
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.lending import Lending
@@ -71,6 +72,7 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.events = Emitter()
+        self.history = History(os.path.join(settings.depot, ".events"))
         if settings.hooks.get("on_out_of_memory") or settings.hooks.get("on_job_end"):
             self.events.subscribe(self._run_hooks_after)
         self._containers: dict[str, Container] = {}
@@ -100,6 +102,7 @@ class Engine:
         depot.lock()
         try:
             self._site = self._make_site(depot)
+            self.history.start(self.events)
             await self._recover()
             self._keeper = asyncio.ensure_future(self._look_after_host())
         except BaseException:
@@ -237,6 +240,7 @@ class Engine:
         self._site.held.close()
         self._site.binary.close()
         self._site.syslog.close()
+        self.history.close()
         self._site.depot.unlock()
         self._containers.clear()
         self._site = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from warden.engine.build import layer_of
+from warden.engine.events import LimitsChanged
 from warden.engine.limitinput import check_link, with_numbers
 from warden.engine.networking import shaped
 from warden.errors import BadInput, NotSupported, WardenError
@@ -57,6 +59,9 @@ async def _change(
     _remember(container, done, memory_limit=done.memory_bytes)
     if done.memory_bytes is not None:
         container.watch_memory()
+    shown = {row.name: (row.show(before), row.show(done)) for row in resources.RESOURCES}
+    changed = {name: new for name, (old, new) in shown.items() if name in also or new != old}
+    container.tell(partial(LimitsChanged, limits=changed))
     return (*left_out, *warnings)
 
 

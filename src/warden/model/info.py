@@ -62,7 +62,8 @@ class DiskStat:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One job as `ps` and `info` show it. *command* is a short text for people."""
+    """One job as `ps` and `info` show it. *command* is a short text for people. *tty*, *interactive*: it was given a
+    terminal, a standard input that stays open."""
 
     id: int
     command: str
@@ -70,6 +71,8 @@ class JobInfo:
     started: float
     exit_status: int | None = None
     verdict: str = ""
+    tty: bool = False
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

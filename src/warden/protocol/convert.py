@@ -14,7 +14,7 @@ from typing import Any
 from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model import resources
 from warden.model.interfaces import Interface, Link, LinkKind
-from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Limits, OomPolicy
 from warden.model.mounts import MountKind
 from warden.model.names import Names, parse_host
@@ -294,9 +294,18 @@ def _usage(usage: pb.Usage) -> Usage:
     )
 
 
+def wait_condition(value: bytes) -> WaitCondition:
+    """Empty: not-running. Raises BadInput."""
+    try:
+        return WaitCondition(text(value) or "not-running")
+    except ValueError:
+        hint = "one of " + ", ".join(condition.value for condition in WaitCondition)
+        raise BadInput(f"condition: {text(value)!r} is unknown", hint=hint) from None
+
+
 def response_to_chunk(response: Any) -> Chunk:
-    """A piece of output; only LogsResponse carries a time."""
-    return Chunk(text(response.name), response.data, getattr(response, "time_us", 0) / 1e6)
+    """A piece of output of a stream or attach; only the latter tells offsets."""
+    return Chunk(text(response.name), response.data, offset=getattr(response, "offset", 0))
 
 
 def error_to_response(error: BaseException) -> pb.ErrorResponse:

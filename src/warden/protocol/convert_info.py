@@ -74,6 +74,10 @@ def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
     item.started_us, item.verdict = round(job.started * 1e6), raw(job.verdict)
     if job.exit_status is not None:
         item.exit_status = job.exit_status
+    if job.tty:
+        item.tty = True
+    if job.interactive:
+        item.interactive = True
 
 
 def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
@@ -139,4 +143,6 @@ def _job(job: pb.InfoResponse.Job) -> JobInfo:
         started=job.started_us / 1e6,
         exit_status=job.exit_status if job.HasField("exit_status") else None,
         verdict=text(job.verdict),
+        tty=job.tty,
+        interactive=job.interactive,
     )

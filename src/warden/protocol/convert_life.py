@@ -91,8 +91,6 @@ def create_fields(request: pb.CreateRequest) -> dict[str, Any]:
     )
     if request.HasField("main"):
         found["main"] = request_to_job(request.main)
-        if found["main"].interactive:
-            raise BadInput("main: nobody could write to its standard input", hint="leave interactive out")
     return found
 
 

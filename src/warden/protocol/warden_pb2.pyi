@@ -61,6 +61,9 @@ class Message(_message.Message):
         Rename: _ClassVar[Message.Type]
         Start: _ClassVar[Message.Type]
         Restart: _ClassVar[Message.Type]
+        Events: _ClassVar[Message.Type]
+        Wait: _ClassVar[Message.Type]
+        Inspect: _ClassVar[Message.Type]
     Error: Message.Type
     Create: Message.Type
     Stop: Message.Type
@@ -111,6 +114,9 @@ class Message(_message.Message):
     Rename: Message.Type
     Start: Message.Type
     Restart: Message.Type
+    Events: Message.Type
+    Wait: Message.Type
+    Inspect: Message.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     type: Message.Type
@@ -401,20 +407,24 @@ class InfoResponse(_message.Message):
         out_burst: int
         def __init__(self, in_rate: _Optional[int] = ..., in_burst: _Optional[int] = ..., out_rate: _Optional[int] = ..., out_burst: _Optional[int] = ...) -> None: ...
     class Job(_message.Message):
-        __slots__ = ("id", "command", "running", "started_us", "exit_status", "verdict")
+        __slots__ = ("id", "command", "running", "started_us", "exit_status", "verdict", "tty", "interactive")
         ID_FIELD_NUMBER: _ClassVar[int]
         COMMAND_FIELD_NUMBER: _ClassVar[int]
         RUNNING_FIELD_NUMBER: _ClassVar[int]
         STARTED_US_FIELD_NUMBER: _ClassVar[int]
         EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
         VERDICT_FIELD_NUMBER: _ClassVar[int]
+        TTY_FIELD_NUMBER: _ClassVar[int]
+        INTERACTIVE_FIELD_NUMBER: _ClassVar[int]
         id: int
         command: bytes
         running: bool
         started_us: int
         exit_status: int
         verdict: bytes
-        def __init__(self, id: _Optional[int] = ..., command: _Optional[bytes] = ..., running: _Optional[bool] = ..., started_us: _Optional[int] = ..., exit_status: _Optional[int] = ..., verdict: _Optional[bytes] = ...) -> None: ...
+        tty: bool
+        interactive: bool
+        def __init__(self, id: _Optional[int] = ..., command: _Optional[bytes] = ..., running: _Optional[bool] = ..., started_us: _Optional[int] = ..., exit_status: _Optional[int] = ..., verdict: _Optional[bytes] = ..., tty: _Optional[bool] = ..., interactive: _Optional[bool] = ...) -> None: ...
     STATE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     HOST_IP_FIELD_NUMBER: _ClassVar[int]
@@ -931,15 +941,19 @@ class EchoResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ...) -> None: ...
 
 class AttachRequest(_message.Message):
-    __slots__ = ("handle", "job_id")
+    __slots__ = ("handle", "job_id", "tail", "place")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     job_id: int
-    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ...) -> None: ...
+    tail: int
+    place: LogPlace
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., tail: _Optional[int] = ..., place: _Optional[_Union[LogPlace, _Mapping]] = ...) -> None: ...
 
 class AttachResponse(_message.Message):
-    __slots__ = ("name", "data", "exit_status", "info", "verdict", "signal", "truncated", "usage", "detail")
+    __slots__ = ("name", "data", "exit_status", "info", "verdict", "signal", "truncated", "usage", "detail", "offset", "place")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -949,6 +963,8 @@ class AttachResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     name: bytes
     data: bytes
     exit_status: int
@@ -958,7 +974,9 @@ class AttachResponse(_message.Message):
     truncated: bool
     usage: Usage
     detail: bytes
-    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
+    offset: int
+    place: LogPlace
+    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ..., offset: _Optional[int] = ..., place: _Optional[_Union[LogPlace, _Mapping]] = ...) -> None: ...
 
 class AttachInputRequest(_message.Message):
     __slots__ = ("data", "eof", "rows", "columns")
@@ -988,29 +1006,57 @@ class SignalResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class LogPlace(_message.Message):
+    __slots__ = ("job_id", "stdout", "stderr", "skip")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
+    job_id: int
+    stdout: int
+    stderr: int
+    skip: int
+    def __init__(self, job_id: _Optional[int] = ..., stdout: _Optional[int] = ..., stderr: _Optional[int] = ..., skip: _Optional[int] = ...) -> None: ...
+
 class LogsRequest(_message.Message):
-    __slots__ = ("handle", "job_id", "follow")
+    __slots__ = ("handle", "job_id", "follow", "since_us", "until_us", "tail", "stream", "places", "lasting")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    LASTING_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     job_id: int
     follow: bool
-    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+    since_us: int
+    until_us: int
+    tail: int
+    stream: bytes
+    places: _containers.RepeatedCompositeFieldContainer[LogPlace]
+    lasting: bool
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., follow: _Optional[bool] = ..., since_us: _Optional[int] = ..., until_us: _Optional[int] = ..., tail: _Optional[int] = ..., stream: _Optional[bytes] = ..., places: _Optional[_Iterable[_Union[LogPlace, _Mapping]]] = ..., lasting: _Optional[bool] = ...) -> None: ...
 
 class LogsResponse(_message.Message):
-    __slots__ = ("name", "data", "time_us", "job_id", "end")
+    __slots__ = ("name", "data", "time_us", "job_id", "end", "offset", "places")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     TIME_US_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
     name: bytes
     data: bytes
     time_us: int
     job_id: int
     end: bool
-    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., time_us: _Optional[int] = ..., job_id: _Optional[int] = ..., end: _Optional[bool] = ...) -> None: ...
+    offset: int
+    places: _containers.RepeatedCompositeFieldContainer[LogPlace]
+    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., time_us: _Optional[int] = ..., job_id: _Optional[int] = ..., end: _Optional[bool] = ..., offset: _Optional[int] = ..., places: _Optional[_Iterable[_Union[LogPlace, _Mapping]]] = ...) -> None: ...
 
 class VersionRequest(_message.Message):
     __slots__ = ()
@@ -1651,3 +1697,85 @@ class TopologyResponse(_message.Message):
     spaces: _containers.RepeatedCompositeFieldContainer[NetSpace]
     gone: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, spaces: _Optional[_Iterable[_Union[NetSpace, _Mapping]]] = ..., gone: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EventsRequest(_message.Message):
+    __slots__ = ("since_us", "until_us", "after", "types", "containers", "names")
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    since_us: int
+    until_us: int
+    after: int
+    types: _containers.RepeatedScalarFieldContainer[bytes]
+    containers: _containers.RepeatedScalarFieldContainer[bytes]
+    names: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, since_us: _Optional[int] = ..., until_us: _Optional[int] = ..., after: _Optional[int] = ..., types: _Optional[_Iterable[bytes]] = ..., containers: _Optional[_Iterable[bytes]] = ..., names: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EventsResponse(_message.Message):
+    __slots__ = ("seq", "time_us", "type", "name", "handle", "id", "attributes", "end")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    time_us: int
+    type: bytes
+    name: bytes
+    handle: bytes
+    id: bytes
+    attributes: _containers.RepeatedCompositeFieldContainer[Setting]
+    end: bool
+    def __init__(self, seq: _Optional[int] = ..., time_us: _Optional[int] = ..., type: _Optional[bytes] = ..., name: _Optional[bytes] = ..., handle: _Optional[bytes] = ..., id: _Optional[bytes] = ..., attributes: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., end: _Optional[bool] = ...) -> None: ...
+
+class WaitRequest(_message.Message):
+    __slots__ = ("handle", "job_id", "condition", "timeout_ms")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    job_id: int
+    condition: bytes
+    timeout_ms: int
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., condition: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class WaitResponse(_message.Message):
+    __slots__ = ("job_id", "end", "exit_status", "timed_out", "verdict", "signal", "truncated", "usage", "detail")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    job_id: int
+    end: bool
+    exit_status: int
+    timed_out: bool
+    verdict: bytes
+    signal: int
+    truncated: bool
+    usage: Usage
+    detail: bytes
+    def __init__(self, job_id: _Optional[int] = ..., end: _Optional[bool] = ..., exit_status: _Optional[int] = ..., timed_out: _Optional[bool] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
+
+class InspectRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class InspectResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...

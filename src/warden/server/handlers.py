@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import time
@@ -22,7 +23,7 @@ from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
 from warden.protocol.convert_life import create_to_spec
-from warden.server import nethandlers, networks, statistics, streams, volumes
+from warden.server import events, nethandlers, networks, statistics, streams, volumes
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.counters import CUT_OFF, OK
@@ -192,6 +193,12 @@ async def rename(
     return pb.RenameResponse()
 
 
+async def inspect(
+    _context: Context, _connection: Connection, container: Container, _request: pb.InspectRequest
+) -> pb.InspectResponse:
+    return pb.InspectResponse(document=json.dumps(await container.inspect()).encode())
+
+
 async def ping(_context: Context, _connection: Connection, _request: pb.PingRequest) -> pb.PingResponse:
     return pb.PingResponse()
 
@@ -241,6 +248,7 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "VolumeInspect": volumes.inspect,
     "VolumeRemove": volumes.remove,
     "VolumePrune": volumes.prune,
+    "Events": events.stream,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stop": stop,
@@ -252,6 +260,8 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stream": streams.stream,
     "Attach": streams.attach,
     "Logs": streams.logs,
+    "Wait": streams.wait,
+    "Inspect": inspect,
     "Limit": limit,
     "LimitMemory": limit_memory,
     "LimitCpu": limit_cpu,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from warden.engine.events import Emitter
+from warden.engine.history import History
 from warden.model.info import Info
 from warden.model.interfaces import Bridge, BridgeReport
-from warden.model.job import Chunk, JobResult, JobSpec
+from warden.model.job import Chunk, JobResult, JobSpec, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
+from warden.model.logs import LogPlace, LogSelection
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
@@ -33,8 +35,13 @@ class Job(Protocol):
         """Waits for the end. Cancelling the wait leaves the job alone."""
         ...
 
-    def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
-        """Output from the first byte in the order it came, to the end of the job; without *follow* as far as it is."""
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        """Output from the first byte, or from *place* on, in the order it came, to the end of the job; without *follow*
+        as far as it is."""
+        ...
+
+    def place(self, tail: int) -> LogPlace:
+        """Where its last *tail* lines begin."""
         ...
 
     async def output(self) -> tuple[bytes, bytes]:
@@ -68,6 +75,23 @@ class Container(Protocol):
         ...
 
     def jobs(self) -> Sequence[Job]: ...
+
+    def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
+        """The output kept of its jobs in the order of time; when it is followed, first where each of them begins."""
+        ...
+
+    def main_job(self) -> Job:
+        """The job that it was made for. Raises UnknownJob."""
+        ...
+
+    async def wait(self, job: Any, condition: WaitCondition) -> JobResult:
+        """Waits for the end of *job*, one of its own, for the next end of any, or for its own removal; collects
+        nothing."""
+        ...
+
+    async def inspect(self) -> Mapping[str, Any]:
+        """Everything known of it, as a document of plain values."""
+        ...
 
     async def info(self) -> Info: ...
 
@@ -234,4 +258,9 @@ class Engine(Protocol):
     @property
     def events(self) -> Emitter:
         """What happens to containers and jobs."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """The same, numbered and kept for a while."""
         ...

@@ -12,8 +12,10 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
+from warden.engine.history import History
 from warden.errors import (
     BadInput,
     HandleTaken,
@@ -28,8 +30,9 @@ from warden.errors import (
 from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
-from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
+from warden.model.logs import LogPlace, LogSelection
 from warden.model.mounts import check_volume_name
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
@@ -109,11 +112,15 @@ class FakeJob:
         assert self.result is not None
         return self.result
 
-    async def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
+    def place(self, tail: int) -> LogPlace:
+        """Lines and bytes are chunks here."""
+        return LogPlace(self.id, (max(len(self._chunks) - tail, 0), 0))
+
+    async def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
         for _ in range(0, self._flood, self.CHUNK):  # made on demand, so that a test can see how far a reader got
             self.produced += self.CHUNK
             yield Chunk("stdout", bytes(self.CHUNK))
-        position = 0
+        position = 0 if place is None else place.offsets[0]
         while True:
             for chunk in self._chunks[position:]:
                 position += 1
@@ -174,6 +181,8 @@ class FakeContainer:
         self.stops: list[bool] = []
         self.looks = 0
         self.events: list[str] = []
+        self.selections: list[LogSelection] = []
+        self.conditions: list[WaitCondition] = []
         self.copies: list[tuple[str, ...]] = []
         self.net_in_pairs: list[tuple[int, int]] = []
         self.net_out_rules: list[NetRule] = []
@@ -206,6 +215,31 @@ class FakeContainer:
     def jobs(self) -> list[FakeJob]:
         return [job for job in self._jobs.values() if not job.forgotten]
 
+    async def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
+        """Of the jobs there are, one after the other; *tail* counts chunks."""
+        self.selections.append(selection)
+        jobs = self.jobs() if selection.job is None else [self.job(selection.job)]
+        if selection.follow:
+            yield tuple(LogPlace(job.id) for job in jobs)
+        for job in jobs:
+            place = None if selection.tail is None else job.place(selection.tail)
+            async for chunk in job.follow(follow=selection.follow, place=place):
+                if selection.streams[chunk.stream == "stderr"]:
+                    yield replace(chunk, job=job.id)
+
+    def main_job(self) -> FakeJob:
+        if not self.jobs():
+            raise UnknownJob(f"container {self.handle}: it has no job")
+        return self.jobs()[0]
+
+    async def wait(self, job: FakeJob | None, condition: WaitCondition) -> JobResult:
+        """For *job* whatever the *condition*."""
+        self.conditions.append(condition)
+        return JobResult(0, Verdict.EXITED) if job is None else await job.wait()
+
+    async def inspect(self) -> dict[str, Any]:
+        return {"handle": self.handle, "id": self.id, "state": {"status": self.state.value}}
+
     async def info(self) -> Info:
         jobs = tuple(
             JobInfo(
@@ -215,6 +249,8 @@ class FakeContainer:
                 started=job.started,
                 exit_status=job.result.exit_status if job.result else None,
                 verdict=job.result.verdict.value if job.result else "",
+                tty=job.spec.tty,
+                interactive=job.spec.interactive,
             )
             for job in self.jobs()
         )
@@ -415,6 +451,8 @@ class FakeEngine:
         self.bridges: dict[str, BridgeReport] = {}
         self.job_ids = itertools.count(1)
         self.events = Emitter()
+        self.history = History()
+        self.history.start(self.events)
         self.started = self.closed = False
         self.faults: list[str] = []
         self._numbers = itertools.count(1)
