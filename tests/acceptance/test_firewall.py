@@ -77,7 +77,7 @@ def test_rules_are_listed_removed_and_replaced(container: Container) -> None:
         (lambda box: box.net_remove(0), "rules are numbered from 1 up"),
         (lambda box: box.net_remove("tcp 1.1.1.1 81"), "the container has no such rule"),
         (lambda box: box.net_replace(["tcp 1.1.1.1 80", "tcp 1.1.1.1/33"]), "is not an IPv4 or IPv6 network"),
-        (lambda box: box.net_replace(["sctp 1.1.1.1"]), "'sctp' is not an IPv4 or IPv6 network"),
+        (lambda box: box.net_replace(["sctp 1.1.1.1"]), "'sctp' is neither a protocol nor a network"),
         (lambda box: box.net_replace(deny=["everything"]), "'everything' is not an IPv4 or IPv6 network"),
     ],
 )

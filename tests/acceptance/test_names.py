@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import select
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -293,6 +295,25 @@ def test_no_more_than_so_many_questions_wait(there: Client, upstream: Upstream) 
         found = (send(box, message("many"), wait_s=1) for _ in range(5))  # one datagram may be lost among so many
         assert any(answer is not None and dns.rcode_of(answer) == 0 for answer in found), "its own names are answered"
         assert len(upstream.asked) <= 64
+
+
+def test_who_hides_its_link_address_stops_nobody_elses_names(there: Client, place: World) -> None:
+    """What is sent to it waits in the kernel, where it counts against the socket's buffer."""
+    with there.create("mute", network="bridge:names") as mute, there.create("heard", network="bridge:names") as heard:
+        server, at = server_of(mute), inside(mute)
+        [device] = [line.split()[0] for line in at.run("ip", "-br", "link").splitlines() if "eth0" in line]
+        [bridge] = json.loads(place.host.run("ip", "-j", "link", "show", "w-br-names"))
+        at.run("ip", "neigh", "replace", server, "lladdr", bridge["address"], "dev", device.partition("@")[0])
+        at.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=8")
+        place.host.run("ip", "neigh", "flush", "dev", "w-br-names")
+        with at.socket(socket.SOCK_DGRAM) as sock:
+            sock.connect((server, RESOLVER_PORT))
+            for number in range(1500):
+                sock.send(message("heard"))
+                if number % 20 == 0:
+                    time.sleep(0.005)
+        found = [send(heard, message("heard"), wait_s=1) for _ in range(5)]
+        assert all(found), "another's questions are answered"
 
 
 def test_bridges_do_not_know_each_other(there: Client, place: World, upstream: Upstream) -> None:

@@ -487,6 +487,7 @@ def test_what_a_crash_left_half_made_is_put_right(scene: Scene) -> None:
         ("macvlan:nowhere,ip=10.0.0.2/24", errors.BadInput, "the host has no link nowhere"),
         ("phys:lo", errors.BadInput, "lo cannot be a physical's"),
         ("bridge:outer", errors.BadInput, "outer is a link of the host and no bridge"),
+        ("bridge:w-br-web,ip=10.20.0.9/24", errors.BadInput, "w-br-web is the device of a network"),
         ("macvlan:outer,mtu=9000", errors.BadInput, "mtu: 9000 is not possible on outer .*1500"),
         ("bridge:web,mtu=1500", errors.BadInput, "mtu: 1500 is more than 1400"),
         ("bridge:web,ip=10.99.0.2", errors.BadInput, r"10\.99\.0\.2 is not in"),

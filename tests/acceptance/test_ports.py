@@ -115,6 +115,76 @@ def test_one_address_of_the_host(place: World, closed: tuple[PrivateDaemon, Clie
         closed[1].create(publish="198.18.0.77:80:80")
 
 
+def test_a_chosen_port_of_all_addresses_or_of_one(place: World, closed: tuple[PrivateDaemon, Client]) -> None:
+    place.host.run("ip", "address", "replace", "2001:db8::1/64", "dev", "outer", "nodad")
+    closed[1].create_network("both", ipv6="auto")
+    try:
+        with closed[1].create(network="bridge:both", publish=["0.0.0.0::80", "[::]::80"]) as one:
+            for given, kept in (("0.0.0.0", "0.0.0.0"), ("::", "::"), ("2001:DB8:0::1", "2001:db8::1")):
+                number, _ = one.net_in(None, 80, host_ip=given, protocol="tcp")
+                assert one.net_state().ports[-1].host_ip == kept
+                one.remove_port(number, host_ip=given)
+            assert len(one.net_state().ports) == 2
+    finally:
+        closed[1].remove_network("both")
+
+
+def test_what_cannot_be_chosen_costs_no_other_port(place: World) -> None:
+    with daemon_in(place) as (daemon, _):
+        with open(daemon.config) as file:
+            text = file.read()
+        with open(daemon.config, "w") as file:
+            file.write(text + "port:\n  pool_start_port: 62000\n  pool_size: 1000\n")
+        daemon.stop()
+        daemon.start()
+        with (
+            Client(daemon.socket) as client,
+            client.create(publish="8201:80") as one,
+            client.create(publish="1-1000"),
+        ):
+            with pytest.raises(errors.PoolExhausted):
+                one.net_in()
+            with pytest.raises(OSError, match="in use"), bound(place, 8201):
+                pass
+
+
+def test_ports_leave_descriptors_for_the_rest(place: World) -> None:
+    with daemon_in(place) as (daemon, client):
+        subprocess.run(["prlimit", "--pid", str(daemon.pid), "--nofile=300"], check=True)
+        for publish in ("20000-20299:1-300", "1-300"):
+            with pytest.raises(errors.PoolExhausted, match="publish: 150 ports are held, and no more can be"):
+                client.create(publish=publish)
+        with client.create(publish="20000-20149:1-150") as one:
+            with pytest.raises(errors.PoolExhausted):
+                one.net_in(8210, 80, protocol="tcp")
+            one.net_in(8210, 80)
+            assert "port 8210/tcp leads to container" in daemon.log_tail(), "the original's is not refused, but not held"
+            assert client.create().run(["true"]).exit_status == 0
+
+
+@pytest.mark.parametrize("network", ["warden", "bridge:looped"])
+def test_a_later_port_is_reached_through_the_loopback_too(
+    place: World, closed: tuple[PrivateDaemon, Client], network: str
+) -> None:
+    daemon, client = closed
+    if network != "warden":
+        client.create_network("looped")
+    with client.create(network=network, publish=f"{SECOND}:8202:80") as one:
+        info = one.info()
+        address = info.container_ip or info.links[0].addresses[0].partition("/")[0]
+        with Server(inside(one), (80,), (), (address,)).running():
+            one.net_in(8203, 80, protocol="tcp")
+            assert tcp(place.host, "127.0.0.1", 8203) not in ("silent", "refused")
+            if network != "warden":  # somebody takes the bridge away
+                daemon.stop()
+                place.host.run("ip", "link", "delete", "w-br-looped")
+                daemon.start()
+                assert tcp(place.host, "127.0.0.1", 8203) not in ("silent", "refused")
+                assert tcp(inside(one), HOST, 8203) not in ("silent", "refused"), "from inside"
+    if network != "warden":
+        client.remove_network("looped")
+
+
 def test_a_thousand_ports(place: World, closed: tuple[PrivateDaemon, Client]) -> None:
     before = table(place.host, closed[0])
     with closed[1].create(publish="20000-20999:10000-10999") as one, served(one, (10000, 10999)):

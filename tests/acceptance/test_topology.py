@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from netns import World, world
@@ -93,6 +94,21 @@ def test_a_container_cannot_pretend_to_be_connected_to_another(pair: tuple[Priva
         found = client.topology()
         assert {node.other for node in space(found, "liar").links} <= {0, link(space(found, "liar"), name).other}
         assert link(found.spaces[0], f"w-{victim.info().id}-0").other_space == theirs.inode
+
+
+def test_a_container_cannot_make_it_long(pair: tuple[PrivateDaemon, Client], tmp_path: Path) -> None:
+    """Root inside may have any number of addresses and routes."""
+    commands = tmp_path / "commands"
+    lines = [f"route add 10.9.{n >> 8}.{n & 255}/32 dev lo\n" for n in range(3000)]
+    lines += [f"address add 11.9.{n >> 8}.{n & 255}/32 dev lo\n" for n in range(3000)]
+    commands.write_text("".join(lines))
+    with pair[1].create("boaster") as box, pair[1].create("modest"):
+        inside(box).run("ip", "-batch", str(commands))
+        found = pair[1].topology()
+        theirs = space(found, "boaster")
+        assert 900 < len(theirs.routes) <= 1000
+        assert sum(len(node.addresses) for node in theirs.links) <= 1000
+        assert space(found, "modest").routes
 
 
 def test_the_command_and_dot(pair: tuple[PrivateDaemon, Client]) -> None:

@@ -127,3 +127,47 @@ def test_changes_and_their_undoing_leave_the_table_as_it_was(runner: str, tmp_pa
     command = ["unshare", "--net", sys.executable, "-c", PROGRAM, runner, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+BUSY = """
+import sys, threading
+from ipaddress import IPv4Address, IPv4Network
+from warden.model.net import NetRule
+from warden.network import libnft, nft
+from warden.network.firewall import Firewall
+from warden.network.nfnetlink import Wire
+
+def change_theirs():
+    theirs = libnft.Library()
+    theirs.run("add table inet theirs; add set inet theirs s { type ipv4_addr; }")
+    while not over.is_set():
+        theirs.run("add element inet theirs s { 192.0.2.1 }")
+        theirs.run("delete element inet theirs s { 192.0.2.1 }")
+    theirs.close()
+
+over = threading.Event()
+other = threading.Thread(target=change_theirs)
+other.start()
+try:
+    policy = nft.Policy("w-a_1", IPv4Network("10.254.0.0/16"))
+    firewall = Firewall(policy, libnft.Library(), Wire(), sys.argv[1])
+    firewall.start([])
+    for number in range(100):
+        link = nft.GuestLink(f"w-{number:011d}-0", (IPv4Address("10.254.0.2") + 4 * number,))
+        firewall.put(nft.Guest(f"{number:011d}", (link,), rules=(NetRule("192.0.2.1"),)))
+    for _ in range(5):
+        firewall.put_bridge(nft.BridgeNet("w-br-x", (IPv4Network("10.9.0.0/24"),)))
+        assert firewall.faults() == []
+        firewall.drop_bridge("w-br-x")
+        assert firewall.faults() == []
+finally:
+    over.set()
+    other.join()
+firewall.close(remove=True)
+"""
+
+
+def test_bridges_come_and_go_while_others_change_theirs(tmp_path: object) -> None:
+    command = ["unshare", "--net", sys.executable, "-c", BUSY, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

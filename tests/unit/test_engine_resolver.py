@@ -25,7 +25,8 @@ from warden.network.zone import Member, zone_of
 
 NETWORK = IPv4Network("127.77.0.0/24")
 SERVER = "127.77.0.1"
-ZONE = zone_of([NETWORK], [Member("db", ("www",), (IPv4Address("127.77.0.9"),))])
+CROWD = tuple(IPv4Address("127.77.0.100") + n for n in range(64))
+ZONE = zone_of([NETWORK], [Member("db", ("www",), (IPv4Address("127.77.0.9"),)), Member("crowd", (), CROWD)])
 
 
 def test_so_often_and_not_more() -> None:
@@ -68,6 +69,27 @@ async def over_udp(port: int, data: bytes, source: str = "127.77.0.5", seconds: 
             return await asyncio.wait_for(loop.sock_recv(sock, 2000), seconds)
         except TimeoutError:
             return None
+
+
+async def test_who_takes_no_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a connection waits for the peer to take what is left; one who never does would keep a descriptor."""
+    monkeypatch.setattr(resolver, "IDLE_S", 0.2)
+    data = message("crowd")
+    async with serving() as port:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            sock.bind(("127.77.0.5", 0))
+            sock.connect((SERVER, port))
+            sock.setblocking(False)
+            for _ in range(100):
+                try:
+                    sock.send((struct.pack("!H", len(data)) + data) * 100)
+                except BlockingIOError:
+                    pass
+                except (ConnectionResetError, BrokenPipeError):
+                    return
+                await asyncio.sleep(0.02)
+    pytest.fail("the connection is still there")
 
 
 async def test_who_is_answered() -> None:

@@ -110,10 +110,32 @@ def test_a_bridge_has_a_device_that_fits() -> None:
     assert bridge_device("x" * 62) != bridge_device("x" * 63)
 
 
-@pytest.mark.parametrize("subnet", ["10.0.0.0/33", "10.0.0.0/31", "0.0.0.0/0", "224.0.0.0/8", "fd00::/64", "x"])
+@pytest.mark.parametrize("name", ["eth%d", "a%", "all", "default", "é" * 8, "\udcff" * 16, ".", "..", "a b", ""])
+def test_what_no_link_can_be_called_is_named(name: str) -> None:
+    with pytest.raises(BadInput, match=r"interface name: .* is no name of a link"):
+        Interface(LinkKind.BRIDGE, "web", name=name)
+    with pytest.raises(BadInput, match=r"interface parent: .* is no name of a link"):
+        Interface(LinkKind.MACVLAN, name)
+
+
+@pytest.mark.parametrize("name", ["é" * 7, "all0", "defaults", "-x", "..."])
+def test_what_a_link_can_be_called(name: str) -> None:
+    assert Interface(LinkKind.BRIDGE, "web", name=name).name == name
+
+
+NOT_OF_IPV4 = ("10.0.0.0/33", "10.0.0.0/31", "0.0.0.0/0", "0.0.0.0/8", "224.0.0.0/8", "224.0.0.0/3", "240.0.0.0/8")
+
+
+@pytest.mark.parametrize("subnet", [*NOT_OF_IPV4, "126.0.0.0/7", "169.254.7.0/24", "fd00::/64", "x"])
 def test_a_subnet_that_is_none_is_named(subnet: str) -> None:
     with pytest.raises(BadInput, match="network subnet: "):
         Bridge("web", subnet4=subnet)
+
+
+@pytest.mark.parametrize("subnet", ["::/1", "fe80::/64", "ff00::/7", "fd00::/127", "10.0.0.0/24"])
+def test_a_subnet_that_is_none_of_ipv6_is_named(subnet: str) -> None:
+    with pytest.raises(BadInput, match="network subnet: "):
+        Bridge("web", subnet6=subnet)
 
 
 def test_a_bridges_own_address_is_the_first() -> None:

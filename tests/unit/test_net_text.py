@@ -38,12 +38,13 @@ def test_any_without_ports_is_all_of_ipv4() -> None:
     [
         ("", "rule: a network is missing"),
         ("tcp", "rule: a network is missing"),
+        ("sctp any 80", "rule: 'sctp' is neither a protocol nor a network"),
         ("1.1.1.1 80 81", "rule: '81' means nothing here"),
         ("icmp 1.1.1.1 x", "rule: 'x' is not an ICMP type"),
         ("icmp 1.1.1.1 8/", "rule: '8/' is not an ICMP type"),
         ("icmp 1.1.1.1 256", "icmp_type: 256 is out of range"),
         ("all 1.1.1.1 80", "a port has no meaning for all"),
-        ("sctp 1.1.1.1", "'sctp' is not an IPv4 or IPv6 network"),
+        ("sctp 1.1.1.1", "'sctp' is neither a protocol nor a network"),
         ("1.1.1.1 90:80", "Port range maximum must be greater than minimum"),
     ],
 )

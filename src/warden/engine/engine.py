@@ -168,7 +168,7 @@ class Engine:
         await site.blocking(site.firewall.start, guests, bridges)
         await site.blocking(site.networks.settle)
         await site.blocking(site.lending.settle, [found.snapshot.container_id for found in survivors])
-        await site.blocking(ports.hold_all, site, guests)
+        await site.blocking(ports.take_up, site, guests)
         if self.settings.forwarding:
             await site.blocking(open_outer)
         for found in survivors:

@@ -191,8 +191,8 @@ async def _apply(container: Container, after: Snapshot, undo: AsyncUndo, *, alon
     assert new is not None
     await site.blocking(partial(ports.admit, site, old, new, alone=alone))
     undo.add("firewall", site.blocking, partial(ports.admit, site, new, old, alone=False))
-    if new.ports and not old.ports:
-        await site.blocking(ports.open_links, new)
+    if new.ports != old.ports:
+        await site.blocking(ports.open_links, new, old)
     container.remember(after)
 
 

@@ -15,6 +15,7 @@ from warden.network.forwarding import default_interfaces
 from warden.network.hostlink import HostLink, addresses_of, find_link
 from warden.network.route import Route
 
+OURS = "w-"  # how the names of our links begin, of any daemon
 _MODULES = {LinkKind.VLAN: "8021q"}
 _NAME = {LinkKind.BRIDGE: "bridge", LinkKind.PHYSICAL: "link to lend"}
 
@@ -47,7 +48,9 @@ def find_parent(route: Route, item: Interface, lent: Collection[str]) -> HostLin
     if item.kind is LinkKind.BRIDGE:
         if found.kind != "bridge":
             raise BadInput(f"interface parent: {name} is a link of the host and no bridge")
-    elif not found.ethernet or name.startswith("w-"):
+        if name.startswith(OURS):  # its ports are filtered, those of a bridge of the host are not
+            raise BadInput(f"interface parent: {name} is the device of a network", hint="name the network: bridge:NAME")
+    elif not found.ethernet or name.startswith(OURS):
         raise BadInput(f"interface parent: {name} cannot be a {item.kind.value}'s")
     elif item.kind is LinkKind.PHYSICAL:
         _check_idle(route, found)

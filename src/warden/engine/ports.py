@@ -11,16 +11,15 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, PoolExhausted, WardenError
 from warden.model.net import PortMap
 from warden.network.claims import PortTaken, port_name
 from warden.network.forwarding import open_hairpin, open_loopback
 from warden.network.holding import in_use, is_free
-from warden.network.nft import Guest, PortKey, port_routes
+from warden.network.nft import Guest, PortKey, port_place, port_routes
 
 if TYPE_CHECKING:
     from warden.engine.site import Site
@@ -29,6 +28,7 @@ log = logging.getLogger("warden.container")
 
 #: So many ports of the pool may be taken by other programs before it is given up.
 TRIES = 64
+_UNHELD = "port %s leads to container %s, but is not held: %s"
 
 
 def choose(site: Site, container_id: str, wishes: Iterable[PortMap]) -> tuple[tuple[PortMap, ...], tuple[int, ...]]:
@@ -36,10 +36,15 @@ def choose(site: Site, container_id: str, wishes: Iterable[PortMap]) -> tuple[tu
     port that is wished for twice; then none is taken."""
     found: list[PortMap] = []
     owned: list[int] = []
+    held: list[PortKey] = []
     pool = site.pools.ports
     try:
         for wish in wishes:
-            port = wish.host_port or _free_port(site, container_id, wish)
+            port = wish.host_port
+            if not port:
+                key = _free_port(site, container_id, wish)
+                held.append(key)
+                port = key[3]
             if not wish.host_port or pool.take(port, time.monotonic()):
                 owned.append(port)
             found.append(replace(wish, host_port=port, container_port=wish.container_port or port))
@@ -50,21 +55,21 @@ def choose(site: Site, container_id: str, wishes: Iterable[PortMap]) -> tuple[tu
     except BaseException:
         for port in owned:
             pool.release(port, time.monotonic())
-        site.held.release_all(container_id)
+        site.held.release(container_id, held)
         raise
     return tuple(found), tuple(owned)
 
 
-def _free_port(site: Site, container_id: str, wish: PortMap) -> int:
-    """One that no program of the host has."""
+def _free_port(site: Site, container_id: str, wish: PortMap) -> PortKey:
+    """One that no program of the host has; it is held."""
     pool, passed = site.pools.ports, []
     try:
         for _ in range(TRIES):
             port = pool.acquire(time.monotonic())
-            host = None if wish.host_ip is None else ip_address(wish.host_ip)
-            key: PortKey = (6 if host and host.version == 6 else 4, wish.host_ip, wish.protocol, port)
+            versions, at = port_place(wish)
+            key: PortKey = (versions[0], at, wish.protocol, port)
             if is_free(site.held, container_id, key):
-                return port
+                return key
             passed.append(port)
     finally:
         for one in passed:
@@ -134,7 +139,11 @@ def _hold(site: Site, container_id: str, keys: Sequence[PortKey], *, strict: boo
             name = port_name(key)
             if strict and in_use(error):
                 raise _refusal(name, error) from error
-            log.warning("port %s leads to container %s, but is not held: %s", name, container_id, error.strerror)
+            log.warning(_UNHELD, name, container_id, error.strerror)
+        except PoolExhausted as error:
+            if strict:
+                raise
+            log.warning(_UNHELD, port_name(key), container_id, error.message)
 
 
 def _refusal(name: str, error: OSError) -> BadInput:
@@ -143,25 +152,38 @@ def _refusal(name: str, error: OSError) -> BadInput:
     return BadInput(f"publish: port {name} is in use by a program of this host", hint="ss -tulpn shows whose it is")
 
 
-def hold_all(site: Site, guests: Iterable[Guest]) -> None:
-    """Blocking: after a restart."""
+def take_up(site: Site, guests: Iterable[Guest]) -> None:
+    """Blocking: after a restart. A bridge that was made anew meanwhile has its ports' openings no more."""
     for guest in guests:
         _hold(site, guest.container_id, [key for key, _ in port_routes(guest)], strict=False)
+        open_links(guest)
 
 
-def open_links(guest: Guest) -> None:
-    """Blocking: the host's 127.0.0.1 leads there too, and the container reaches itself; its links are there by now. What
-    is refused is logged."""
+def open_links(guest: Guest, old: Guest | None = None) -> None:
+    """Blocking: the host's 127.0.0.1 leads there too, and the container reaches itself, as far as its ports need it and
+    those of *old* did not; its links are there by now. What is refused is logged."""
+    had: tuple[set[str], set[str]] = (set(), set()) if old is None else _openings(old)
+    hairpins, loopbacks = (names - before for names, before in zip(_openings(guest), had, strict=True))
+    for name in sorted(hairpins):
+        try:
+            open_hairpin(name)
+        except (WardenError, OSError) as error:
+            log.warning("container %s: its own ports are not reached from inside: %s", guest.container_id, error)
+    for device in sorted(loopbacks):
+        open_loopback(device)
+
+
+def _openings(guest: Guest) -> tuple[set[str], set[str]]:
+    """Ports of bridges that send back where it came from, and devices that the host's 127.0.0.1 leads over."""
     routes = list(port_routes(guest))
+    hairpins, loopbacks = set(), set()
     for link in guest.links:
         mine = [key for key, target in routes if target[0] in link.addresses]
         if mine and link.bridge is not None:
-            try:
-                open_hairpin(link.name)
-            except (WardenError, OSError) as error:
-                log.warning("container %s: its own ports are not reached from inside: %s", guest.container_id, error)
+            hairpins.add(link.name)
         if any(version == 4 and (at is None or at.startswith("127.")) for version, at, _, _ in mine):
-            open_loopback(link.device)
+            loopbacks.add(link.device)
+    return hairpins, loopbacks
 
 
 def wanted(snapshot: Snapshot) -> tuple[PortMap, ...]:
@@ -172,8 +194,11 @@ def wanted(snapshot: Snapshot) -> tuple[PortMap, ...]:
 def without(snapshot: Snapshot, host_port: int, protocol: str, host_ip: str | None) -> Snapshot:
     """*snapshot* without that port; raises BadInput when it has none like it."""
 
+    which = PortMap(host_ip, host_port, host_port, protocol)
+
     def is_it(port: PortMap) -> bool:
-        return (port.host_port, port.protocol) == (host_port, protocol) and host_ip in (None, port.host_ip)
+        same = (port.host_port, port.protocol) == (host_port, protocol)
+        return same and which.host_ip in (None, port.host_ip)
 
     published = tuple(port for port in snapshot.published if not is_it(port))
     net_in = snapshot.net_in

@@ -26,7 +26,10 @@ log = logging.getLogger("warden.resolver")
 
 PORT = upstream.PORT
 IP_FREEBIND, IPV6_FREEBIND = 15, 78  # since 2.4 and 4.15: an IPv6 address may still be looked for by the kernel
-SO_RCVBUFFORCE, RECEIVE_BUFFER = 33, 1 << 20
+SO_SNDBUFFORCE, SO_RCVBUFFORCE, RECEIVE_BUFFER = 32, 33, 1 << 20
+#: What waits for the link address of one asker who does not tell it may take 208 KiB of it (unres_qlen_bytes, arp(7)),
+#: and must leave room for the answers to others.
+SEND_BUFFER = 8 << 20
 A_SECOND, MOST_SAVED = 1000.0, 2000.0  # queries of one asker
 OUTSTANDING, OUTSTANDING_EACH = 512, 64  # questions handed on, of all and of one asker
 CONNECTIONS, CONNECTIONS_EACH = 64, 8
@@ -104,6 +107,7 @@ class Resolver:
             if kind == socket.SOCK_DGRAM:  # one asker's burst must not crowd out another's question
                 with contextlib.suppress(PermissionError):
                     sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+                    sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
             # Not over another link, on which the host would answer for this address as well.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.device.encode())
             sock.bind((address, self._port))
@@ -162,7 +166,7 @@ class Resolver:
             return
         found, query, servers = self.at_once(data, asker)
         if found is not None:
-            transport.sendto(_fitting(found, query), peer)
+            _send(transport, _fitting(found, query), peer)
         elif query is not None and self._outstanding[asker] < OUTSTANDING_EACH:
             self._spawn(self._answer(transport, query, servers, asker, peer))
 
@@ -170,8 +174,7 @@ class Resolver:
         self, transport: asyncio.DatagramTransport, query: dns.Query, servers: Sequence[str], asker: Address, peer: Any
     ) -> None:
         found = await self.hand_on(query, servers, asker, tcp=False)
-        if not transport.is_closing():
-            transport.sendto(_fitting(found, query), peer)
+        _send(transport, _fitting(found, query), peer)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -192,6 +195,7 @@ class Resolver:
             writer.transport.abort()
             return
         self._connections[asker] += 1
+        writer.transport.set_write_buffer_limits(0)  # drain: until the kernel has it all
         try:
             with contextlib.suppress(OSError, EOFError, TimeoutError, asyncio.CancelledError):
                 while await asyncio.wait_for(self._one(reader, writer, asker), IDLE_S):
@@ -200,7 +204,8 @@ class Resolver:
             self._connections[asker] -= 1
             if not self._connections[asker]:
                 del self._connections[asker]
-            writer.close()
+            # Not close: that waits, for ever and without being counted, for a peer that does not take its answers.
+            writer.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asker: Address) -> bool:
         """Whether another query may follow."""
@@ -215,6 +220,12 @@ class Resolver:
         writer.write(struct.pack("!H", len(found)) + found)
         await writer.drain()
         return True
+
+
+def _send(transport: asyncio.DatagramTransport, data: bytes, peer: Any) -> None:
+    """Unless earlier ones wait still: whoever asks asks again, and nobody fills the daemon's memory."""
+    if not transport.is_closing() and not cast("Any", transport).get_write_buffer_size():
+        transport.sendto(data, peer)
 
 
 def _fitting(found: bytes, query: dns.Query | None) -> bytes:

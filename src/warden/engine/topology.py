@@ -28,6 +28,10 @@ from warden.network.route import Route
 #: Links that have a parent on the host, and those that have another end.
 _ON_PARENT = ("macvlan", "ipvlan", "vlan")
 
+#: So many links, addresses and routes of one container are told: it may have made any number. A line of net/route has
+#: 127 bytes (fib_route_seq_show).
+MOST, _ROUTE = 1000, 128
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -73,26 +77,29 @@ def _add(found: dict[int, _Found], host: _Found, subject: Subject) -> None:
             host.subjects.append(subject)
             return
         if inode not in found:
-            found[inode] = in_namespace(fd, lambda: _look_here("/proc/thread-self"))
+            found[inode] = in_namespace(fd, lambda: _look_here("/proc/thread-self", MOST))
         found[inode].subjects.append(subject)
     finally:
         os.close(fd)
 
 
-def _look_here(process: str) -> _Found:
+def _look_here(process: str, most: int | None = None) -> _Found:
     """Of the calling thread's network namespace."""
     with Route() as route:
-        links, addresses = all_links(route), all_addresses(route)
-    return _Found(os.stat(f"{process}/ns/net").st_ino, links, addresses, _routes(process), [])
+        links = all_links(route, most)
+    with Route() as route:
+        addresses = all_addresses(route, most=most)
+    return _Found(os.stat(f"{process}/ns/net").st_ino, links, addresses, _routes(process, most), [])
 
 
-def _routes(process: str) -> list[str]:
+def _routes(process: str, most: int | None) -> list[str]:
     with contextlib.suppress(OSError), open(f"{process}/net/route", "rb") as file:
+        text = file.read(-1 if most is None else (most + 1) * _ROUTE)
         return [
             f"{'default' if not route.network.prefixlen else route.network} "
             + (f"via {route.gateway} " if route.gateway else "")
             + f"dev {route.link}"
-            for route in parse_route(file.read())
+            for route in parse_route(text[: text.rfind(b"\n") + 1])
         ]
     return []
 

@@ -23,7 +23,10 @@ MIN_MTU, MIN_MTU_IPV6, MAX_MTU = 68, 1280, 65535
 MAX_VLAN = 4094  # 4095 is reserved (IEEE 802.1Q)
 IFNAME_MAX = 15  # IFNAMSIZ without its NUL
 
-_LINK_NAME = re.compile(rf"(?!\.\.?$)[^\s/:\0]{{1,{IFNAME_MAX}}}")
+#: "This host", loopback, link-local, multicast, reserved and broadcast: RFC 6890, RFC 4291.
+_NOBODYS = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
+
+_LINK_NAME = re.compile(rf"(?!(?:\.\.?|all|default)$)[^\s/:%\0]{{1,{IFNAME_MAX}}}")
 _BRIDGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _ALIAS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
@@ -210,8 +213,8 @@ def _subnet(text: str, version: int, longest: int) -> str:
         raise BadInput(f"network subnet: {text!r} is not a network: {error}", hint="such as 10.1.2.0/24") from None
     if network.version != version:
         raise BadInput(f"network subnet: {text!r} is not a network of IPv{version}")
-    if network.is_multicast or network.is_loopback or network.prefixlen == 0:
-        raise BadInput(f"network subnet: {text!r} cannot be used by containers")
+    if any(network.overlaps(other) for other in map(ip_network, _NOBODYS) if other.version == version):
+        raise BadInput(f"network subnet: {text!r} has addresses that no container can have")
     if network.prefixlen > longest:
         raise BadInput(f"network subnet: {text!r} has no room for a container", hint=f"a prefix of /{longest} at most")
     return str(network)
@@ -225,9 +228,11 @@ def _first(subnet: str | None) -> str | None:
 
 
 def check_link_name(name: str, field: str) -> str:
-    """*name* itself; raises BadInput when no link can be called so (dev_valid_name)."""
-    if not _LINK_NAME.fullmatch(name):
-        raise BadInput(f"{field}: {name!r} is no name of a link", hint=f"1 to {IFNAME_MAX} characters, no / and no :")
+    """*name* itself; raises BadInput when no link can be called so: dev_valid_name, __dev_alloc_name, and what
+    net.ipv4.conf has already (sysctl_dev_name_is_allowed)."""
+    if not _LINK_NAME.fullmatch(name) or len(name.encode(errors="surrogateescape")) > IFNAME_MAX:
+        hint = f"1 to {IFNAME_MAX} bytes without / : and %, not all and not default"
+        raise BadInput(f"{field}: {name!r} is no name of a link", hint=hint)
     return name
 
 

@@ -94,6 +94,7 @@ class PortMap:
                 found = ip_address(self.host_ip)
                 if isinstance(found, IPv6Address) and found.scope_id is not None:
                     raise ValueError(self.host_ip)  # a zone is any text
+                object.__setattr__(self, "host_ip", str(found))
             except ValueError:
                 raise BadInput(f"port: {self.host_ip!r} is not an address", hint="an IPv4 or IPv6 address") from None
 

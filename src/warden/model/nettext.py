@@ -26,6 +26,8 @@ def words_to_rule(words: Sequence[str]) -> NetRule:
     protocol = Protocol(left.pop(0)) if left and left[0] in {one.value for one in Protocol} else Protocol.TCP
     if not left:
         raise BadInput("rule: a network is missing", hint=_RULE_HINT)
+    if left[0].isalpha() and left[0] != ANY:
+        raise BadInput(f"rule: {left[0]!r} is neither a protocol nor a network", hint=_RULE_HINT)
     network = left.pop(0)
     log = bool(left) and left[-1] == "log"
     if log:

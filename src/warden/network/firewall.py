@@ -19,13 +19,14 @@ from warden.network import egress, inspection, nft, table
 from warden.network.claims import Claims, Shift
 from warden.network.expressions import Element, Piece, Rule, advertises_itself, ifname
 from warden.network.libnft import Runner, open_runner
-from warden.network.nfnetlink import Change, Wire
+from warden.network.nfnetlink import ANY_GENERATION, Change, Wire
 from warden.network.nft import BridgeNet, Guest, Policy, PortKey
 from warden.network.tablelock import LOCKS, TableLock
 
 log = logging.getLogger("warden.firewall")
 
 TRIES = 20  # as often others may change something of theirs between our look and our change
+MAKE_TRIES = 5  # as often others may lose our tables while they are made
 
 
 class Kernel(Protocol):
@@ -237,6 +238,15 @@ class Firewall:
 
     def _make_anew(self) -> None:
         """Connections that are established go on: conntrack is not ours and not touched. Raises EngineFault."""
+        for left in reversed(range(MAKE_TRIES)):
+            try:
+                self._make_once()
+                return
+            except OSError as error:  # somebody lost them again
+                if not left:
+                    raise EngineFault(f"firewall: table {self.policy.table}: {error.strerror or error}") from error
+
+    def _make_once(self) -> None:
         name = self.policy.table
         owners = [guest for guest in self._guests.values() if guest.has_chain]
         devices = dict.fromkeys(link.device for guest in owners for link in guest.links)
@@ -244,22 +254,18 @@ class Firewall:
         waiting = tuple(Element("closed", (ifname(device),)) for device in devices if device not in internal)
         self._shared = {}
         self._runner.run(table.whole(self.policy, list(self._bridges.values()), [*self.elements(), *waiting]))
-        try:
-            self._generation = self._kernel.generation()
-            changes = [change for guest in owners for change in self._chain(None, guest)]
-            changes += [Change("add", elements=tuple(nft.entries(guest))) for guest in owners]
-            if waiting:
-                changes.append(Change("delete", elements=waiting))
-            if self._bridges:
-                allow = Rule((Piece("", advertises_itself()),))
-                changes.append(Change("insert", table.ADVERTS, allow, family="bridge"))
-            if changes:
-                self._kernel.run(name, changes, self._generation)
-                self._generation = _after(self._generation)
-            self._shared = inspection.shared(self._kernel, name, self._families())
-            self._made = True
-        except OSError as error:
-            raise EngineFault(f"firewall: table {name}: {error.strerror}") from error
+        changes = [change for guest in owners for change in self._chain(None, guest)]
+        changes += [Change("add", elements=tuple(nft.entries(guest))) for guest in owners]
+        if waiting:
+            changes.append(Change("delete", elements=waiting))
+        if self._bridges:
+            allow = Rule((Piece("", advertises_itself()),))
+            changes.append(Change("insert", table.ADVERTS, allow, family="bridge"))
+        if changes:  # whatever others do to theirs meanwhile: it must not keep ours from being whole
+            self._kernel.run(name, changes, ANY_GENERATION)
+        self._generation = self._kernel.generation()  # before the look: what comes after it is noticed
+        self._shared = inspection.shared(self._kernel, name, self._families())
+        self._made = True
 
     def look(self) -> None:
         """Notices when somebody else lost or changed our tables, and makes them anew. Costs one question when nobody

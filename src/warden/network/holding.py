@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import resource
 import socket
 import threading
 from collections.abc import Iterable
 
+from warden.errors import PoolExhausted
 from warden.network.nft import PortKey
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -26,9 +28,12 @@ class PortHolder:
 
     def hold(self, container_id: str, key: PortKey) -> None:
         """Several containers may hold one. Raises OSError: EADDRINUSE when a program has it, EADDRNOTAVAIL when the
-        address is not the host's."""
+        address is not the host's; and PoolExhausted when they are so many that descriptors would be short elsewhere."""
         with self._mutex:
             if key not in self._held:
+                if len(self._held) >= _most():
+                    hint = "raise the daemon's limit of open files (LimitNOFILE=): half of it is for ports"
+                    raise PoolExhausted(f"publish: {len(self._held)} ports are held, and no more can be", hint=hint)
                 self._held[key] = _bound(key), set()
             self._held[key][1].add(container_id)
 
@@ -56,6 +61,10 @@ class PortHolder:
             for sock, _ in self._held.values():
                 sock.close()
             self._held.clear()
+
+
+def _most() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 def _bound(key: PortKey) -> socket.socket:

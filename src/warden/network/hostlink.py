@@ -82,9 +82,9 @@ def find_link(route: Route, name: str | None = None, index: int = 0) -> HostLink
     return parse_link(replies[0]) if replies else None
 
 
-def all_links(route: Route) -> list[HostLink]:
-    """Of this network namespace."""
-    return [parse_link(reply) for reply in route.ask(get_link(), "ip link show")]
+def all_links(route: Route, most: int | None = None) -> list[HostLink]:
+    """Of this network namespace; *most*: see Route.ask."""
+    return [parse_link(reply) for reply in route.ask(get_link(), "ip link show", most=most)]
 
 
 def addresses_of(route: Route, index: int) -> list[str]:
@@ -92,11 +92,12 @@ def addresses_of(route: Route, index: int) -> list[str]:
     return all_addresses(route, RT_SCOPE_LINK - 1).get(index, [])
 
 
-def all_addresses(route: Route, scope_most: int = 255) -> dict[int, list[str]]:
-    """Those of all links, by the links' indices; *scope_most*: 0 is the whole world (rtnetlink(7))."""
+def all_addresses(route: Route, scope_most: int = 255, most: int | None = None) -> dict[int, list[str]]:
+    """Those of all links, by the links' indices; *scope_most*: 0 is the whole world (rtnetlink(7)); *most*: see
+    Route.ask."""
     found: dict[int, list[str]] = {}
     message = RTM_GETADDR, NLM_F_DUMP, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-    for reply in route.ask(message, "ip address show"):
+    for reply in route.ask(message, "ip address show", most=most):
         family, prefix, _, scope, owner = _ADDRESS.unpack_from(reply)
         value = attributes(reply[_ADDRESS.size :])
         packed = value.get(netlink.IFA_LOCAL) or value.get(netlink.IFA_ADDRESS)

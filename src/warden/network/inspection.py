@@ -35,10 +35,13 @@ class Reader(Protocol):
 
 def shared(kernel: Reader, name: str, families: Iterable[str]) -> Shared:
     """The chains that all containers share. A chain without rules and one that is gone look the same, so none of ours is
-    empty. Raises OSError."""
-    return {
+    empty. Raises OSError, ESTALE for one that is."""
+    found = {
         (family, chain): tuple(kernel.rules(family, name, chain)) for family in families for chain in _CHAINS[family]
     }
+    if not all(found.values()):
+        raise OSError(errno.ESTALE, "the table is gone or was changed by somebody else")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

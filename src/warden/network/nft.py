@@ -161,14 +161,21 @@ def bridge_elements(bridge: BridgeNet) -> list[Element]:
     return found
 
 
+def port_place(port: PortMap) -> tuple[tuple[int, ...], str | None]:
+    """Of which families a port of the host is, and at which address, None: all of them."""
+    if port.host_ip is None:
+        return (4, 6), None
+    host = ip_address(port.host_ip)
+    return (host.version,), None if host.is_unspecified else str(host)
+
+
 def port_routes(guest: Guest) -> Iterator[tuple[PortKey, Target]]:
     """Which ports of the host lead where."""
     for port in guest.ports:
-        host = None if port.host_ip is None else ip_address(port.host_ip)
-        at = None if host is None or host.is_unspecified else str(host)
-        for version in (4, 6):
+        versions, at = port_place(port)
+        for version in versions:
             inside = next((address for address in guest.addresses if address.version == version), None)
-            if inside is not None and (host is None or host.version == version):
+            if inside is not None:
                 yield (version, at, port.protocol, port.host_port), (inside, port.container_port)
 
 

@@ -31,15 +31,17 @@ class Route:
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
 
-    def ask(self, message: Message, what: str) -> list[bytes]:
+    def ask(self, message: Message, what: str, *, most: int | None = None) -> list[bytes]:
         """Sends *message*, waits for its acknowledgement, or for the end of a dump; the bodies of what came before it.
-        *what* says as a shell command what was asked. Raises KernelRefused, with the kernel's own words where there are.
+        *what* says as a shell command what was asked. *most*: so many bodies are enough, and after more nothing else can
+        be asked here. Raises KernelRefused, with the kernel's own words where there are.
         """
         replies: list[bytes] = []
         try:
             self._socket.send(batch([message]))
             while not self._take(self._socket.recv(_RECEIVE), what, replies):
-                pass
+                if most is not None and len(replies) > most:
+                    return replies[:most]
         except TimeoutError:
             raise EngineFault(f"{what}: the kernel does not answer") from None
         except OSError as error:
