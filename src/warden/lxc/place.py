@@ -13,8 +13,9 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from warden.errors import WardenError, WrongState
 from warden.kernel.paths import remove_tree
@@ -42,12 +43,20 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is known of a running container. *pid*: of its first process, as the host sees it."""
+    """What is known of a running container. *pid*: of its first process, as the host sees it, 0 while it has none;
+    *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
+    *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
+    of v2. *signals*: what asks its first process to halt, to reboot, and ends it; 0: the usual one."""
 
     container_id: str
     name: str
     lxcpath: str
     pid: int
+    monitor: int = 0
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    signals: tuple[int, int, int] = (0, 0, 0)
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -90,7 +99,7 @@ def make_directory(site: Site, container_id: str) -> tuple[str, int]:
 
 def remember(site: Site, running: Running) -> None:
     """For tools that look for it by name."""
-    data = {"name": running.name, "lxcpath": running.lxcpath, "pid": running.pid}
+    data = asdict(running)
     scratch = f"{site.state}/{running.container_id}/container.new"
     with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
         json.dump(data, file)
@@ -98,12 +107,37 @@ def remember(site: Site, running: Running) -> None:
 
 
 def running(site: Site) -> Iterator[Running]:
-    """All that run now."""
-    for container_id in _entries(site):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            with open(f"{site.state}/{container_id}/container.json", encoding="utf-8") as file:
-                data = json.load(file)
-            yield Running(container_id, data["name"], data["lxcpath"], data["pid"])
+    """All that have a first process, or had one until they were killed."""
+    return (item for item in present(site) if item.pid)
+
+
+def present(site: Site) -> Iterator[Running]:
+    """Those too that are being started."""
+    for container_id in entries(site):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            yield recalled(f"{site.state}/{container_id}")
+
+
+def recalled(directory: str) -> Running:
+    """What `remember` wrote. Raises OSError, ValueError, TypeError."""
+    with open(f"{directory}/container.json", encoding="utf-8", errors="surrogateescape") as file:
+        data = json.load(file)
+    return Running(**{**data, "tasks": tuple(data["tasks"]), "signals": tuple(data["signals"])})
+
+
+def is_held(directory: str) -> bool:
+    """Whether somebody is at work on a container: starts it, watches it, or cleans up after it."""
+    try:
+        lock = os.open(f"{directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def find(site: Site, lxcpath: str, name: str) -> Running:
@@ -116,7 +150,7 @@ def find(site: Site, lxcpath: str, name: str) -> Running:
 
 def sweep(site: Site) -> None:
     """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
-    for container_id in _entries(site):
+    for container_id in entries(site):
         path = f"{site.state}/{container_id}"
         try:
             lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CLOEXEC)
@@ -133,7 +167,7 @@ def sweep(site: Site) -> None:
             os.close(lock)
 
 
-def _entries(site: Site) -> list[str]:
+def entries(site: Site) -> list[str]:
     try:
         return sorted(name for name in os.listdir(site.state) if not name.startswith("."))
     except FileNotFoundError:
@@ -164,8 +198,8 @@ def end(pidfd: int) -> None:
     os.close(pidfd)
 
 
-def remove_cgroups(site: Site, container_id: str) -> None:
-    """The container's, and the parent where it is the last."""
+def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> None:
+    """The container's, and the parent where it is the last; *leave*: this process lives there itself."""
     from warden.cgroup.driver import Manager  # who only looks for containers needs none
 
     manager = Manager(site.parent)
@@ -174,4 +208,6 @@ def remove_cgroups(site: Site, container_id: str) -> None:
     for job in group.existing_jobs():
         group.job(job).remove()
     group.remove()
+    if leave:
+        manager.leave()
     manager.remove_parent_if_empty()

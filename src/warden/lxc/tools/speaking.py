@@ -1,0 +1,42 @@
+"""What the tools say when something goes wrong, and where: standard error, the log file, the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+from warden.errors import WardenError
+from warden.lxc.options import Given, Tool
+
+
+def say(tool: Tool, given: Given, level: str, message: str) -> None:
+    """To the log file if there is one; what is an error or a warning to standard error, unless that was not wanted."""
+    line = message.replace("\n", " ")
+    if path := given.last("logfile"):
+        import time
+
+        stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
+            log.write(f"{tool.tool} {given.name} {stamp} {level:<8} warden - {line}\n")
+    if level in ("ERROR", "WARN") and not given.has("quiet"):
+        print(f"{tool.tool}: {given.name}: {line}", file=sys.stderr)
+
+
+def guarded(tool: Tool, given: Given, work: Callable[[], None]) -> int:
+    """The exit code: 1 and a sentence for every error that is one of ours."""
+    try:
+        work()
+    except WardenError as error:
+        say(tool, given, "ERROR", str(error))
+        return 1
+    return 0
+
+
+def lxcpath_of(given: Given) -> str:
+    """Where the container is defined, as whoever started it wrote it down."""
+    import os
+
+    from warden.lxc.system import default_lxcpath
+
+    return os.path.abspath(given.lxcpath or default_lxcpath())
