@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from warden.client.aio import AsyncClient, AsyncContainer
     from warden.client.blocking import Client, Container
+    from warden.model.events import EventRecord
+    from warden.model.mounts import Mount
     from warden.model.stats import Stats
+    from warden.model.volumes import Volume
 
-__all__ = ["AsyncClient", "AsyncContainer", "Client", "Container", "Stats", "__version__"]
+__all__ = ["AsyncClient", "AsyncContainer", "Client", "Container", "EventRecord", "Mount", "Stats", "Volume", "__version__"]
 __version__ = "0.1.0"
 
 _LAZY = {
@@ -17,7 +20,10 @@ _LAZY = {
     "AsyncContainer": "warden.client.aio",
     "Client": "warden.client.blocking",
     "Container": "warden.client.blocking",
+    "EventRecord": "warden.model.events",
+    "Mount": "warden.model.mounts",
     "Stats": "warden.model.stats",
+    "Volume": "warden.model.volumes",
 }
 
 

@@ -7,6 +7,9 @@
     ├── UnknownNetwork      no network of that name
     ├── UnknownJob          no job of that number in the container
     ├── HandleTaken         a container of that name exists
+    ├── UnknownVolume       no volume of that name
+    ├── VolumeTaken         a volume of that name exists
+    ├── VolumeInUse         a container has it: names which
     ├── WrongState          the container is not in a state that allows the request
     ├── PoolExhausted       no network, port or uid is left
     ├── NotBuilt            something of a newer warden that this version does not know
@@ -15,6 +18,7 @@
     ├── NotSupported        this machine or its kernel cannot do it, whatever is asked
     ├── JobFailed           a job could not be started
     ├── HookFailed          a program of the operator's refused, or did not work
+    ├── TooSlow             a reader did not keep up, and what it has not read is no longer kept
     ├── EngineFault         the engine itself failed; a bug or a broken machine
     ├── Unreachable         nobody listens on the socket, or the connection broke
     └── NotPermitted        the caller is not allowed to do this (root is needed)
@@ -106,6 +110,27 @@ class HandleTaken(WardenError):
     exit_code = 5
 
 
+class UnknownVolume(WardenError):
+    """No volume has this name."""
+
+    code = "unknown_volume"
+    exit_code = 16
+
+
+class VolumeTaken(WardenError):
+    """A volume of this name exists."""
+
+    code = "volume_taken"
+    exit_code = 17
+
+
+class VolumeInUse(WardenError):
+    """A container has this volume, so it cannot be removed."""
+
+    code = "volume_in_use"
+    exit_code = 18
+
+
 class WrongState(WardenError):
     """The request is not allowed in the container's present state."""
 
@@ -172,6 +197,13 @@ class HookFailed(WardenError):
 
     code = "hook_failed"
     exit_code = 10
+
+
+class TooSlow(WardenError):
+    """A reader did not keep up, and what it has not read is no longer kept."""
+
+    code = "too_slow"
+    exit_code = 12
 
 
 class EngineFault(WardenError):

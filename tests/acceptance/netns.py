@@ -214,7 +214,7 @@ class World:
 
 
 @contextlib.contextmanager
-def world() -> Iterator[World]:
+def world(local_udp: tuple[int, ...] = (53,)) -> Iterator[World]:
     with namespace() as host, namespace() as outside:
         holder = outside.path.split("/")[2]
         host.run("ip", "link", "add", "outer", "type", "veth", "peer", "name", "outer", "netns", holder)
@@ -226,6 +226,6 @@ def world() -> Iterator[World]:
         # Or the kernel would leave most refusals unsaid, and every probe would have to wait for its silence.
         host.run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
         host.run("ip", "route", "add", "default", "via", OUTSIDE)
-        server, local = Server(outside, TCP_PORTS, UDP_PORTS, (OUTSIDE, OTHER, THIRD)), Server(host, (80,), (53,))
+        server, local = Server(outside, TCP_PORTS, UDP_PORTS, (OUTSIDE, OTHER, THIRD)), Server(host, (80,), local_udp)
         with server.running(), local.running():
             yield World(host, outside, server, local)

@@ -142,6 +142,32 @@ def wait_until(
         time.sleep(0.02)
 
 
+def wait_until_connected(pid: int) -> None:
+    """Until a command keeps a connection to its daemon, and so has asked for something that is not answered at once."""
+    held: list[set[str]] = [set()]
+
+    def keeps_one() -> bool:
+        now = _connected(pid)
+        kept = held[0] & now
+        held[0] = now
+        time.sleep(0.1)
+        return bool(kept & _connected(pid))
+
+    wait_until(keeps_one, "it never connected")
+
+
+def _connected(pid: int) -> set[str]:
+    """Inodes of its Unix sockets that are connected (state 03 of /proc/net/unix)."""
+    with open("/proc/net/unix") as file:
+        connected = {line[6] for line in map(str.split, file) if len(line) > 6 and line[5] == "03"}
+    found = set()
+    with suppress(FileNotFoundError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{fd}").removeprefix("socket:[").rstrip("]"))
+    return found & connected
+
+
 def collect(job: JobHandle) -> tuple[bytes, bytes, Result]:
     """Everything a job wrote, by its stream from the first byte, and its result."""
     parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}

@@ -159,8 +159,11 @@ def test_life_of_a_container(warden: Warden) -> None:
 def test_detached_job_is_followed_by_logs(warden: Warden) -> None:
     handle = warden("run", "-d", "--", "sh", "-c", "echo one; echo two >&2").stdout.strip()
     try:
-        done = warden("logs", "--follow", handle)
-        assert (done.stdout, done.stderr) == ("one\n", "two\n")
+        assert warden("wait", handle).stdout == "0\n"
+        job = warden("jobs", "-q", handle).stdout.strip()
+        for words in (["logs", handle], ["logs", "--follow", "--job", job, handle], ["logs", "--follow", handle]):
+            done = warden(*words)
+            assert (done.stdout, done.stderr) == ("one\n", "two\n")
     finally:
         warden("destroy", handle)
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from test_network_shaping import LINK, SLOW, in_namespace, run
+from test_network_shaping import LINK, NOTHING, SLOW, each, in_namespace, run
 
 from warden.model.stats import ShapingDrops
 from warden.network import counters, shaping
@@ -54,10 +54,10 @@ def test_many_links_are_one_dump() -> None:
 
 @in_namespace
 def test_what_a_limit_drops() -> None:
-    assert counters.read_drops(LINK) == ShapingDrops(None, None)
-    shaping.limit(LINK, SLOW, None)
-    assert counters.read_drops(LINK) == ShapingDrops(0, 0)
+    assert counters.read_drops([LINK]) == ShapingDrops()
+    shaping.limit(LINK, each(SLOW), NOTHING)
+    assert counters.read_drops([LINK]) == ShapingDrops(0, 0, 0, 0)
     send(LINK.host_name, 300)
     send(LINK.container_name, 300)
-    drops = counters.read_drops(LINK)
+    drops = counters.read_drops([LINK])
     assert drops.rx and drops.tx

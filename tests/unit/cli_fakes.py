@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from warden.errors import UnknownHandle, UnknownNetwork, WardenError
+from warden.errors import UnknownHandle, UnknownNetwork, UnknownVolume, WardenError
+from warden.model.events import EventRecord
 from warden.model.info import Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
 from warden.model.job import Chunk, JobResult, Verdict
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
+from warden.model.volumes import Volume
 
 
 @dataclass
@@ -32,9 +35,12 @@ class World:
     calls: list[Any] = field(default_factory=list)
     replies: list[Any] = field(default_factory=list)
     rounds: list[list[Stats]] = field(default_factory=list)  # of measurements
+    records: list[EventRecord] = field(default_factory=list)
     stopped: list[tuple[str, bool]] = field(default_factory=list)
     open_clients: int = 0
+    volumes: list[Volume] = field(default_factory=list)
     networks: dict[str, BridgeReport] = field(default_factory=dict)
+    topology: Topology = field(default_factory=Topology)
 
 
 MEMBER = BridgeMember("box", "eth0", ("10.252.0.2/24", "fd00::2/64"), "02:00:00:00:00:01", ("db",))
@@ -101,6 +107,17 @@ class FakeContainer:
         self._world.spawned.append((script_or_argv, options))
         return FakeJob(self._world)
 
+    def start(self) -> None:
+        if self._world.fail_spawn:
+            raise self._world.fail_spawn
+        self._world.calls.append(("start", self.handle))
+
+    def restart(self, *, kill: bool = False) -> None:
+        self._world.calls.append(("restart", self.handle, kill))
+
+    def rename(self, handle: str) -> None:
+        self._world.calls.append(("rename", self.handle, handle))
+
     def job(self, job_id: int) -> FakeJob:
         return FakeJob(self._world, job_id)
 
@@ -109,9 +126,23 @@ class FakeContainer:
             raise UnknownHandle()
         return self._world.info
 
-    def logs(self, job: int | None = None, follow: bool = False) -> Iterator[Chunk]:
-        self._world.calls.append(("logs", job, follow))
+    def logs(
+        self, job: int | None = None, *, follow: bool = False, reconnect: float = 0.0, **options: Any
+    ) -> Iterator[Chunk]:
+        given = {name: value for name, value in options.items() if value not in (None, False)}
+        self._world.calls.append(("logs", job, follow, given))
         yield from self._world.chunks
+
+    def wait(self, job: int | None = None, *, condition: str, timeout: str | None, reconnect: float) -> JobResult:
+        self._world.calls.append(("wait", self.handle, job, condition))
+        self._exists()
+        if timeout is not None:
+            raise TimeoutError
+        return self._world.result
+
+    def inspect(self) -> dict[str, Any]:
+        self._exists()
+        return {"handle": self.handle, "network": {"ip": "10.0.0.2"}, "jobs": [{"id": 1}, {"id": 2}]}
 
     def copy_in(self, src: str, dst: str) -> None:
         self._world.calls.append(("copy_in", self.handle, src, dst))
@@ -128,9 +159,12 @@ class FakeContainer:
     def kill(self) -> None:
         self._control("kill")
 
-    def _control(self, what: str) -> None:
+    def _exists(self) -> None:
         if self.handle not in self._world.containers:
             raise UnknownHandle()
+
+    def _control(self, what: str) -> None:
+        self._exists()
         self._world.calls.append((what, self.handle))
 
     def stop(self, kill: bool = False) -> None:
@@ -155,6 +189,26 @@ class FakeClient:
     def container(self, handle: str) -> FakeContainer:
         return FakeContainer(self._world, handle)
 
+    def create_volume(self, name: str | None = None) -> Volume:
+        return Volume(name or "made-up", "/v/x", 1.0, name is None)
+
+    def volumes(self) -> list[Volume]:
+        return self._world.volumes
+
+    def volume(self, name: str) -> Volume:
+        for volume in self._world.volumes:
+            if volume.name == name:
+                return volume
+        raise UnknownVolume(f"volume {name}: there is none")
+
+    def remove_volume(self, name: str) -> None:
+        self.volume(name)
+        self._world.calls.append(("remove", name))
+
+    def prune_volumes(self, *, every: bool = False) -> list[str]:
+        self._world.calls.append(("prune", every))
+        return []
+
     def containers(self) -> list[Info]:
         return [self._world.info] if self._world.info else []
 
@@ -171,6 +225,9 @@ class FakeClient:
         self._world.networks[name] = BridgeReport(Bridge(name, "10.252.0.0/24", "fd00::/64"), (MEMBER,))
         return self._world.networks[name]
 
+    def topology(self) -> Topology:
+        return self._world.topology
+
     def networks(self) -> list[BridgeReport]:
         return list(self._world.networks.values())
 
@@ -182,6 +239,10 @@ class FakeClient:
     def remove_network(self, name: str) -> None:
         self.network(name)
         del self._world.networks[name]
+
+    def events(self, *, reconnect: float = 0.0, **options: Any) -> Iterator[EventRecord]:
+        self._world.calls.append(("events", {name: value for name, value in options.items() if value is not None}))
+        yield from self._world.records
 
     def ping(self) -> None:
         self._world.calls.append("ping")

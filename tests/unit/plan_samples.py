@@ -12,6 +12,7 @@ from warden.network.links import LOOPBACK as LOOPBACK_PART
 from warden.network.links import Attachment, batch_of
 from warden.plan.container import Batch, Bind, IdMap, Placement, Shared, container_plan
 from warden.plan.job import JobPlace, Person, job_plan
+from warden.plan.mounting import Tmpfs
 from warden.plan.program import Point, Program, guest_program, host_program
 from warden.plan.steps import Plan
 
@@ -33,6 +34,11 @@ LENT = (
     Bind("/srv/cache", "/cache", False, True, IdMap.NEEDED),
     Bind("/etc/hostname", "/etc/host name", True, False, IdMap.WELCOME),
     Bind("/srv/state.db", "/state.db", False, False, IdMap.NEEDED),
+)
+MADE = (
+    Bind("/volumes/data/data", "/data", False),
+    Tmpfs("/tmp", ("size=64m", "mode=0700", "uid=7", "exec"), read_only=True),
+    Tmpfs("/scratch", ("size=50%", "nr_inodes=1k", "dev", "suid", "nosuid")),
 )
 VCAP = Person("vcap", 10000, 10000, "/home/vcap")
 ROOT = Person("root", 0, 0, "/root")
@@ -73,6 +79,9 @@ SAMPLES: dict[str, Callable[[], Plan]] = {
     ),
     "container-hooks": lambda: container_plan(ContainerSpec(), replace(PLACE, programs=HOOKS)),
     "container-mounts": lambda: container_plan(ContainerSpec(), replace(PLACE, binds=(*PLACE.binds, *LENT))),
+    "container-read-only": lambda: container_plan(
+        ContainerSpec(read_only=True, shm_size=1 << 20), replace(PLACE, binds=(*PLACE.binds, *MADE))
+    ),
     "container-mounts-no-user-namespace": lambda: container_plan(
         ContainerSpec(user_namespace=False), replace(PLACE, id_base=None, binds=(*PLACE.binds, *LENT))
     ),

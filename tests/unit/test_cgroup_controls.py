@@ -84,7 +84,7 @@ def test_device_list_of_v1_is_written_anew() -> None:
 
 def test_every_field_of_limits_is_some_controls() -> None:
     fields = {name for control in CONTROLS for name in control.fields}
-    elsewhere = {"oom_policy", "bandwidth", "disk"}  # the engine's, the link's, the file system's
+    elsewhere = {"oom_policy", "bandwidth_in", "bandwidth_out", "disk"}  # the engine's, the link's, the file system's
     assert fields | elsewhere == set(Limits.__dataclass_fields__)
     assert set(READERS) <= set(resources.BY_NAME)
 

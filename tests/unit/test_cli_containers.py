@@ -94,7 +94,7 @@ def test_logs_are_bytes_on_their_streams(world: World, capfdbinary: pytest.Captu
     world.chunks = (Chunk("stdout", b"\xffout"), Chunk("stderr", b"err"))
     assert main(["logs", "--job", "3", "-f", "box"]) == 0
     assert capfdbinary.readouterr() == (b"\xffout", b"err")
-    assert world.calls == [("logs", 3, True)]
+    assert world.calls == [("logs", 3, True, {})]
 
 
 def test_destroy_tries_every_handle(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def test_output_is_passed_on_byte_for_byte(world: World, capfdbinary: pytest.Cap
 
 def test_options_of_the_container_reach_it(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = "run -m 64M --name box --image busybox -v src:/dst:ro -v /a:/b --network none --hostname h true"
+    words = "run -m 64M --name box --image busybox -v ./src:/dst:ro -v /a:/b --network none --hostname h true"
     assert main(words.split()) == 0
     handle, wanted = world.created[0]
     assert handle == "box"
@@ -210,7 +210,7 @@ def test_a_reader_that_goes_away_ends_job_and_container_quietly(
         (["run", "--memroy", "1M", "x"], "did you mean --memory"),
         (["run", "-m", "lots", "x"], "--memory: 'lots' is not a size"),
         (["run", "--timeout", "soon", "x"], "--timeout: 'soon' is not a duration"),
-        (["run", "-v", "nowhere", "x"], "--mount: 'nowhere' is not SRC:DST[:ro|rw]"),
+        (["run", "-v", "nowhere", "x"], "-v: 'nowhere' is not SRC:DST[:ro|rw]"),
         (["run", "-v", "/a:/b:zz", "x"], "is not SRC:DST"),
         (["run", "-v", "/a:/b/../c", "x"], "must not contain '..'"),
         (["run", "--rlimit", "nofile=many", "x"], "--rlimit: 'nofile=many'"),

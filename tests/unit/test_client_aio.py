@@ -162,6 +162,18 @@ async def test_without_kill_on_cancel_the_job_goes_on(container: AsyncContainer,
     assert engine.jobs[0].signals == []
 
 
+async def test_wait_inspect_and_events(client: AsyncClient, container: AsyncContainer) -> None:
+    job = await container.spawn("sleep 0.02\nexit 3")
+    assert (await container.wait()).exit_status == 3
+    assert (await job.wait()).exit_status == 3, "nothing was collected"
+    await container.spawn("wait")
+    with pytest.raises(TimeoutError, match="still waiting"):
+        await container.wait(timeout=0.01)
+    assert (await container.inspect())["handle"] == container.handle
+    found = [record async for record in client.events(since=0.0, until="0s", containers=[container.handle])]
+    assert [record.event for record in found] == ["create"]
+
+
 async def test_stream_attach_and_logs(container: AsyncContainer, engine: FakeEngine) -> None:
     stream = (await container.spawn("out a\nerr b\nexit 1")).stream()
     assert [(chunk.stream, chunk.data) async for chunk in stream] == [("stdout", b"a"), ("stderr", b"b")]
@@ -232,6 +244,12 @@ async def test_network_rules(container: AsyncContainer, engine: FakeEngine) -> N
     assert await container.net_in(6001, 80) == (6001, 80)
     await container.net_out("10.0.0.0/8", port=80)
     assert engine.containers["c"].net_out_rules == [NetRule("10.0.0.0/8", "80")]
+
+
+async def test_how_all_are_connected(client: AsyncClient, engine: FakeEngine) -> None:
+    await client.create("box")
+    host, box = (await client.topology()).spaces
+    assert (host.host, host.links[0].addresses, box.handles) == (True, ("127.0.0.1/8",), ("box",))
 
 
 async def test_networks_are_made_shown_and_removed(client: AsyncClient, engine: FakeEngine) -> None:

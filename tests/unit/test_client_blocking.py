@@ -182,6 +182,19 @@ def test_attach_both_ways(container: Container, engine: FakeEngine) -> None:
     assert job.wait().stdout == b"one"
 
 
+def test_wait_inspect_and_events(client: Client, container: Container) -> None:
+    job = container.spawn("sleep 0.02\nexit 3")
+    assert container.wait().exit_status == 3
+    assert container.wait(job.id, condition="not-running", timeout="5s").exit_status == 3
+    assert job.wait().exit_status == 3, "nothing was collected"
+    container.spawn("wait")
+    with pytest.raises(TimeoutError, match="still waiting"):
+        container.wait(timeout=0.01)
+    assert container.inspect()["handle"] == container.handle
+    found = list(client.events(since=0.0, until="0s", containers=[container.handle]))
+    assert [record.event for record in found] == ["create"]
+
+
 def test_logs(container: Container) -> None:
     job = container.spawn("out a\nout b")
     assert [chunk.data for chunk in container.logs(job.id, follow=True)] == [b"a", b"b"]
@@ -373,6 +386,12 @@ def test_network_rules(container: Container, engine: FakeEngine) -> None:
         container.net_out("1.2.3.4", protocol="sctp")
     with pytest.raises(errors.BadInput, match="0 is not a port"):
         container.net_in(0)
+
+
+def test_how_all_are_connected(client: Client) -> None:
+    client.create("box")
+    host, box = client.topology().spaces
+    assert (host.host, host.links[0].addresses, box.handles) == (True, ("127.0.0.1/8",), ("box",))
 
 
 def test_networks_are_made_shown_and_removed(client: Client, engine: FakeEngine) -> None:

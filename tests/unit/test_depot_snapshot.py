@@ -15,12 +15,24 @@ from warden.depot.snapshot import VERSION, Snapshot
 from warden.errors import EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.interfaces import Interface, Link, LinkKind
+from warden.model.job import JobSpec
+from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.names import Names
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 
 #: What a handle can be: any bytes but NUL, text where they are UTF-8 (PEP 383).
 NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: 0 not in raw).map(os.fsdecode)
 PATHS = NAMES.map(lambda name: "/" + name.replace("..", "__"))
+MOUNTS = (Mount.volume("data", "/a", no_copy=True), Mount.tmpfs("/b", "size=1m", read_only=True), Mount("/c", "/d"))
+JOBS = st.builds(JobSpec, script=st.binary(max_size=20), privileged=st.booleans(), cwd=st.none() | PATHS) | st.builds(
+    JobSpec,
+    argv=st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+    env=st.lists(st.tuples(NAMES.filter(lambda name: "=" not in name), NAMES), max_size=2).map(tuple),
+    stdin=st.none() | st.binary(max_size=20),
+    rlimits=st.just({}) | st.just({"nofile": 9}),
+    wall_limit_s=st.none() | st.floats(0.1, 1e6),
+)
 INTERFACES = st.sampled_from(
     (
         Interface(LinkKind.BRIDGE, "web", aliases=("db", "db.local"), mac="02:00:00:00:00:01"),
@@ -39,13 +51,22 @@ SPECS = st.builds(
     image=NAMES,
     rootfs=st.none() | PATHS,
     hostname=st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
-    mounts=st.lists(st.builds(Mount, PATHS, PATHS, st.booleans()), max_size=3).map(tuple),
+    mounts=st.lists(st.builds(Mount, PATHS, PATHS, st.booleans()), max_size=3).map(tuple) | st.just(MOUNTS),
     limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
     network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
     interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
+    names=st.sampled_from((Names(), Names(("192.0.2.1",), (".",), ("ndots:1",), (("db", "host-gateway"),)))),
     network_address=st.none() | st.ip_addresses(v=4).map(str),
     grace_time=st.none() | st.floats(0, allow_infinity=False),
     user_namespace=st.booleans(),
+    volumes_from=st.lists(st.builds(VolumesFrom, NAMES, st.none() | st.booleans()), max_size=2).map(tuple),
+    read_only=st.booleans(),
+    shm_size=st.none() | st.integers(1, 2**40),
+    labels=st.lists(st.tuples(NAMES.filter(lambda name: "=" not in name), NAMES), max_size=2).map(tuple),
+    main=st.none() | JOBS,
+    restart=st.sampled_from([RestartPolicy.parse(text) for text in ("no", "always", "on-failure:3")]),
+    stop_signal=st.none() | st.integers(1, 64),
+    stop_timeout=st.none() | st.floats(0, 1e6),
 )
 SNAPSHOTS = st.builds(
     Snapshot,
@@ -160,9 +181,18 @@ def test_shares_stand_where_the_original_has_them() -> None:
 
 
 def test_the_newer_limits_are_kept() -> None:
-    limited = with_limits(Limits(bandwidth=Bandwidth(5, 6), disk=DiskLimits(1, 2, 3, 4)))
+    limited = with_limits(Limits(bandwidth_in=Bandwidth(5, 6), bandwidth_out=Bandwidth(7, 8), disk=DiskLimits(1, 2, 3, 4)))
     snapshot = replace(limited, layer="/pool/x", project=77, paused=True)
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
+
+
+def test_one_bandwidth_of_an_earlier_version_was_for_both_directions() -> None:
+    data = json.loads(PLAIN.to_json())
+    limits = data["warden"]["spec"]["limits"]
+    del limits["bandwidth_in"], limits["bandwidth_out"]
+    limits["bandwidth"] = {"rate": 5, "burst": 6}
+    read = Snapshot.from_json(json.dumps(data)).spec.limits
+    assert (read.bandwidth_in, read.bandwidth_out) == (Bandwidth(5, 6), Bandwidth(5, 6))
 
 
 def test_a_record_without_the_newer_limits_is_read() -> None:
@@ -170,3 +200,17 @@ def test_a_record_without_the_newer_limits_is_read() -> None:
     del data["warden"]["layer"], data["warden"]["project"], data["warden"]["paused"]
     data["warden"]["spec"]["limits"] = {"memory_bytes": None, "oom_policy": "kill_job"}
     assert Snapshot.from_json(json.dumps(data)) == PLAIN
+
+
+def test_what_a_version_before_volumes_wrote() -> None:
+    spec = ContainerSpec(mounts=(Mount("/a", "/b"),))
+    snapshot = Snapshot("i", "h", State.ACTIVE, spec, 1.0, 5, None, "h", "/bin/sh")
+    data = json.loads(snapshot.to_json())
+    for name in ("vcap", "phase", "restarts"):
+        del data["warden"][name]
+    written = data["warden"]["spec"]
+    for name in ("volumes_from", "read_only", "shm_size", "labels", "main", "restart", "auto_remove"):
+        del written[name]
+    for name in ("kind", "no_copy", "options"):
+        del written["mounts"][0][name]
+    assert Snapshot.from_json(json.dumps(data)) == snapshot

@@ -101,6 +101,7 @@ def site() -> Site:
         syslog=nothing,
         hooks=nothing,
         networks=nothing,
+        resolvers=nothing,
         lending=nothing,
     )
 

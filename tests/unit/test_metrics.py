@@ -45,7 +45,7 @@ FULL = Stats(
     MemoryStats(1, 2, 3, 4, 5, {"rss": 6, "cache": 7, "pgfault": 8, "pgmajfault": 9}, {"oom_kill": 1}),
     CpuStats(1.5, 1.0, 0.5, 10, 3, 0.25), PidStats(3, 4, 64),
     (DeviceStats(8, 0, "sda", 1, 2, 3, 4), DeviceStats(259, 1, None, 5)), (InterfaceStats("w-18abc-1", 1, 2, 3, 4, 5, 6, 7, 8),),
-    ShapingDrops(1, None), DiskStat(10, 11), {"cpu": Pressure(Stall(0, 0, 0, 0.5)), "io": Pressure(None, Stall(0, 0, 0, 0.25))},
+    ShapingDrops(1, None, 7, None), DiskStat(10, 11), {"cpu": Pressure(Stall(0, 0, 0, 0.5)), "io": Pressure(None, Stall(0, 0, 0, 0.25))},
     7, 2,
 )  # fmt: skip
 
@@ -84,6 +84,7 @@ def test_everything_of_a_container() -> None:
         (("device", "259:1"), ("number", "259:1")): 5,
     }
     assert values(text, "warden_container_shaping_dropped_packets_total") == {(("direction", "receive"),): 1}
+    assert values(text, "warden_container_shaping_overlimits_total") == {(("direction", "receive"),): 7}
     assert values(text, "warden_container_pressure_waiting_seconds_total") == {(("resource", "cpu"),): 0.5}
 
 
@@ -281,7 +282,7 @@ async def test_it_is_off_unless_configured(tmp_path: Path) -> None:
     await server.start()
     assert server._metrics is None
     assert server._counters is None
-    assert not server._engine.events, "nobody listens, so no event is made"
+    assert len(server._engine.events._listeners) == 1, "its history alone listens"
     await server.close()
 
 

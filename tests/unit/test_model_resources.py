@@ -18,6 +18,7 @@ from warden.model.limits import (
     Limits,
     OomPolicy,
     RdmaLimit,
+    Shaping,
     format_list,
     parse_list,
 )
@@ -65,8 +66,11 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("net_cls.classid", "10:1", "net_class", 0x100001),
     ("net_cls.classid", "0x100001", "net_class", 0x100001),
     ("net_prio.ifpriomap", "eth0 5", "net_priorities", (("eth0", 5),)),
-    ("bandwidth", "1M 64K", "bandwidth", Bandwidth(1 << 20, 64 << 10)),
-    ("bandwidth", "max", "bandwidth", None),
+    ("bandwidth", "1M 64K", "shaping", Shaping(Bandwidth(1 << 20, 64 << 10), Bandwidth(1 << 20, 64 << 10))),
+    ("bandwidth", "max", "shaping", Shaping()),
+    ("bandwidth.in", "1M 64K", "shaping", Shaping(into=Bandwidth(1 << 20, 64 << 10))),
+    ("bandwidth.out", "8mbit 2M", "shaping", Shaping(out=Bandwidth(1_000_000, 2 << 20))),
+    ("bandwidth.out", "1Gbit/s", "bandwidth_out", Bandwidth(125_000_000, 2_500_000)),
     ("disk.max", "1M", "disk", DiskLimits(block_hard=1024)),
     ("disk.max", "1", "disk", DiskLimits(block_hard=1)),
     ("disk.inodes", "50", "disk", DiskLimits(inode_hard=50)),
@@ -118,6 +122,9 @@ BAD = [
     ("hugetlb.max", "3XB 5", r"hugetlb"),
     ("oom.policy", "pray", r"oom\.policy: 'pray' is unknown \(one of kill_job"),
     ("bandwidth", "0", r"bandwidth: rate: 0 is out of range"),
+    ("bandwidth.in", "1 2 3", r"bandwidth\.in: '1 2 3' is not a rate"),
+    ("bandwidth.out", "7xbit", r"bandwidth\.out: rate: '7xbit' is not a size"),
+    ("bandwidth.out", "1M 0", r"bandwidth: burst: 0 is out of range"),
     ("disk.max", "1X", r"disk\.max: '1X' is not a size"),
     ("net_cls.classid", "red", r"net_cls\.classid: 'red' is not a class"),
     ("memory.memsw.limit_in_bytes", "5", r"set memory\.limit_in_bytes first"),
@@ -194,3 +201,12 @@ def test_nothing_but_bad_input_is_raised(text: str, name: str) -> None:
         resources.apply(Limits(), [(name, text)])
     except BadInput as error:
         assert str(error)
+
+
+def test_bandwidth_sets_both_directions_and_one_can_be_changed_after_it() -> None:
+    limits = resources.apply(Limits(), [("bandwidth.out", "5M 1M"), ("bandwidth", "1M 64K")])
+    assert limits.shaping == Shaping(Bandwidth(1 << 20, 64 << 10), Bandwidth(5 << 20, 1 << 20))
+    assert resources.shown(limits) == {"bandwidth.in": "1048576 65536", "bandwidth.out": "5242880 1048576"}
+    assert resources.rows_of("bandwidth") == ("bandwidth.in", "bandwidth.out")
+    assert resources.rows_of("bandwidth.in") == ("bandwidth.in",)
+    assert resources.apply(limits, [("bandwidth.out", "max")]).shaping == Shaping(into=limits.bandwidth_in)

@@ -49,7 +49,7 @@ ANY = st.builds(
         st.builds(DeviceStats, st.integers(0, 4095), st.integers(0, 2**20), st.none() | NAMES, *([MAYBE] * 4)), max_size=2
     ).map(tuple),
     network=st.lists(st.builds(InterfaceStats, NAMES, *([COUNT] * 8)), max_size=2).map(tuple),
-    shaping=st.none() | st.builds(ShapingDrops, MAYBE, MAYBE),
+    shaping=st.none() | st.builds(ShapingDrops, MAYBE, MAYBE, MAYBE, MAYBE),
     disk=st.none() | st.builds(DiskStat, COUNT, COUNT),
     pressure=st.dictionaries(st.sampled_from(["cpu", "memory", "io"]), st.builds(Pressure, STALLS, STALLS)),
     processes=MAYBE,

@@ -13,6 +13,7 @@ from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, M
 from warden.model.interfaces import Interface, LinkKind
 from warden.model.job import DEFAULT_RLIMITS, JobResult, JobSpec, Usage, Verdict
 from warden.model.limits import Limits, OomPolicy
+from warden.model.names import Names
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
@@ -89,6 +90,7 @@ specs = st.builds(
     limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
     network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
     interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
+    names=st.sampled_from((Names(), Names(("192.0.2.1",), ("a.b",), ("ndots:1",), (("db", "fd00::7"),)))),
     network_address=st.none() | st.just("10.254.0.4"),
     grace_time=st.none() | st.integers(0, 1000).map(float),
     user_namespace=st.booleans(),

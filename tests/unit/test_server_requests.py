@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -329,6 +331,79 @@ async def test_logs_consume_nothing(peer: Peer) -> None:
         assert replies[3].end
     peer.send(pb.LogsRequest(handle=b"c", job_id=first))
     assert [(await peer.receive()).data, (await peer.receive()).end] == [b"1", True]
+
+
+async def test_logs_pass_on_what_is_wanted(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out 1\nerr 2\nout 3")
+    await engine.jobs[0].wait()
+    moments = {"since_us": 5, "until_us": 2**50}
+    peer.send(pb.LogsRequest(handle=b"c", follow=True, lasting=True, tail=2, stream=b"stdout", **moments))
+    assert [place.job_id for place in (await peer.receive()).places] == [job_id]
+    assert [(await peer.receive()).data, (await peer.receive()).end] == [b"3", True]
+    (wanted,) = engine.containers["c"].selections
+    assert (wanted.since, wanted.until, wanted.tail) == (5e-6, 2**50 / 1e6, 2)
+    assert (wanted.stream, wanted.lasting) == ("stdout", True)
+    text = "stream: 'x' is no stream of a job (stdout or stderr)"
+    assert is_error(await peer.call(pb.LogsRequest(handle=b"c", stream=b"x")), text, "bad_input")
+
+
+async def test_attach_may_leave_out_what_was_written(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out 1\nout 2\nwait")
+    while len(engine.jobs[0]._chunks) < 2:
+        await asyncio.sleep(0.001)
+    peer.send(pb.AttachRequest(handle=b"c", job_id=job_id, tail=1))
+    first = await peer.receive()
+    assert (first.place.job_id, first.place.stdout) == (job_id, 1)
+    assert (await peer.receive()).data == b"2"
+    await engine.jobs[0].signal(15)
+    assert (await peer.receive()).verdict == b"signaled"
+
+
+async def test_waiting_collects_nothing(peer: Peer, engine: FakeEngine) -> None:
+    await peer.create()
+    assert is_error(await peer.call(pb.WaitRequest(handle=b"c")), "container c: it has no job", "unknown_job")
+    job_id = await peer.spawn(b"sleep 0.02\nexit 3")
+    peer.send(pb.WaitRequest(handle=b"c"))
+    first, last = await peer.receive(), await peer.receive()
+    assert (first.job_id, last.end, last.exit_status, last.verdict) == (job_id, True, 3, b"exited")
+    peer.send(pb.WaitRequest(handle=b"c", job_id=job_id, condition=b"next-exit"))
+    first, last = await peer.receive(), await peer.receive()
+    assert (first.HasField("job_id"), last.end) == (False, True), "one that has ended will not end again"
+    assert [condition.value for condition in engine.containers["c"].conditions] == ["not-running", "next-exit"]
+    waiting = await peer.spawn(b"wait")
+    peer.send(pb.WaitRequest(handle=b"c", job_id=waiting, timeout_ms=1))
+    assert [(await peer.receive()).job_id, (await peer.receive()).timed_out] == [waiting, True]
+    bad = await peer.call(pb.WaitRequest(handle=b"c", condition=b"soon"))
+    assert bad.code == b"bad_input"
+    assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).exit_status == 3
+
+
+async def test_inspect_is_json(peer: Peer) -> None:
+    await peer.create()
+    assert json.loads((await peer.call(pb.InspectRequest(handle=b"c"))).document)["handle"] == "c"
+
+
+async def test_events_of_the_past_and_to_come(peer: Peer, socket: str, engine: FakeEngine) -> None:
+    listener = await connect(socket)
+    listener.send(pb.EventsRequest(names=[b"create"], containers=[b"c", b"d"]))
+    assert (await listener.receive()).seq == 0
+    await peer.create()
+    event = await listener.receive()
+    assert (event.seq, event.type, event.name, event.handle) == (1, b"container", b"create", b"c")
+    await peer.call(pb.DestroyRequest(handle=b"c"))
+    peer.send(pb.EventsRequest(since_us=0, until_us=round(time.time() * 1e6) + 1, types=[b"container"]))
+    found = [await peer.receive() for _ in range(3)]
+    assert [(each.seq, each.name) for each in found] == [(0, b""), (1, b"create"), (2, b"destroy")]
+    await listener.close()
+    other = await connect(socket)
+    other.send(pb.EventsRequest(after=1, until_us=1))
+    assert [(await other.receive()).seq, (await other.receive()).end] == [1, True]
+    engine.history._lost = 2
+    assert (await other.call(pb.EventsRequest(after=1))).seq == 1
+    assert (await other.receive()).code == b"too_slow"
+    await other.close()
 
 
 async def test_a_destroyed_container_answers_its_linkers_with_an_obituary(peer: Peer, socket: str) -> None:

@@ -41,6 +41,6 @@ def test_drops_of_a_bucket() -> None:
     queue = attribute(3, struct.pack("=IIIII", 1, 2, 33, 4, 5))
     for nested in (0, NESTED):
         reply = head + text(tc.TCA_KIND, "tbf") + attribute(7 | nested, attribute(1, bytes(16)) + queue)
-        assert tc.parse_drops(reply) == 33
-    assert tc.parse_drops(head + text(tc.TCA_KIND, "noqueue") + attribute(7, queue)) is None
-    assert tc.parse_drops(head + text(tc.TCA_KIND, "tbf")) is None
+        assert tc.parse_queue(reply) == (33, 5)
+    assert tc.parse_queue(head + text(tc.TCA_KIND, "noqueue") + attribute(7, queue)) is None
+    assert tc.parse_queue(head + text(tc.TCA_KIND, "tbf")) is None

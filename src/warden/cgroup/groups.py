@@ -75,6 +75,14 @@ class _Group:
     def _paths(self) -> list[str]:
         return [self._path(hierarchy) for hierarchy in self._hierarchies]
 
+    def directories(self) -> dict[str, str]:
+        """Its directory for each controller, v2's also as "unified"."""
+        found: dict[str, str] = {}
+        for hierarchy in self._hierarchies:
+            names = [*(["unified"] if hierarchy.is_v2 else []), *sorted(hierarchy.controllers)]
+            found |= dict.fromkeys(names, self._path(hierarchy))
+        return found
+
     def _at(self, controller: str) -> tuple[str, bool] | None:
         """Directory of the group that has *controller*, and whether it is v2's."""
         hierarchy = holder(self._hierarchies, controller)

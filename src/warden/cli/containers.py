@@ -1,4 +1,4 @@
-"""`warden ps`, `info`, `logs`, `stop`, `destroy`: what exists, and its end."""
+"""`warden ps`, `info`, `stop`, `destroy`: what exists, and its end."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
 from warden.cli.options import Command
-from warden.errors import WardenError
+from warden.errors import BadInput, WardenError
 from warden.model.info import BandwidthStat, Info, JobInfo, State
+from warden.model.life import RestartMode
 from warden.model.size import format_size
+from warden.model.text import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from warden.model.mounts import Mount
 
 _HEADER = ("HANDLE", "STATE", "IMAGE", "ADDRESS", "MEMORY", "LIMIT", "JOBS", "AGE")
 
@@ -90,15 +94,86 @@ def as_json(info: Info) -> dict[str, Any]:
         "bandwidth": _bandwidth_as_json(info.bandwidth),
         "disk": None if info.disk is None else asdict(info.disk),
         "jobs": [job_as_json(job) for job in info.jobs],
+        "main_job": info.main_job,
+        "restarts": info.restarts,
+        "restart": str(info.spec.restart),
+        "auto_remove": info.spec.auto_remove,
+        "labels": dict(info.spec.labels),
+        "read_only": info.spec.read_only,
+        "mounts": [_mount_as_json(mount) for mount in info.spec.mounts],
+    }
+
+
+def _has_label(info: Info, wanted: str) -> bool:
+    """NAME or NAME=VALUE."""
+    name, sign, value = wanted.partition("=")
+    labels = dict(info.spec.labels)
+    return name in labels and (not sign or labels[name] == value)
+
+
+#: What `ps --filter` knows: whether a container is what the value says.
+FILTERS: dict[str, Callable[[Info, str], bool]] = {
+    "name": lambda info, value: value in info.handle,
+    "id": lambda info, value: info.id.startswith(value),
+    "label": _has_label,
+    "state": lambda info, value: value == ("paused" if info.paused else info.state.value),
+}
+
+
+def parse_filters(words: Sequence[str]) -> list[tuple[str, str]]:
+    """KEY=VALUE words; raises BadInput."""
+    found = []
+    for word in words:
+        name, sign, value = word.partition("=")
+        name = "state" if name == "status" else name
+        if not sign or name not in FILTERS:
+            raise BadInput(f"--filter: {word!r} is not a filter", hint="KEY=VALUE with " + ", ".join(FILTERS))
+        found.append((name, value))
+    return found
+
+
+def matches(info: Info, filters: Sequence[tuple[str, str]]) -> bool:
+    """Of each kind of filter one must hold, of labels all, as docker has it."""
+    held: dict[str, list[bool]] = {}
+    for name, value in filters:
+        held.setdefault(name, []).append(FILTERS[name](info, value))
+    return all(all(found) if name == "label" else any(found) for name, found in held.items())
+
+
+def _print_picked(found: Sequence[Info], form: str) -> None:
+    import json
+
+    from warden.cli.picking import as_text, pick
+
+    for info in found:
+        if form == "json":
+            print(json.dumps(as_json(info)))
+        else:
+            print("\t".join(" ".join(map(as_text, pick(as_json(info), path))) for path in form.split(",")))
+
+
+def _mount_as_json(mount: Mount) -> dict[str, Any]:
+    return {
+        "type": mount.kind.value,
+        "source": mount.source or None,
+        "target": mount.target,
+        "read_only": mount.read_only,
+        "options": list(mount.options),
     }
 
 
 def ps(options: Namespace) -> int:
     """`warden ps`."""
+    filters = parse_filters(options.filter)
+    if any(name == "state" for name, _ in filters):
+        options.all = True  # as docker: who asks for a state gets it
     with closing(connect.open_client(options)) as client:
         found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+    found = [info for info in found if matches(info, filters)]
     if options.json:
         output.print_json([as_json(info) for info in found])
+    elif options.format is not None:
+        _print_picked(found, options.format)
     elif options.quiet:
         print("".join(info.handle + "\n" for info in found), end="")
     else:
@@ -131,8 +206,23 @@ def _lines(info: Info) -> Iterable[tuple[str, str]]:
     for direction, rate, burst in (("in", band.in_rate, band.in_burst), ("out", band.out_rate, band.out_burst)):
         if rate is not None:
             yield f"rate {direction}", f"{format_size(rate)} a second, {format_size(burst or 0)} at once"
+    yield from _life_lines(info)
     if info.disk is not None:
         yield "disk", f"{format_size(info.disk.bytes_used)} in {info.disk.inodes_used} files"
+
+
+def _life_lines(info: Info) -> Iterable[tuple[str, str]]:
+    """What a container has only when it was asked for."""
+    spec = info.spec
+    if spec.restart.mode is not RestartMode.NO:
+        yield "restart", f"{spec.restart}, {info.restarts} so far"
+    for name, value in spec.labels:
+        yield "label", escaped(f"{name}={value}")
+    for mount in spec.mounts:
+        source = f"{mount.kind.value} {mount.source}".rstrip()
+        yield "mount", escaped(f"{mount.target} from {source}{', read-only' if mount.read_only else ''}")
+    if spec.read_only:
+        yield "read-only", "all but mounts and /dev/shm"
 
 
 def _job_row(job: JobInfo) -> tuple[str, ...]:
@@ -152,14 +242,6 @@ def info(options: Namespace) -> int:
     if found.jobs:
         print()
         print(output.table(("JOB", "STATE", "COMMAND"), map(_job_row, found.jobs)), end="")
-    return 0
-
-
-def logs(options: Namespace) -> int:
-    """`warden logs`."""
-    with closing(connect.open_client(options)) as client:
-        for chunk in client.container(options.handle).logs(options.job, follow=options.follow):
-            output.write_bytes(chunk.stream, chunk.data)
     return 0
 
 
@@ -185,10 +267,12 @@ def destroy(options: Namespace) -> int:
 
 COMMANDS = {
     "ps": Command(
-        "[-a] [-q] [--json]",
-        "Lists containers; those that are stopped with --all.",
-        ("all", "quiet", "json"),
-        "warden ps\nwarden ps --all --json\nwarden ps -aq | xargs -r warden destroy",
+        "[-a] [-q] [-f KEY=VALUE]... [--format json|PATH,...] [--json]",
+        "Lists containers; those that are stopped with --all. Filters: name (a part of the handle), id (its beginning),\n"
+        "label (NAME or NAME=VALUE), state (active, stopped, paused); of one kind one must match, of labels all.",
+        ("all", "quiet", "filter", "columns", "json"),
+        "warden ps\nwarden ps --all --json\nwarden ps --filter name=web --format .handle,.container_ip\n"
+        "warden ps -aq | xargs -r warden destroy",
         ps,
     ),
     "info": Command(
@@ -197,13 +281,6 @@ COMMANDS = {
         ("json", "handle"),
         "warden info box\nwarden info --json box",
         info,
-    ),
-    "logs": Command(
-        "[--job N] [-f] HANDLE",
-        "Shows the output kept of a container's jobs; nothing is consumed.",
-        ("job", "follow", "handle"),
-        "warden logs box\nwarden logs --job 3 --follow box",
-        logs,
     ),
     "stop": Command(
         "[--kill] HANDLE",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from warden.client.blocking import Container
 
 
-def signal_number(text: str) -> int:
+def signal_number(text: str, option: str = "--signal") -> int:
     """A signal by its number, or its name with or without SIG, in any case. Raises BadInput."""
     if text.isdecimal() and 0 < int(text) < 65:
         return int(text)
@@ -25,7 +25,7 @@ def signal_number(text: str) -> int:
         return signal.Signals["SIG" + name]
     except KeyError:
         names = ", ".join(number.name.removeprefix("SIG") for number in signal.Signals)
-        raise BadInput(f"--signal: {text!r} is not a signal", hint=f"1 to 64, or one of {names}") from None
+        raise BadInput(f"{option}: {text!r} is not a signal", hint=f"1 to 64, or one of {names}") from None
 
 
 def _each(options: Namespace, act: Callable[[Container], None]) -> int:
@@ -54,14 +54,34 @@ def resume(options: Namespace) -> int:
 def kill(options: Namespace) -> int:
     """`warden kill`."""
     number = signal_number(options.signal)
-    with closing(connect.open_client(options)) as client:
-        container = client.container(options.handle)
+    if options.job is not None and len(options.handles) > 1:
+        raise BadInput("--job: a job belongs to one container", hint="give one HANDLE")
+
+    def act(container: Container) -> None:
         if options.job is not None:
             container.job(options.job).signal(number)
         elif number == signal.SIGKILL:
             container.kill()
         else:
             _signal_all(container, number)
+
+    return _each(options, act)
+
+
+def start(options: Namespace) -> int:
+    """`warden start`."""
+    return _each(options, lambda container: container.start())
+
+
+def restart(options: Namespace) -> int:
+    """`warden restart`."""
+    return _each(options, lambda container: container.restart(kill=options.kill))
+
+
+def rename(options: Namespace) -> int:
+    """`warden rename`."""
+    with closing(connect.open_client(options)) as client:
+        client.container(options.handle).rename(options.new_name)
     return 0
 
 
@@ -89,11 +109,33 @@ COMMANDS = {
         resume,
     ),
     "kill": Command(
-        "[--job N] [-s SIGNAL] HANDLE",
+        "[--job N] [-s SIGNAL] HANDLE...",
         "Sends a signal to every process of one job or of all jobs. The container stays; `warden stop` ends it as well.\n"
         "A job that KILL ends has the verdict stopped.",
-        ("job", "signal", "handle"),
-        "warden kill box\nwarden kill --job 3 box\nwarden kill -s HUP box",
+        ("job", "signal", "handles"),
+        "warden kill box\nwarden kill web worker\nwarden kill --job 3 box\nwarden kill -s HUP box",
         kill,
+    ),
+    "start": Command(
+        "HANDLE...",
+        "Starts the main job of containers, the command that they were made for, unless it runs. One that was stopped is\n"
+        "active again.",
+        ("handles",),
+        "warden start box\nwarden start web worker",
+        start,
+    ),
+    "restart": Command(
+        "[--kill] HANDLE...",
+        "Stops containers as `warden stop` does, and starts their main job.",
+        ("kill", "handles"),
+        "warden restart web\nwarden restart --kill web worker",
+        restart,
+    ),
+    "rename": Command(
+        "HANDLE NEW",
+        "Gives a container another handle.",
+        ("handle", "new_name"),
+        "warden rename box web",
+        rename,
     ),
 }

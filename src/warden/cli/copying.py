@@ -30,7 +30,14 @@ def cp(options: Namespace) -> int:
     if target and options.owner:
         raise BadInput("--owner: what is copied into a container belongs to vcap")
     with closing(connect.open_client(options)) as client:
-        if target:
+        if "-" in (options.from_, options.to):
+            from warden.cli import tarring
+
+            if target:
+                tarring.unpack_into(client.container(target), dst)
+            else:
+                tarring.pack_from(client.container(source), src)
+        elif target:
             client.container(target).copy_in(src, dst)
         else:
             client.container(source).copy_out(src, dst, options.owner)
@@ -39,12 +46,14 @@ def cp(options: Namespace) -> int:
 
 COMMANDS = {
     "cp": Command(
-        "[--owner USER[:GROUP]] HANDLE:SRC DST | SRC HANDLE:DST",
+        "[--owner USER[:GROUP]] HANDLE:SRC DST|- | SRC|- HANDLE:DST",
         "Copies files and directories into a container or out of it, as rsync -r -p --links does: DIR goes into DST when\n"
         "that is a directory, DIR/ means what lies in it. In the container everything is read and written as vcap;\n"
-        "relative paths there begin at its home. The directory that DST is to be made in must exist.",
+        "relative paths there begin at its home. The directory that DST is to be made in must exist.\n"
+        "A - is a tar archive on standard input, unpacked into the directory DST, or on standard output.",
         ("owner", "from_", "to"),
-        "warden cp app/ box:app\nwarden cp box:/tmp/result.txt .\nwarden cp --owner www-data:www-data box:site/ /srv/site",
+        "warden cp app/ box:app\nwarden cp box:/tmp/result.txt .\nwarden cp --owner www-data:www-data box:site/ /srv/site\n"
+        "tar -cz app | warden cp - box:/tmp\nwarden cp box:/tmp/app - | tar -t",
         cp,
     )
 }

@@ -45,7 +45,7 @@ def _touched(wanted: dict[str, Any]) -> set[str]:
     """The resources that were changed; all when none was."""
     from warden.model import resources
 
-    names = {resources.find(name)[0] for name, _ in resources.settings_of(wanted)}
+    names = {row for name, _ in resources.settings_of(wanted) for row in resources.rows_of(name)}
     return names or set(resources.BY_NAME)
 
 

@@ -20,13 +20,17 @@ ACTIONS = ("show", "allow", "remove", "replace", "policy")
 
 def net(options: Namespace) -> int:
     """`warden net`."""
+    if options.maybe_handle is None or options.graph or options.dot:
+        from warden.cli import topology
+
+        return topology.show(options)
     action, words = (options.words[0], options.words[1:]) if options.words else ("show", [])
     if action not in ACTIONS:
         raise BadInput(f"net: {action!r} is no action", hint=", ".join(ACTIONS))
     if action != "policy" and (options.net_allow or options.net_deny or options.usual):
         raise BadInput("net: --allow, --deny and --usual belong to policy")
     with closing(connect.open_client(options)) as client:
-        container = client.container(options.handle)
+        container = client.container(options.maybe_handle)
         if action == "show":
             _show(container, as_json=options.json)
         elif action == "allow":
@@ -150,12 +154,16 @@ def _list(ports: tuple[PortMap, ...], *, as_json: bool) -> None:
 
 COMMANDS = {
     "net": Command(
-        "[--json] HANDLE [ACTION [WORD...]]",
-        "Shows what a container may reach, which ports lead to it, and what it was refused within the last hour; or "
+        "[--graph|--dot|--json] | [--json] HANDLE [ACTION [WORD...]]",
+        "Shows how the host and the containers are connected: links, bridges, namespaces, addresses, routes, rules and\n"
+        "bandwidth, as the kernel has them; of --dot Graphviz makes a picture. With a HANDLE it shows what that one may "
+        "reach,\nwhich ports lead to it, and what it was refused within the last hour; or "
         "changes it at once:\nallow RULE, remove NUMBER|RULE, replace [RULE...] (each one word), policy --allow NET "
         "--deny NET or --usual.\nRULE: [tcp|udp|icmp|all] NETWORK|any [PORT[:PORT] | TYPE[/CODE]] [log].",
-        ("json", "net_allow", "net_deny", "usual", "handle", "words"),
+        ("json", "graph", "dot", "net_allow", "net_deny", "usual", "maybe_handle", "words"),
         """
+warden net --graph
+warden net --dot | dot -Tsvg > net.svg
 warden net box
 warden net box allow 10.0.0.0/8 5432
 warden net box allow udp any 53

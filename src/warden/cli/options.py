@@ -26,6 +26,13 @@ def _many(metavar: str, text: str) -> dict[str, Any]:
     return {"metavar": metavar, "action": "append", "help": text}
 
 
+def _truth(text: str) -> bool:
+    words = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
 #: One row for each of resources.WORDS, which says what a row means to the kernel; and the way to all the others.
 LIMIT_ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "memory": (("-m", "--memory"), {"metavar": "SIZE", "help": "memory limit, such as 64M; max for none, as elsewhere"}),
@@ -52,7 +59,9 @@ LIMIT_ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "io_max": (("--io-max",), _many("LIMIT", "'DEVICE rbps=N wbps=N riops=N wiops=N', a second; DEVICE or a path on it")),
     "devices": (("--device",), _many("RULE", "devices it may use: all, none, or such as 'c 1:3 rwm'")),
     "hugetlb": (("--hugetlb",), _many("LIMIT", "huge pages, such as '2MB 64M'")),
-    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link, each way: '1M' or '1M 64K'"}),
+    "bandwidth": (("--bandwidth",), {"metavar": "RATE", "help": "bytes a second on its link: 1M, 100mbit, '1M 64K'"}),
+    "bandwidth_in": (("--bandwidth-in",), {"metavar": "RATE", "help": "the same for what comes to it alone"}),
+    "bandwidth_out": (("--bandwidth-out",), {"metavar": "RATE", "help": "the same for what it sends alone"}),
     "disk": (("--disk",), {"metavar": "SIZE", "help": "what its own files may take"}),
     "inodes": (("--inodes",), {"metavar": "N", "help": "files and directories of its own"}),
 }
@@ -76,9 +85,51 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "name": (("--name",), {"metavar": "HANDLE", "help": "handle of the container (default: a new one)"}),
     "image": (("--image",), {"metavar": "NAME", "help": "image to start from (default: the daemon's, normally host)"}),
     "rootfs": (("--rootfs",), {"metavar": "DIR", "help": "use this directory of the host instead of an image"}),
+    "volume": (
+        ("-v", "--volume"),
+        {
+            **_many("SRC:DST[:ro|rw]", "mount a path of the host, or a volume by its name; DST alone: a volume of its own"),
+            "default": [],
+        },
+    ),
     "mount": (
-        ("-v", "--mount"),
-        {"metavar": "SRC:DST[:ro|rw]", "action": "append", "default": [], "help": "bind mount (default: rw)"},
+        ("--mount",),
+        {
+            **_many("KEY=VALUE,...", "type (bind, volume, tmpfs), source, target, readonly, tmpfs-size, ...; or as -v"),
+            "default": [],
+        },
+    ),
+    "tmpfs": (
+        ("--tmpfs",),
+        {**_many("DST[:OPTION,...]", "mount an empty file system in memory: size=, mode=, uid=, exec ..."), "default": []},
+    ),
+    "volumes_from": (
+        ("--volumes-from",),
+        {**_many("HANDLE[:ro]", "mount what another container has mounted"), "default": []},
+    ),
+    "shm_size": (("--shm-size",), {"metavar": "SIZE", "help": "size of /dev/shm (default: half of the memory)"}),
+    "read_only": (
+        ("--read-only",),
+        {"action": "store_true", "help": "only what is mounted, and /dev/shm, can be written"},
+    ),
+    "label": (("-l", "--label"), {**_many("NAME=VALUE", "kept with the container"), "default": []}),
+    "restart": (
+        ("--restart",),
+        {
+            "metavar": "POLICY",
+            "default": "no",
+            "help": "when the command is started again at its end: no, on-failure[:N], always, unless-stopped",
+        },
+    ),
+    "stop_signal": (("--stop-signal",), {"metavar": "SIGNAL", "help": "what a stop asks with (default: TERM)"}),
+    "stop_timeout": (
+        ("--stop-timeout",),
+        {"metavar": "TIME", "help": "how long a stop waits until it kills (default: the daemon's, normally 10)"},
+    ),
+    "cidfile": (("--cidfile",), {"metavar": "FILE", "help": "write the handle to this file, which must not exist"}),
+    "env_file": (
+        ("--env-file",),
+        {**_many("FILE", "variables, a line each: NAME=VALUE, or NAME for the caller's"), "default": []},
     ),
     "network": (
         ("--network",),
@@ -94,6 +145,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "ip": (("--ip",), {"metavar": "ADDRESS", "help": "its address on that bridge or link"}),
     "ip6": (("--ip6",), {"metavar": "ADDRESS", "help": "the same of IPv6"}),
     "mac_address": (("--mac-address",), {"metavar": "MAC", "help": "the address of that interface's link"}),
+    "dns": (("--dns",), _many("ADDRESS", "ask this server for names; may be repeated")),
+    "dns_search": (("--dns-search",), _many("DOMAIN", "look names up in this domain; . for none")),
+    "dns_options": (("--dns-option", "--dns-opt"), _many("OPTION", "an option of resolv.conf, such as ndots:1")),
+    "add_hosts": (("--add-host",), _many("NAME:ADDRESS", "a line of /etc/hosts; host-gateway: the host's address")),
     "hostname": (("--hostname",), {"metavar": "NAME", "help": "host name inside"}),
     "grace_time": (
         ("--grace-time",),
@@ -103,12 +158,15 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--no-user-namespace",),
         {"action": "store_true", "help": "root inside is root outside; only for what you trust"},
     ),
-    "rm": (("--rm",), {"action": "store_true", "help": "remove the container afterwards (the default)"}),
+    "rm": (("--rm",), {"action": "store_true", "help": "remove the container afterwards (the default without -d)"}),
     "keep": (("--keep",), {"action": "store_true", "help": "keep the container afterwards"}),
     "detach": (
         ("-d", "--detach"),
-        {"action": "store_true", "help": "print the handle and do not wait; implies --keep"},
+        {"action": "store_true", "help": "print the handle and do not wait; the container stays, unless --rm"},
     ),
+    # topology
+    "graph": (("--graph",), {"action": "store_true", "help": "as a tree (the default)"}),
+    "dot": (("--dot",), {"action": "store_true", "help": "for Graphviz' dot"}),
     # a job
     "env": (
         ("-e", "--env"),
@@ -119,7 +177,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "help": "set a variable; NAME alone: the caller's",
         },
     ),
-    "cwd": (("-w", "--cwd"), {"metavar": "DIR", "help": "working directory inside"}),
+    "cwd": (("-w", "--workdir", "--cwd"), {"metavar": "DIR", "help": "working directory inside"}),
     "user": (("-u", "--user"), {"metavar": "USER", "help": "user inside (default: vcap, or root with --privileged)"}),
     "privileged": (("--privileged",), {"action": "store_true", "help": "run as root of the container"}),
     "timeout": (("--timeout",), {"metavar": "TIME", "help": "kill the job after this time, such as 10, 500ms or 2m"}),
@@ -156,8 +214,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     # what exists
     "all": (("-a", "--all"), {"action": "store_true", "help": "stopped containers too"}),
     "quiet": (("-q", "--quiet"), {"action": "store_true", "help": "handles only"}),
+    "every_volume": (("-a", "--all"), {"action": "store_true", "help": "prune named ones too"}),
     "job": (("--job",), {"metavar": "N", "type": int, "help": "this job only"}),
-    "follow": (("-f", "--follow"), {"action": "store_true", "help": "go on until the jobs end"}),
     "signal": (
         ("-s", "--signal"),
         {"metavar": "SIGNAL", "default": "KILL", "help": "by name or number (default: KILL)"},
@@ -168,6 +226,53 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "batch": (("-b", "--batch"), {"action": "store_true", "help": "plain tables one after the other"}),
     "count": (("-n", "--count"), {"metavar": "COUNT", "type": int, "help": "end after so many tables"}),
     "sort": (("-s", "--sort"), {"metavar": "KEY", "help": "c, m, p, n, i, d or h, as pressed in the view (default: c)"}),
+    # looking at what runs
+    "follow": (("-f", "--follow"), {"action": "store_true", "help": "go on with what comes"}),
+    "since": (("--since",), {"metavar": "TIME", "help": "only what began then or later"}),
+    "until": (("--until",), {"metavar": "TIME", "help": "only what began then or earlier"}),
+    "tail": (("-n", "--tail"), {"metavar": "N", "help": "the last N lines, or all"}),
+    "timestamps": (("-t", "--timestamps"), {"action": "store_true", "help": "put the time before each line"}),
+    "stream": (("--stream",), {"choices": ("stdout", "stderr"), "help": "only this one (default: both)"}),
+    "filter": (("-f", "--filter"), _many("KEY=VALUE", "only what matches") | {"default": []}),
+    "format": (("--format",), {"metavar": "json|PATH", "help": "JSON, one a line, or a part of it such as .time"}),
+    "pick": (
+        ("-f", "--format"),
+        {"metavar": "PATH", "dest": "format", "help": "a part of it such as .network.ip, json for all (the default)"},
+    ),
+    "columns": (
+        ("--format",),
+        {"metavar": "json|PATH,...", "dest": "format", "help": "JSON, one a line, or parts of it such as .handle,.state"},
+    ),
+    "condition": (
+        ("--condition",),
+        {
+            "choices": ("not-running", "next-exit", "removed"),
+            "default": "not-running",
+            "help": "what is waited for (default: not-running)",
+        },
+    ),
+    "wait_timeout": (
+        ("--timeout",),
+        {"metavar": "TIME", "dest": "timeout", "help": "wait no longer than this, such as 10, 500ms or 2m"},
+    ),
+    "job_numbers": (("-q", "--quiet"), {"action": "store_true", "dest": "quiet", "help": "numbers only"}),
+    "no_stdin": (("--no-stdin",), {"action": "store_true", "help": "give it nothing that is typed"}),
+    "detach_keys": (
+        ("--detach-keys",),
+        {"metavar": "KEYS", "default": "ctrl-p,ctrl-q", "help": "what ends this and not the job (default: ctrl-p,ctrl-q)"},
+    ),
+    "sig_proxy": (
+        ("--sig-proxy",),
+        {
+            "metavar": "true|false",
+            "nargs": "?",
+            "const": True,
+            "default": True,
+            "type": _truth,
+            "help": "give signals to the job (default: true)",
+        },
+    ),
+    "replay": (("--logs",), {"action": "store_true", "help": "begin with what it has written; with --tail, its end"}),
     "kill": (("--kill",), {"action": "store_true", "help": "do not ask the jobs first"}),
     "owner": (("--owner",), {"metavar": "USER[:GROUP]", "help": "whose the copies on the host are (default: root's)"}),
     "images": (("--images",), {"metavar": "DIR", "help": "the image store (default: /var/lib/warden/images)"}),
@@ -211,6 +316,8 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         (),
         {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
     ),
+    "volume_verb": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove", "prune")}),
+    "new_name": ((), {"metavar": "NEW"}),
     "words": ((), {"metavar": "WORD", "nargs": "*"}),
     "network_action": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove")}),
     "network_names": ((), {"metavar": "NAME", "nargs": "*"}),
@@ -219,10 +326,16 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 }
 
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
+MOUNTS = ("volume", "mount", "tmpfs", "volumes_from", "shm_size", "read_only")
+LIFE = ("label", "restart", "stop_signal", "stop_timeout", "cidfile")
 NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny")
-CONTAINER = ("name", "image", "rootfs", "mount", *NETWORK, "hostname", "no_user_namespace", *LIMITS)
+NAMES = ("dns", "dns_search", "dns_options", "add_hosts")
+CONTAINER = (
+    *("name", "image", "rootfs", *MOUNTS, *NETWORK, *NAMES, "hostname", "no_user_namespace"),
+    *(*LIFE, *LIMITS),
+)
 JOB = (
-    *("env", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
+    *("env", "env_file", "cwd", "user", "privileged", "timeout", "cpu_timeout", "output_limit", "rlimit"),
     *("interactive", "tty", "script", "json"),
 )
 
@@ -256,13 +369,15 @@ def build_parser(name: str, command: Command) -> argparse.ArgumentParser:
     )
     for row in (*command.arguments, "socket"):
         flags, keywords = ARGUMENTS[row]
-        parser.add_argument(*(flags or (row,)), **(keywords | ({"dest": row} if flags else {})))
+        parser.add_argument(*(flags or (row,)), **(({"dest": row} if flags else {}) | keywords))
     return parser
 
 
 def parse(name: str, command: Command, words: list[str]) -> argparse.Namespace:
     """Parses one subcommand's words; `--help` prints and exits 0, everything wrong raises BadInput."""
-    options = build_parser(name, command).parse_args(words)
+    parser = build_parser(name, command)
+    # An option between two words of one list: parse_args would take what follows it for too much.
+    options = parser.parse_intermixed_args(words) if "words" in command.arguments else parser.parse_args(words)
     given = getattr(options, "command", None)
     if given and given[0] == "--":
         del given[0]

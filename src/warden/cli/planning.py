@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from warden.cli.options import CONTAINER, Command
+from warden.cli.options import CONTAINER, NAMES, Command
 from warden.cli.running import creation_arguments
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpe
     """The specification that these options ask for; raises BadInput."""
     from warden.model import resources
     from warden.model.limits import Limits
+    from warden.model.names import names_of
     from warden.model.spec import ContainerSpec, network_fields
 
     wanted = creation_arguments(options)
@@ -28,7 +29,10 @@ def container_spec(options: Namespace, settings: EngineSettings) -> ContainerSpe
         mounts=wanted["mounts"],
         limits=resources.apply(Limits(), resources.settings_of(wanted)),
         **network_fields(wanted["network"], wanted["interfaces"]),
+        names=names_of(**{name: wanted[name] for name in NAMES if name in wanted}),
         user_namespace=wanted["user_namespace"] is not False,
+        read_only=options.read_only,
+        shm_size=wanted.get("shm_size"),
     )
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
+from warden.cli.control import signal_number
+from warden.cli.envfile import read_env_file
+from warden.cli.mounting import all_mounts
 from warden.cli.options import (
     CONTAINER,
     JOB,
+    NAMES,
     Command,
     given_limits,
     given_network,
@@ -26,20 +31,10 @@ from warden.model.size import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from warden.client.blocking import Client, Container
-    from warden.model.spec import Mount
+    from warden.model.job import JobSpec
 
 #: Seconds after which the daemon removes the container of a `run` whose command was killed outright.
 ORPHAN_GRACE_S = 10
-
-
-def parse_mount(text: str) -> Mount:
-    """SRC:DST[:ro|rw], rw as docker's -v; a relative SRC is taken from the working directory. Raises BadInput."""
-    from warden.model.spec import Mount
-
-    parts = text.split(":")
-    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")) or not parts[0]:
-        raise BadInput(f"--mount: {text!r} is not SRC:DST[:ro|rw]")
-    return Mount(os.path.abspath(parts[0]), parts[1], read_only=parts[2:] == ["ro"])
 
 
 def creation_arguments(options: Namespace) -> dict[str, Any]:
@@ -48,16 +43,47 @@ def creation_arguments(options: Namespace) -> dict[str, Any]:
         "handle": options.name,
         "image": options.image,
         "rootfs": os.path.abspath(options.rootfs) if options.rootfs else None,
-        "mounts": tuple(parse_mount(text) for text in options.mount),
+        "mounts": all_mounts(options),
         "hostname": options.hostname,
         **given_network(options),
+        **{name: value for name in NAMES if (value := getattr(options, name))},
         "user_namespace": False if options.no_user_namespace else None,  # None: as the daemon is configured
+        **life_arguments(options),
         **_network_arguments(options),
         **given_limits(options),
     }
     if options.image and options.rootfs:
         raise BadInput("--image and --rootfs exclude each other")
     return wanted
+
+
+def life_arguments(options: Namespace) -> dict[str, Any]:
+    """The part that says how the container lives, as far as it is given; raises BadInput."""
+    wanted: dict[str, Any] = {
+        "volumes_from": tuple(options.volumes_from),
+        "shm_size": parse_size(options.shm_size, field="--shm-size") if options.shm_size else None,
+        "labels": dict(split_label(word) for word in options.label),
+        "stop_timeout": parse_duration(options.stop_timeout, field="--stop-timeout") if options.stop_timeout else None,
+        "restart": options.restart if options.restart != "no" else None,
+        "read_only": options.read_only or None,
+    }
+    if options.stop_signal:
+        wanted["stop_signal"] = signal_number(options.stop_signal, "--stop-signal")
+    return {name: value for name, value in wanted.items() if value not in (None, (), {})}
+
+
+def split_label(word: str) -> tuple[str, str]:
+    """NAME=VALUE; NAME alone has an empty value, as docker's."""
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def _environment(options: Namespace) -> dict[str, str]:
+    """What is given by --env goes over what is in files, and of these the later over the earlier."""
+    caller, found = dict(os.environ), {}
+    for path in options.env_file:
+        found.update(read_env_file(path, caller))
+    return found | split_env(options.env, caller)
 
 
 def _network_arguments(options: Namespace) -> dict[str, Any]:
@@ -83,7 +109,7 @@ def _command_of(options: Namespace) -> dict[str, Any]:
 def job_arguments(options: Namespace) -> dict[str, Any]:
     """What `Container.spawn` gets; without a command at a terminal it is an interactive bash. Raises BadInput."""
     wanted = _command_of(options)
-    wanted["env"] = split_env(options.env, dict(os.environ))
+    wanted["env"] = _environment(options)
     wanted["cwd"], wanted["user"], wanted["privileged"] = options.cwd, options.user, options.privileged
     wanted["rlimits"] = split_rlimits(options.rlimit)
     wanted["timeout"] = parse_duration(options.timeout, field="--timeout") if options.timeout else None
@@ -98,7 +124,7 @@ def job_arguments(options: Namespace) -> dict[str, Any]:
 def _terminal_arguments(options: Namespace, wanted: dict[str, Any]) -> None:
     if options.json:
         raise BadInput("--json and -t exclude each other")
-    if options.interactive and not jobs.stdin_is_terminal():
+    if options.interactive and not options.detach and not jobs.stdin_is_terminal():
         raise BadInput("-t: standard input and output are not a terminal")
     wanted["rows"], wanted["columns"] = window_size(0)
     wanted["env"].setdefault("TERM", os.environ.get("TERM", "xterm"))
@@ -129,8 +155,10 @@ def _run_job(container: Container, options: Namespace, job: dict[str, Any], sign
 
 def run(options: Namespace) -> int:
     """`warden run`."""
-    if options.rm and (options.keep or options.detach):
-        raise BadInput("--rm excludes --keep and --detach")
+    if options.rm and options.keep:
+        raise BadInput("--rm excludes --keep")
+    if options.restart != "no" and not options.detach:
+        raise BadInput("--restart needs --detach", hint="warden run -d --restart …")
     wanted, job = creation_arguments(options), job_arguments(options)
     if options.detach:
         return _run_detached(options, wanted, job)
@@ -143,18 +171,38 @@ def run(options: Namespace) -> int:
         return 128 + interrupted.number
 
 
-def _create(client: Client, wanted: dict[str, Any]) -> Container:
+def _create(client: Client, wanted: dict[str, Any], cidfile: str | None = None) -> Container:
     """The container; limits that were left out are told."""
-    container = client.create(wanted.pop("handle"), **wanted)
+    with _handle_file(cidfile) as write:
+        container = client.create(wanted.pop("handle"), **wanted)
+        write(container.handle)
     for warning in container.warnings:
         output.say(f"not limited: {warning}")
     return container
 
 
+@contextmanager
+def _handle_file(path: str | None) -> Iterator[Callable[[str], object]]:
+    """A new file for a handle; without one in it, it goes again. Raises BadInput when it exists."""
+    if path is None:
+        yield lambda _handle: None
+        return
+    try:
+        file = open(path, "x")  # noqa: SIM115 - removed below when nothing was written
+    except OSError as error:
+        raise BadInput(f"--cidfile {path}: {error.strerror}", hint="the file must not exist") from None
+    try:
+        with file:
+            yield file.write
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
 def _run_attached(
     client: Client, options: Namespace, wanted: dict[str, Any], job: dict[str, Any], signals: Signals
 ) -> int:
-    container = _create(client, wanted)
+    container = _create(client, wanted, options.cidfile)
     with ExitStack() as stack:
         if not options.keep:
             stack.enter_context(container)
@@ -162,12 +210,24 @@ def _run_attached(
         return _run_job(container, options, job, signals)
 
 
+def _main(job: dict[str, Any]) -> JobSpec:
+    from warden.client.messages import job_spec
+
+    return job_spec(job.pop("script_or_argv"), job)  # type: ignore[arg-type]
+
+
 def _run_detached(options: Namespace, wanted: dict[str, Any], job: dict[str, Any]) -> int:
-    if options.interactive or options.json:
-        raise BadInput("--detach excludes -i and --json")
+    if options.json:
+        raise BadInput("--detach excludes --json")
+    wanted |= {"main": _main(job), "auto_remove": options.rm}
     with closing(connect.open_client(options, start=True)) as client:
-        container = _create(client, wanted)
-        container.spawn(job.pop("script_or_argv"), **job)
+        container = _create(client, wanted, options.cidfile)
+        try:
+            container.start()
+        except BaseException:
+            with suppress(WardenError):
+                container.destroy()
+            raise
         print(container.handle)
     return 0
 
@@ -177,8 +237,13 @@ def create(options: Namespace) -> int:
     wanted = creation_arguments(options)
     if options.grace_time:
         wanted["grace_time"] = parse_duration(options.grace_time, field="--grace-time")
+    if options.command or options.script:
+        options.interactive = options.json = False
+        wanted |= {"main": _main(job_arguments(options)), "auto_remove": options.rm}
+    elif options.rm or options.restart != "no":
+        raise BadInput("--rm and --restart need a command", hint="warden create … -- CMD")
     with closing(connect.open_client(options, start=True)) as client:
-        print(_create(client, wanted).handle)
+        print(_create(client, wanted, options.cidfile).handle)
     return 0
 
 
@@ -208,17 +273,21 @@ warden run -m 64M --timeout 10 -- python3 -c 'print(6 * 7)'
 warden run -v ./src:/src:ro -w /src -- make check
 warden run -p 8080:80 -- python3 -m http.server 80
 warden run -it -- bash
+warden run -d -it --name box -- bash && warden attach box
 warden run --json --script job.sh
+warden run -d --name db --restart always -v data:/var/lib/db -- ./db
+warden run --read-only --tmpfs /tmp:size=16M -- ./untrusted
 """,
         run,
     ),
     "create": Command(
-        "[OPTION...]",
-        "Makes a container and prints its handle.",
-        (*CONTAINER, "grace_time"),
+        "[OPTION...] [--] [CMD...]",
+        "Makes a container and prints its handle. CMD becomes its main job, which `warden start` begins.",
+        (*CONTAINER, "grace_time", *(name for name in JOB if name not in ("interactive", "json")), "rm", "command"),
         """
 warden create --name box --memory 256M --cpus 1.5 --pids 200
 warden create --image busybox --network none
+warden create --name web --restart on-failure:3 -- ./serve
 """,
         create,
     ),

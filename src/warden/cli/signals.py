@@ -18,6 +18,26 @@ class Interrupted(BaseException):
         self.number = number
 
 
+class Leaving:
+    """While the `with` block runs, a signal that would end this command raises Interrupted, so that what must be put back
+    is. For a job with a terminal: there the keys are the job's, and a terminal that is closed must not end it."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Leaving:
+        for number in FORWARDED:
+            self._before[number] = signal.signal(number, self._leave)
+        return self
+
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
 class Signals:
     """Holds the handlers while the `with` block runs.
 

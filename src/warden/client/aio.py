@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from warden.client import messages, netmessages
 from warden.client.aio_wire import AsyncConnection, AsyncPool
@@ -30,16 +30,22 @@ from warden.client.messages import (
 )
 from warden.client.netmessages import PolicyOptions, RuleLike
 from warden.client.result import Result
+from warden.client.resumed import EventOptions, LogOptions, Patience, Resumable, events_of, logs_of, wait_for
 from warden.errors import UnknownHandle, WardenError
+from warden.model.events import EventRecord
 from warden.model.info import Info
 from warden.model.interfaces import BridgeReport
 from warden.model.job import Chunk, JobSpec
 from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.logs import LogPlace
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
+from warden.model.volumes import Volume
 
 SIGKILL = 9
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -96,6 +102,27 @@ class AsyncClient:
                 yield messages.measured(response)
             connection.busy = False
 
+    async def create_volume(self, name: str | None = None) -> Volume:
+        """A new volume; without *name* one is made up. Raises VolumeTaken."""
+        return messages.volume((await self._pool.call(messages.request("VolumeCreate", name=name))).volume)
+
+    async def volumes(self) -> builtins.list[Volume]:
+        """All volumes, by name."""
+        return [messages.volume(item) for item in (await self._pool.call(messages.request("VolumeList"))).volumes]
+
+    async def volume(self, name: str) -> Volume:
+        """What is known of it. Raises UnknownVolume."""
+        return messages.volume((await self._pool.call(messages.request("VolumeInspect", name=name))).volume)
+
+    async def remove_volume(self, name: str) -> None:
+        """Removes it with its files. Raises UnknownVolume, VolumeInUse."""
+        await self._pool.call(messages.request("VolumeRemove", name=name), patient=True)
+
+    async def prune_volumes(self, *, every: bool = False) -> builtins.list[str]:
+        """Removes the anonymous volumes that no container has, *every*: named ones too. Returns their names."""
+        response = await self._pool.call(messages.request("VolumePrune", all=every), patient=True)
+        return [name.decode("utf-8", "surrogateescape") for name in response.names]
+
     async def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> BridgeReport:
         """A bridge that containers share with network="bridge:NAME", and that stays until it is removed. Options: see
         NetworkOptions."""
@@ -112,6 +139,16 @@ class AsyncClient:
     async def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         await self._pool.call(messages.request("NetworkRemove", name=name))
+
+    async def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(await self._pool.call(messages.request("Topology")))
+
+    def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> AsyncIterator[EventRecord]:
+        """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon
+        that went away may come back; it goes on with the next number. Raises TooSlow when events are read so slowly that
+        some are no longer kept. Options: see EventOptions."""
+        return _resumed(self._pool, events_of(options), reconnect)
 
     async def ping(self) -> None:
         """Returns when the daemon answers."""
@@ -244,6 +281,20 @@ class AsyncContainer:
         """SIGKILL to every process of every job; returns when the jobs have ended. The container stays usable."""
         await self._pool.call(messages.request("Kill", handle=self.handle), patient=True)
 
+    async def start(self) -> None:
+        """Starts its main job unless it runs; a container that was stopped is active again. Raises BadInput when it was
+        made without a main job."""
+        await self._pool.call(messages.request("Start", handle=self.handle), patient=True)
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops it and starts its main job."""
+        await self._pool.call(messages.request("Restart", handle=self.handle, kill=kill), patient=True)
+
+    async def rename(self, handle: str) -> None:
+        """Gives it another handle. Raises HandleTaken."""
+        await self._pool.call(messages.request("Rename", handle=self.handle, new_handle=handle))
+        self.handle = handle
+
     async def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
         """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that
         is a directory, `dir/` is what lies in it. (A pathlib.Path has no slash at its end.)"""
@@ -316,14 +367,34 @@ class AsyncContainer:
         configured not to limit disks. Fields: see DiskFields."""
         return messages.disk_limits(await self._pool.call(messages.limit_disk(self.handle, fields)))
 
-    async def logs(self, job: int | None = None, *, follow: bool = False) -> AsyncIterator[Chunk]:
-        """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
-        kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)
-        async with self._pool.connection() as connection:
-            await connection.send((kind, request))
-            while (chunk := messages.log_chunk(await connection.receive(kind, patient=True))) is not None:
-                yield chunk
-            connection.busy = False
+    def logs(
+        self, job: int | None = None, *, follow: bool = False, reconnect: float = 0.0, **options: Unpack[LogOptions]
+    ) -> AsyncIterator[Chunk]:
+        """Output kept so far, of one job or of all in the order of time; *follow*: until the jobs end. Nothing is consumed.
+        *reconnect*: seconds in which a daemon that went away may come back; what is followed goes on at the exact place.
+        Options: see LogOptions."""
+        return _resumed(self._pool, logs_of(self.handle, job, options, follow=follow), reconnect)
+
+    async def wait(
+        self,
+        job: int | None = None,
+        *,
+        condition: str = "not-running",
+        timeout: float | str | None = None,
+        reconnect: float = 0.0,
+    ) -> Result:
+        """Waits for the end of its main job, or of *job*, and collects nothing: the result has no output. *condition*:
+        "not-running", "next-exit", or "removed" for the container itself. Raises TimeoutError after *timeout*.
+        *reconnect*: as in `logs`."""
+        wanted = wait_for(self.handle, job, condition, timeout)
+        async with aclosing(_resumed(self._pool, wanted, reconnect)) as results:
+            async for result in results:
+                return result
+        raise TimeoutError(f"container {self.handle}: still waiting after {timeout}")
+
+    async def inspect(self) -> dict[str, Any]:
+        """Everything known of it, as one document (docs/observing.md)."""
+        return messages.document(await self._pool.call(messages.request("Inspect", handle=self.handle)))
 
     async def __aenter__(self) -> AsyncContainer:
         return self
@@ -353,9 +424,10 @@ class AsyncJobHandle:
         """Output from the first byte, as it comes."""
         return AsyncJobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
 
-    async def attach(self) -> AsyncAttachment:
-        """Output from the first byte, and the job's standard input. The job's result is not collected by it."""
-        request = messages.request("Attach", handle=self.handle, job_id=self.id)
+    async def attach(self, tail: int | None = None, *, place: LogPlace | None = None) -> AsyncAttachment:
+        """Output from the first byte, and the job's standard input. The job's result is not collected by it. *tail*: begin
+        with the last so many lines, 0: with what comes next. *place*: there, after a break; chunks then have offsets."""
+        request = messages.attach(self.handle, self.id, tail, place)
         attachment = AsyncAttachment(self._pool, request, self.handle)
         await attachment.open()
         return attachment
@@ -375,6 +447,7 @@ class AsyncJobStream:
     def __init__(self, pool: AsyncPool, request: messages.Request, handle: str) -> None:
         self._pool, self._request, self._handle = pool, request, handle
         self.result: Result | None = None
+        self.place: LogPlace | None = None  # of an attachment with *tail* or *place*: where it began
         self._connection: AsyncConnection | None = None
         self._over = False
 
@@ -393,16 +466,22 @@ class AsyncJobStream:
             raise StopAsyncIteration
         try:
             connection = await self.open()
-            response = await connection.receive(self._request[0], patient=True)
-            item = messages.chunk_or_result(response, self._handle)
+            item = await self._receive(connection)
+            if isinstance(item, LogPlace):
+                self.place = item
+                item = await self._receive(connection)
         except BaseException:
             self.close()
             raise
         if isinstance(item, Chunk):
             return item
+        assert isinstance(item, Result)
         self.result = item
         self._finished(connection)
         raise StopAsyncIteration
+
+    async def _receive(self, connection: AsyncConnection) -> Chunk | Result | LogPlace:
+        return messages.chunk_or_result(await connection.receive(self._request[0], patient=True), self._handle)
 
     def _finished(self, connection: AsyncConnection) -> None:
         connection.busy = False
@@ -449,3 +528,25 @@ class AsyncAttachment(AsyncJobStream):
 
     async def __aenter__(self) -> AsyncAttachment:
         return self
+
+
+async def _resumed(pool: AsyncPool, wanted: Resumable[T], reconnect: float) -> AsyncGenerator[T, None]:
+    """What *wanted* gets, over connections that are lost."""
+    patience = Patience(reconnect)
+    while not wanted.over:
+        try:
+            async with pool.connection() as connection:
+                await connection.send(wanted.request())
+                wanted.asked = True
+                while not wanted.over:
+                    response = await connection.receive(wanted.kind, patient=True)
+                    patience.reset()
+                    item = wanted.take(response)
+                    connection.busy = not wanted.over
+                    if item is not None:
+                        yield item
+        except WardenError as error:
+            if not wanted.survives(error):
+                raise
+            if not wanted.over:
+                await asyncio.sleep(patience.pause(error))

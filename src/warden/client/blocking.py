@@ -10,10 +10,11 @@ asyncio: a short command would pay for it.
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from warden.client import messages, netmessages
 from warden.client.messages import (
@@ -28,19 +29,25 @@ from warden.client.messages import (
 )
 from warden.client.netmessages import PolicyOptions, RuleLike
 from warden.client.result import CommandFailed, Result
+from warden.client.resumed import EventOptions, LogOptions, Patience, Resumable, events_of, logs_of, wait_for
 from warden.client.wire import Connection, Pool
 from warden.errors import UnknownHandle, WardenError
+from warden.model.events import EventRecord
 from warden.model.info import Info
 from warden.model.interfaces import BridgeReport
 from warden.model.job import Chunk, Usage, Verdict
 from warden.model.limits import Bandwidth, DiskLimits
+from warden.model.logs import LogPlace
 from warden.model.net import NetState, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
+from warden.model.topology import Topology
+from warden.model.volumes import Volume
 
 __all__ = ["Attachment", "Client", "CommandFailed", "Container", "JobHandle", "JobStream", "Result", "Usage", "Verdict"]
 
 SIGKILL = 9
+T = TypeVar("T")
 
 
 class Client:
@@ -97,6 +104,27 @@ class Client:
                 yield messages.measured(response)
             connection.busy = False
 
+    def create_volume(self, name: str | None = None) -> Volume:
+        """A new volume; without *name* one is made up. Raises VolumeTaken."""
+        return messages.volume(self._pool.call(messages.request("VolumeCreate", name=name)).volume)
+
+    def volumes(self) -> builtins.list[Volume]:
+        """All volumes, by name."""
+        return [messages.volume(item) for item in self._pool.call(messages.request("VolumeList")).volumes]
+
+    def volume(self, name: str) -> Volume:
+        """What is known of it. Raises UnknownVolume."""
+        return messages.volume(self._pool.call(messages.request("VolumeInspect", name=name)).volume)
+
+    def remove_volume(self, name: str) -> None:
+        """Removes it with its files. Raises UnknownVolume, VolumeInUse."""
+        self._pool.call(messages.request("VolumeRemove", name=name), patient=True)
+
+    def prune_volumes(self, *, every: bool = False) -> builtins.list[str]:
+        """Removes the anonymous volumes that no container has, *every*: named ones too. Returns their names."""
+        response = self._pool.call(messages.request("VolumePrune", all=every), patient=True)
+        return [name.decode("utf-8", "surrogateescape") for name in response.names]
+
     def create_network(self, name: str, **options: Unpack[NetworkOptions]) -> BridgeReport:
         """A bridge that containers share with network="bridge:NAME", and that stays until it is removed. Options: see
         NetworkOptions."""
@@ -113,6 +141,16 @@ class Client:
     def remove_network(self, name: str) -> None:
         """Raises UnknownNetwork, WrongState while containers are on it."""
         self._pool.call(messages.request("NetworkRemove", name=name))
+
+    def topology(self) -> Topology:
+        """How the host and the containers are connected: links, addresses, rules and bandwidth as the kernel has them."""
+        return messages.topology(self._pool.call(messages.request("Topology")))
+
+    def events(self, *, reconnect: float = 0.0, **options: Unpack[EventOptions]) -> Iterator[EventRecord]:
+        """What happens to containers and jobs, without end unless *until* is given. *reconnect*: seconds in which a daemon
+        that went away may come back; it goes on with the next number. Raises TooSlow when events are read so slowly that
+        some are no longer kept. Options: see EventOptions."""
+        return _resumed(self._pool, events_of(options), reconnect)
 
     def ping(self) -> None:
         """Returns when the daemon answers."""
@@ -223,6 +261,20 @@ class Container:
         """SIGKILL to every process of every job; returns when the jobs have ended. The container stays usable."""
         self._pool.call(messages.request("Kill", handle=self.handle), patient=True)
 
+    def start(self) -> None:
+        """Starts its main job unless it runs; a container that was stopped is active again. Raises BadInput when it was
+        made without a main job."""
+        self._pool.call(messages.request("Start", handle=self.handle), patient=True)
+
+    def restart(self, *, kill: bool = False) -> None:
+        """Stops it and starts its main job."""
+        self._pool.call(messages.request("Restart", handle=self.handle, kill=kill), patient=True)
+
+    def rename(self, handle: str) -> None:
+        """Gives it another handle. Raises HandleTaken."""
+        self._pool.call(messages.request("Rename", handle=self.handle, new_handle=handle))
+        self.handle = handle
+
     def copy_in(self, src: messages.Path, dst: messages.Path) -> None:
         """Copies a file or tree of this machine into the container, where vcap owns it: `dir` goes into *dst* if that
         is a directory, `dir/` is what lies in it. (A pathlib.Path has no slash at its end.)"""
@@ -295,14 +347,33 @@ class Container:
         configured not to limit disks. Fields: see DiskFields."""
         return messages.disk_limits(self._pool.call(messages.limit_disk(self.handle, fields)))
 
-    def logs(self, job: int | None = None, *, follow: bool = False) -> Iterator[Chunk]:
-        """Output kept so far, of one job or of all; *follow*: until the jobs end. Nothing is consumed."""
-        kind, request = messages.request("Logs", handle=self.handle, job_id=job, follow=follow)
-        with self._pool.connection() as connection:
-            connection.send((kind, request))
-            while (chunk := messages.log_chunk(connection.receive(kind, patient=True))) is not None:
-                yield chunk
-            connection.busy = False
+    def logs(
+        self, job: int | None = None, *, follow: bool = False, reconnect: float = 0.0, **options: Unpack[LogOptions]
+    ) -> Iterator[Chunk]:
+        """Output kept so far, of one job or of all in the order of time; *follow*: until the jobs end. Nothing is consumed.
+        *reconnect*: seconds in which a daemon that went away may come back; what is followed goes on at the exact place.
+        Options: see LogOptions."""
+        return _resumed(self._pool, logs_of(self.handle, job, options, follow=follow), reconnect)
+
+    def wait(
+        self,
+        job: int | None = None,
+        *,
+        condition: str = "not-running",
+        timeout: float | str | None = None,
+        reconnect: float = 0.0,
+    ) -> Result:
+        """Waits for the end of its main job, or of *job*, and collects nothing: the result has no output. *condition*:
+        "not-running", "next-exit", or "removed" for the container itself. Raises TimeoutError after *timeout*.
+        *reconnect*: as in `logs`."""
+        wanted = wait_for(self.handle, job, condition, timeout)
+        for result in _resumed(self._pool, wanted, reconnect):
+            return result
+        raise TimeoutError(f"container {self.handle}: still waiting after {timeout}")
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything known of it, as one document (docs/observing.md)."""
+        return messages.document(self._pool.call(messages.request("Inspect", handle=self.handle)))
 
     def __enter__(self) -> Container:
         return self
@@ -332,9 +403,10 @@ class JobHandle:
         """Output from the first byte, as it comes."""
         return JobStream(self._pool, messages.request("Stream", handle=self.handle, job_id=self.id), self.handle)
 
-    def attach(self) -> Attachment:
-        """Output from the first byte, and the job's standard input. The job's result is not collected by it."""
-        return Attachment(self._pool, messages.request("Attach", handle=self.handle, job_id=self.id), self.handle)
+    def attach(self, tail: int | None = None, *, place: LogPlace | None = None) -> Attachment:
+        """Output from the first byte, and the job's standard input. The job's result is not collected by it. *tail*: begin
+        with the last so many lines, 0: with what comes next. *place*: there, after a break; chunks then have offsets."""
+        return Attachment(self._pool, messages.attach(self.handle, self.id, tail, place), self.handle)
 
     def signal(self, number: int, *, tree: bool = True) -> None:
         """Sends a signal to all its processes, or not *tree*, to the first only."""
@@ -351,6 +423,7 @@ class JobStream:
     def __init__(self, pool: Pool, request: messages.Request, handle: str) -> None:
         self._pool, self._kind, self._handle = pool, request[0], handle
         self.result: Result | None = None
+        self.place: LogPlace | None = None  # of an attachment with *tail* or *place*: where it began
         self._connection: Connection | None = pool.take()
         try:
             self._connection.send(request)
@@ -365,15 +438,22 @@ class JobStream:
         if self._connection is None:
             raise StopIteration
         try:
-            item = messages.chunk_or_result(self._connection.receive(self._kind, patient=True), self._handle)
+            item = self._receive(self._connection)
+            if isinstance(item, LogPlace):
+                self.place = item
+                item = self._receive(self._connection)
         except BaseException:
             self.close()
             raise
         if isinstance(item, Chunk):
             return item
+        assert isinstance(item, Result)
         self.result = item
         self._finished(self._connection)
         raise StopIteration
+
+    def _receive(self, connection: Connection) -> Chunk | Result | LogPlace:
+        return messages.chunk_or_result(connection.receive(self._kind, patient=True), self._handle)
 
     def _finished(self, connection: Connection) -> None:
         connection.busy = False
@@ -419,6 +499,28 @@ class Attachment(JobStream):
 
     def __enter__(self) -> Attachment:
         return self
+
+
+def _resumed(pool: Pool, wanted: Resumable[T], reconnect: float) -> Iterator[T]:
+    """What *wanted* gets, over connections that are lost."""
+    patience = Patience(reconnect)
+    while not wanted.over:
+        try:
+            with pool.connection() as connection:
+                connection.send(wanted.request())
+                wanted.asked = True
+                while not wanted.over:
+                    response = connection.receive(wanted.kind, patient=True)
+                    patience.reset()
+                    item = wanted.take(response)
+                    connection.busy = not wanted.over
+                    if item is not None:
+                        yield item
+        except WardenError as error:
+            if not wanted.survives(error):
+                raise
+            if not wanted.over:
+                time.sleep(patience.pause(error))
 
 
 def _spawn_options(options: JobOptions) -> SpawnOptions:

@@ -5,6 +5,7 @@ Owns the meaning of every argument, as pure functions. It does no I/O: a request
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
@@ -15,17 +16,24 @@ from warden.model import resources
 from warden.model.info import Info
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.job import Chunk, JobSpec
+from warden.model.life import RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, DiskLimits, Limits, OomPolicy
+from warden.model.logs import LogPlace
+from warden.model.names import Names, names_of
 from warden.model.net import NetRule, PortMap, Protocol
 from warden.model.resources import LimitReport
 from warden.model.settings import DEFAULT_SOCKET
 from warden.model.size import parse_duration, parse_size
 from warden.model.spec import ContainerSpec, InterfaceLike, Mount, network_fields
 from warden.model.stats import MAX_INTERVAL_S, MIN_INTERVAL_S, Stats
+from warden.model.topology import Topology
+from warden.model.volumes import Volume
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import response_to_limits
 from warden.protocol.convert_info import response_to_info
+from warden.protocol.convert_life import fill_create, message_to_volume
+from warden.protocol.convert_logs import message_to_place, place_to_message
 from warden.protocol.convert_network import AUTO, message_to_report
 from warden.protocol.convert_stats import message_to_stats
 
@@ -40,8 +48,9 @@ Path = str | bytes | os.PathLike[str]
 class LimitOptions(TypedDict, total=False):
     """Keyword arguments for limits: sizes in bytes or "64M", "max" for none. *cpus*: a number of processors, such as
     1.5. *cpu_burst*: microseconds. *pids*: processes and threads. *io_max*, *hugetlb*: one or several of "/dev/sda
-    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M" or "1M 64K".
-    *disk*, *inodes*: of its own files. *limits*: any resource by cgroup v2's or v1's name (docs/limits.md).
+    rbps=1M" and "2MB 64M". *devices*: "all", "none", or rules such as "c 1:3 rwm". *bandwidth*: "1M", "1M 64K" or
+    "100mbit", each way, or *bandwidth_in*, *bandwidth_out*. *disk*, *inodes*: of its own files. *limits*: any resource
+    by cgroup v2's or v1's name (docs/limits.md).
     *oom_policy*: "kill_job", "kill_container" or "stop". *best_effort*: leave out what this machine cannot do."""
 
     memory: str | int | None
@@ -63,6 +72,8 @@ class LimitOptions(TypedDict, total=False):
     devices: str | Sequence[str] | None
     hugetlb: str | Sequence[str] | None
     bandwidth: str | int | None
+    bandwidth_in: str | int | None
+    bandwidth_out: str | int | None
     disk: str | int | None
     inodes: int | str | None
     limits: Mapping[str, str | int] | Sequence[tuple[str, str]] | None
@@ -70,12 +81,18 @@ class LimitOptions(TypedDict, total=False):
 
 
 class CreateOptions(LimitOptions, total=False):
-    """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing is
-    said. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]", "macvlan:PARENT[:MODE]",
-    "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value" of name, ip, gateway, mac, mtu,
-    alias. *interfaces*: more of them, as such texts or Interface. *grace_time*: seconds or "5m" without a connection until
-    it is destroyed. *image*, *grace_time*, *user_namespace* None: as the daemon is configured. *publish*: ports of the host
-    that lead to it, such as "8080:80/udp". *net_allow*, *net_deny*: where it may go, instead of what holds for all."""
+    """Keyword arguments of create, beside its limits. *mounts*: (source, target[, "ro"|"rw"]), read-only if nothing
+    is said, where a source that is no absolute path is the name of a volume, "" a volume of its own (read-write if
+    nothing is said); or warden.Mount. *network*: "warden", "none", "host", "container:HANDLE", "bridge[:NAME]",
+    "macvlan:PARENT[:MODE]", "ipvlan:PARENT[:MODE]", "vlan:PARENT:ID" or "phys:LINK", the last five with ",key=value"
+    of name, ip, gateway, mac, mtu, alias. *interfaces*: more of them, as such texts or Interface. *grace_time*:
+    seconds or "5m" without a connection until it is destroyed. *dns*, *dns_search*, *dns_options*: for its resolv.conf;
+    *add_hosts*: for its hosts, as "NAME:ADDRESS" or by name (docs/names.md). *image*, *grace_time*, *user_namespace*
+    None: as the daemon is configured. *publish*: ports of the host that lead to it, such as "8080:80/udp". *net_allow*,
+    *net_deny*: where it may go, instead of what holds for all. *volumes_from*: "HANDLE[:ro]". *read_only*: only
+    mounts and /dev/shm can be written. *shm_size*: bytes of /dev/shm. *main*: the command or JobSpec that `start`
+    begins; *restart*: "no", "on-failure[:N]", "always" or "unless-stopped"; *auto_remove*: destroy it at its end.
+    *stop_signal*, *stop_timeout*: instead of TERM and the daemon's time."""
 
     image: str | None
     rootfs: str | None
@@ -83,8 +100,21 @@ class CreateOptions(LimitOptions, total=False):
     hostname: str | None
     network: str
     interfaces: Iterable[InterfaceLike]
+    dns: str | Iterable[str]
+    dns_search: str | Iterable[str]
+    dns_options: str | Iterable[str]
+    add_hosts: Mapping[str, str] | Iterable[str]
     grace_time: float | str | None
     user_namespace: bool | None
+    volumes_from: Iterable[str]
+    read_only: bool
+    shm_size: str | int | None
+    labels: Mapping[str, str]
+    main: Command | JobSpec | None
+    restart: str
+    auto_remove: bool
+    stop_signal: int | None
+    stop_timeout: float | str | None
     publish: Iterable[PortMap | str | int] | PortMap | str | int
     net_allow: Sequence[str] | None
     net_deny: Sequence[str] | None
@@ -178,11 +208,14 @@ def create(handle: str | None, options: CreateOptions) -> Request:
         mounts=tuple(map(_mount, options.get("mounts", ()))),
         limits=base,
         **network_fields(network, options.get("interfaces", ())),
+        names=_names(options),
         grace_time=None if grace_time is None else parse_duration(grace_time, field="grace_time"),
+        **_life(options),
     )
     resources.apply(base, settings)  # a mistake is found here, with the caller
     request = convert.spec_to_create(spec, image=options.get("image"), user_namespace=options.get("user_namespace"))
     request.limits.extend(convert.settings_to(settings))
+    fill_create(request, spec)
     if options.get("best_effort"):
         request.best_effort = True
     if not options.keys().isdisjoint(("publish", "net_allow", "net_deny")):
@@ -192,6 +225,35 @@ def create(handle: str | None, options: CreateOptions) -> Request:
             request, options.get("publish", ()), options.get("net_allow"), options.get("net_deny")
         )
     return codec.KINDS["Create"], request
+
+
+def _names(options: CreateOptions) -> Names:
+    return names_of(
+        options.get("dns", ()),
+        options.get("dns_search", ()),
+        options.get("dns_options", ()),
+        options.get("add_hosts", ()),
+    )
+
+
+def _life(options: CreateOptions) -> dict[str, Any]:
+    """The fields of a ContainerSpec that say how it lives."""
+    main, shm_size, timeout = options.get("main"), options.get("shm_size"), options.get("stop_timeout")
+    return {
+        "volumes_from": tuple(map(VolumesFrom.parse, options.get("volumes_from", ()))),
+        "read_only": options.get("read_only", False),
+        "shm_size": None if shm_size is None else parse_size(shm_size, field="shm_size"),
+        "labels": tuple(options.get("labels", {}).items()),
+        "main": main if main is None or isinstance(main, JobSpec) else job_spec(main, {}),
+        "restart": RestartPolicy.parse(options.get("restart", "no")),
+        "auto_remove": options.get("auto_remove", False),
+        "stop_signal": options.get("stop_signal"),
+        "stop_timeout": None if timeout is None else parse_duration(timeout, field="stop_timeout"),
+    }
+
+
+def volume(message: pb.Volume) -> Volume:
+    return message_to_volume(message)
 
 
 def create_network(name: str, options: NetworkOptions) -> Request:
@@ -207,6 +269,12 @@ def create_network(name: str, options: NetworkOptions) -> Request:
 
 def network(message: pb.NetworkCreateResponse | pb.NetworkInspectResponse) -> BridgeReport:
     return message_to_report(message.network)
+
+
+def topology(message: pb.TopologyResponse) -> Topology:
+    from warden.protocol.convert_topology import response_to_topology
+
+    return response_to_topology(message)
 
 
 def networks(message: pb.NetworkListResponse) -> list[BridgeReport]:
@@ -233,6 +301,8 @@ def _mount(value: MountLike) -> Mount:
     source, target, mode = value if len(value) == 3 else (*value, "ro")
     if mode not in ("ro", "rw"):
         raise BadInput(f"mount {source}: {mode!r} is not a mode", hint="ro or rw")
+    if not source.startswith("/"):
+        return Mount.volume(source, target, read_only=len(value) == 3 and mode == "ro")
     return Mount(source, target, read_only=mode == "ro")
 
 
@@ -359,6 +429,16 @@ def follow_stats(handles: Sequence[str], interval: float | str, *, brief: bool) 
     return request("StatsStream", handles=names, interval_ms=round(seconds * 1000), brief=brief or None)
 
 
+def attach(handle: str, job_id: int, tail: int | None, place: LogPlace | None = None) -> Request:
+    where = None if place is None else place_to_message(place)
+    return request("Attach", handle=handle, job_id=job_id, tail=tail, place=where)
+
+
+def document(message: pb.InspectResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(message.document)
+    return found
+
+
 def attach_input(data: bytes = b"", *, eof: bool = False, size: tuple[int, int] | None = None) -> Request:
     message = pb.AttachInputRequest(data=data)
     if eof:
@@ -390,14 +470,11 @@ def result(message: Any, handle: str) -> Result:
     )
 
 
-def chunk_or_result(message: Any, handle: str) -> Chunk | Result:
-    """One response of a stream or attach: the last has an exit status."""
+def chunk_or_result(message: Any, handle: str) -> Chunk | Result | LogPlace:
+    """One response of a stream or attach: the last has an exit status, the first may say where it begins."""
+    if isinstance(message, pb.AttachResponse) and message.HasField("place"):
+        return message_to_place(message.place)
     return result(message, handle) if message.HasField("exit_status") else convert.response_to_chunk(message)
-
-
-def log_chunk(message: pb.LogsResponse) -> Chunk | None:
-    """One response of logs, None for the last."""
-    return None if message.end else convert.response_to_chunk(message)
 
 
 def handles(message: pb.ListResponse) -> list[str]:

@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from warden.depot.jobdata import job_from_data, job_to_data
 from warden.errors import BadInput, EngineFault, NotBuilt
 from warden.model.info import State
 from warden.model.interfaces import Interface, Link, LinkKind
+from warden.model.life import Phase, RestartMode, RestartPolicy, VolumesFrom
 from warden.model.limits import Bandwidth, CpuQuota, DeviceRule, DiskLimits, IoLimit, Limits, OomPolicy, RdmaLimit
+from warden.model.mounts import MountKind
+from warden.model.names import Names
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.model.system import System
@@ -27,7 +31,8 @@ class Snapshot:
     *net_out*: oldest first; *published*: ports that no other container may share; *net_policy*: None: as all. *disk*:
     the way in which their size can be limited (a value of disk.backend); *layer*: where its writable files lie, "" in
     its own directory; *project*: the number that their quota has, 0 none. *paused*: its processes stand still. *links*:
-    what the interfaces of its spec became. *network_owner*: the id of the container whose network it shares."""
+    what the interfaces of its spec became. *network_owner*: the id of the container whose network it shares. *vcap*: the
+    number of vcap where it is not *uid*. *phase*, *restarts*: of its main job."""
 
     container_id: str
     handle: str
@@ -53,6 +58,14 @@ class Snapshot:
     network_owner: str = ""
     published: tuple[PortMap, ...] = ()
     net_policy: NetPolicy | None = None
+    vcap: int | None = None
+    phase: Phase = Phase.NEW
+    restarts: int = 0
+
+    @property
+    def vcap_uid(self) -> int:
+        """The number of vcap inside; *uid* is only what it takes from the pool."""
+        return self.uid if self.vcap is None else self.vcap
 
     def with_state(self, state: State) -> Snapshot:
         return replace(self, state=state)
@@ -82,6 +95,9 @@ class Snapshot:
             "project": self.project,
             "disk": self.disk,
             "paused": self.paused,
+            "vcap": self.vcap,
+            "phase": self.phase.value,
+            "restarts": self.restarts,
             "links": [asdict(link) | {"kind": link.kind.value} for link in self.links],
             "network_owner": self.network_owner,
             "published": [asdict(port) for port in self.published],
@@ -130,6 +146,9 @@ class Snapshot:
                 project=ours.get("project", 0),
                 disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
                 paused=ours.get("paused", False),
+                vcap=ours.get("vcap"),
+                phase=Phase(ours.get("phase", "new")),
+                restarts=ours.get("restarts", 0),
                 network_owner=ours.get("network_owner", ""),
                 links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
                 published=_ports_from_data(ours.get("published", ())),
@@ -156,23 +175,42 @@ def _rule_from_row(row: list[Any]) -> NetRule:
 
 
 def _spec_to_data(spec: ContainerSpec) -> dict[str, object]:
-    data = asdict(spec)
+    data = asdict(replace(spec, main=None))
     data["network"] = spec.network.value
     data["limits"]["oom_policy"] = spec.limits.oom_policy.value
+    data["main"] = None if spec.main is None else job_to_data(spec.main)
+    data["restart"] = {"mode": spec.restart.mode.value, "retries": spec.restart.retries}
+    for mount, written in zip(spec.mounts, data["mounts"], strict=True):
+        written["kind"] = mount.kind.value
     data["interfaces"] = [asdict(item) | {"kind": item.kind.value} for item in spec.interfaces]
     return data
 
 
 def _spec_from_data(data: dict[str, Any]) -> ContainerSpec:
-    limits = _limits_from_data(data["limits"])
-    mounts = tuple(Mount(**mount) for mount in data["mounts"])
-    interfaces = tuple(_link_from_data(Interface, item) for item in data.get("interfaces", ()))
-    known = {"network": NetworkMode(data["network"]), "limits": limits, "mounts": mounts, "interfaces": interfaces}
-    net = {
+    """What an earlier version did not know of is as usual."""
+    found: dict[str, Any] = {
+        **data,
+        "network": NetworkMode(data["network"]),
+        "limits": _limits_from_data(data["limits"]),
+        "mounts": tuple(map(_mount_from_data, data["mounts"])),
+        "labels": _as_tuples(data.get("labels", [])),
+        "volumes_from": tuple(VolumesFrom(**item) for item in data.get("volumes_from", [])),
+        "interfaces": tuple(_link_from_data(Interface, item) for item in data.get("interfaces", ())),
         "publish": _ports_from_data(data.get("publish", ())),
         "net_policy": _policy_from_data(data.get("net_policy")),
+        "system": _system_from_data(data.get("system")),
+        "names": Names(**{name: _as_tuples(value) for name, value in data.get("names", {}).items()}),
     }
-    return ContainerSpec(**{**data, **known, **net, "system": _system_from_data(data.get("system"))})
+    if data.get("main") is not None:
+        found["main"] = job_from_data(data["main"])
+    if data.get("restart") is not None:
+        found["restart"] = RestartPolicy(RestartMode(data["restart"]["mode"]), data["restart"]["retries"])
+    return ContainerSpec(**found)
+
+
+def _mount_from_data(data: dict[str, Any]) -> Mount:
+    kind, options = MountKind(data.get("kind", "bind")), _as_tuples(data.get("options", []))
+    return Mount(**{**data, "kind": kind, "options": options})
 
 
 def _system_from_data(data: dict[str, Any] | None) -> System | None:
@@ -198,11 +236,15 @@ def _policy_from_data(data: dict[str, list[str]] | None) -> NetPolicy | None:
 
 
 def _limits_from_data(data: dict[str, Any]) -> Limits:
-    """What an earlier version did not know of is as usual. JSON has lists where Limits has tuples."""
+    """What an earlier version did not know of is as usual; its bandwidth was for both directions. JSON has lists where
+    Limits has tuples."""
+    both = data.get("bandwidth")
+    data = {"bandwidth_in": both, "bandwidth_out": both} | {k: v for k, v in data.items() if k != "bandwidth"}
     found: dict[str, Any] = {name: _as_tuples(value) for name, value in data.items()}
     found["oom_policy"] = OomPolicy(data["oom_policy"])
     kind: Any
-    for name, kind in (("bandwidth", Bandwidth), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
+    band: Any = Bandwidth
+    for name, kind in (("bandwidth_in", band), ("bandwidth_out", band), ("disk", DiskLimits), ("cpu_quota", CpuQuota)):
         if data.get(name) is not None:
             found[name] = kind(**data[name])
     for name, kind in (("io_max", IoLimit), ("devices", DeviceRule), ("rdma", RdmaLimit)):

@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,26 +19,30 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import networking, ports, starthooks
-from warden.engine.facts import addresses, facts_from
+from warden.engine import naming, networking, ports, starthooks
+from warden.engine.facts import facts_from
 from warden.engine.limitinput import check_link, with_device_numbers
 from warden.engine.refusals import refusal
 from warden.engine.site import Site
+from warden.engine.volumes import names_in
 from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.model.info import State
 from warden.model.interfaces import LinkKind
-from warden.model.limits import DiskLimits, Limits
+from warden.model.limits import DiskLimits, Limits, Shaping
+from warden.model.mounts import Mount, MountKind, in_order
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import links, shaping
 from warden.network.interfaces import container_part, host_part
 from warden.plan.container import Batch, Bind, IdMap, Placement, Shared, container_plan
 from warden.plan.job import JobPlace
+from warden.plan.mounting import Tmpfs
 from warden.plan.program import Programs
 from warden.plan.steps import Op, Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
 from warden.rootfs import etc, inuse
 from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
+from warden.rootfs.volumecopy import Origin
 from warden.undo import Undo
 
 HOME = "/home/vcap"
@@ -65,7 +69,7 @@ class Order:
 def layer_of(snapshot: Snapshot, directory: ContainerDirectory) -> Layer:
     """Where a container's writable files are, as its disk's limits need it."""
     base = snapshot.id_base
-    return Layer(snapshot.layer or directory.path, snapshot.project, base, (base or 0) + snapshot.uid)
+    return Layer(snapshot.layer or directory.path, snapshot.project, base, (base or 0) + snapshot.vcap_uid)
 
 
 def find_image(site: Site, spec: ContainerSpec) -> Image:
@@ -73,15 +77,16 @@ def find_image(site: Site, spec: ContainerSpec) -> Image:
     return site.images.from_directory(spec.rootfs) if spec.rootfs is not None else site.images.find(spec.image)
 
 
-def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind, ...]]:
+def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tuple[Bind | Tmpfs, ...]]:
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
-    check_link(spec.limits, spec.handle or "", has_link=wants_network(spec))
+    check_link(spec.limits, spec.handle or "", has_link=networking.can_shape(spec))
+    naming.check(spec)
     if (spec.publish or spec.net_policy) and not (wants_network(spec) or has_port(spec)):
         name = "publish" if spec.publish else "net_policy"
         raise BadInput(f"{name}: a container with network {spec.network.value} has no address of its own")
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))
-    return spec, find_image(site, spec), check_mounts(spec)
+    return spec, find_image(site, spec), check_mounts(spec, site.volumes.path)
 
 
 def fit_disk(spec: ContainerSpec, disk: Disk) -> tuple[ContainerSpec, tuple[str, ...]]:
@@ -98,20 +103,27 @@ def fit_disk(spec: ContainerSpec, disk: Disk) -> tuple[ContainerSpec, tuple[str,
     return spec, ()
 
 
-def check_mounts(spec: ContainerSpec) -> tuple[Bind, ...]:
-    """The bind mounts of *spec*; raises BadInput with Warden's text when a source does not exist."""
-    binds = []
-    for mount in spec.mounts:
-        try:
-            kind = os.stat(mount.source).st_mode
-        except OSError as error:
-            raise BadInput(f"Source path for bind mount does not exist: {mount.source}") from error
-        id_map = IdMap.WELCOME if mount.read_only else IdMap.NEEDED
-        binds.append(Bind(mount.source, mount.target, mount.read_only, stat.S_ISDIR(kind), id_map))
-    return tuple(binds)
+def check_mounts(spec: ContainerSpec, volume_path: Callable[[str], str]) -> tuple[Bind | Tmpfs, ...]:
+    """The mounts of *spec*; raises BadInput with Warden's text when a source does not exist."""
+    return tuple(_placed(mount, volume_path) for mount in in_order(spec.mounts))
 
 
-def placement(cgroups: Manager, order: Order, binds: tuple[Bind, ...], programs: Programs, mtu: int) -> Placement:
+def _placed(mount: Mount, volume_path: Callable[[str], str]) -> Bind | Tmpfs:
+    if mount.kind is MountKind.TMPFS:
+        return Tmpfs(mount.target, mount.options, mount.read_only)
+    if mount.kind is MountKind.VOLUME:
+        return Bind(volume_path(mount.source), mount.target, mount.read_only)
+    try:
+        kind = os.stat(mount.source).st_mode
+    except OSError as error:
+        raise BadInput(f"Source path for bind mount does not exist: {mount.source}") from error
+    id_map = IdMap.WELCOME if mount.read_only else IdMap.NEEDED
+    return Bind(mount.source, mount.target, mount.read_only, stat.S_ISDIR(kind), id_map)
+
+
+def placement(
+    cgroups: Manager, order: Order, binds: tuple[Bind | Tmpfs, ...], programs: Programs, mtu: int
+) -> Placement:
     """Where the container goes, as its plan needs it."""
     snapshot = order.snapshot
     image_binds = tuple(Bind(m.source, m.target, m.read_only, id_map=IdMap.NONE) for m in order.image.binds)
@@ -157,7 +169,7 @@ class Built:
     warnings: tuple[str, ...] = ()
 
 
-def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
+def build(site: Site, order: Order, binds: tuple[Bind | Tmpfs, ...]) -> Built:
     """Makes the container's directory, cgroups and PID 1. Raises WardenError; then nothing is left."""
     base, guest_id = order.snapshot.id_base, order.snapshot.container_id
     with Undo() as undo:
@@ -171,6 +183,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
                 undo.add("layer", disk.remove, order.layer.path)
             disk.make(order.layer, order.snapshot.spec.limits.disk or DiskLimits())
             _write_etc(site, order, base or 0)
+            _fill_volumes(site, order, base or 0)
         except OSError as error:
             path = error.filename or order.directory.path
             hint = f"make room where {site.settings.depot} lies" if error.errno == errno.ENOSPC else ""
@@ -188,7 +201,7 @@ def build(site: Site, order: Order, binds: tuple[Bind, ...]) -> Built:
                 undo.add("lent links", site.lending.fetch, guest_id)
         launched = _launch(site, order, binds)
         undo.add("PID 1", end_init, launched.pidfd)
-        _shape(order, undo)
+        _shape(order, site.settings.mtu, undo)
         if guest is not None and guest.ports:
             ports.open_links(guest)
         etc.settle(f"/proc/{launched.pid}/root", HOME)
@@ -208,32 +221,38 @@ def _limit(order: Order) -> tuple[Snapshot, tuple[str, ...]]:
     return snapshot, tuple(item.reason for item in skipped)
 
 
-def _shape(order: Order, undo: Undo) -> None:
+def _shape(order: Order, mtu: int, undo: Undo) -> None:
     """Its link is there only now."""
-    wanted = order.snapshot.spec.limits.bandwidth
-    if wanted is not None and order.attachment is not None:
-        undo.add("ifb", shaping.remove_ifb, order.snapshot.container_id)
-        shaping.limit(order.attachment, wanted, None)
+    wanted = order.snapshot.spec.limits.shaping
+    if wanted:
+        for link in networking.shaped(order.snapshot, mtu):
+            undo.add("ifb", shaping.remove_ifbs, [link.ifb_name])
+            shaping.limit(link, wanted, Shaping())
 
 
 def _write_etc(site: Site, order: Order, base: int) -> None:
-    snapshot = order.snapshot
-    host_ip, container_ip = addresses(snapshot)
-    host_text = b""
-    with contextlib.suppress(OSError), open("/etc/resolv.conf", "rb") as file:
-        host_text = file.read()
+    snapshot, link = order.snapshot, order.attachment
     files = etc.container_files(
         order.image.lower,
         hostname=snapshot.hostname,
-        container_ip=container_ip or order.shared_ip,
-        resolv_conf=etc.resolv_conf(site.settings.dns_servers, host_text, host_ip),
-        vcap_uid=snapshot.uid,
+        container_ip=naming.own_address(snapshot) or order.shared_ip,
+        resolv_conf=naming.resolv_conf(site.settings, snapshot, link),
+        more_hosts=naming.more_hosts(snapshot, link),
+        vcap_uid=snapshot.vcap_uid,
         shell=order.image.shell,
     )
-    etc.write_upper(f"{order.layer.path}/upper", files, HOME, base, snapshot.uid)
+    etc.write_upper(f"{order.layer.path}/upper", files, HOME, base, snapshot.vcap_uid)
 
 
-def _launch(site: Site, order: Order, binds: tuple[Bind, ...]) -> Launched:
+def _fill_volumes(site: Site, order: Order, base: int) -> None:
+    """New ones with what the image and our own files have there."""
+    snapshot = order.snapshot
+    if names_in(snapshot.spec.mounts):
+        origins = (Origin(order.image.lower), Origin(f"{order.layer.path}/upper", base))
+        site.volumes.fill(snapshot.container_id, snapshot.spec.mounts, origins, snapshot.vcap_uid)
+
+
+def _launch(site: Site, order: Order, binds: tuple[Bind | Tmpfs, ...]) -> Launched:
     settings, directory = site.settings, order.directory
     with starthooks.guest_cgroup(settings, order.group) as joins, listen_at(directory / "run") as listener:
         guest = JobPlace(starthooks.ROOT, "", len(joins), settings.rlimits, site.lang, site.seccomp)

@@ -11,12 +11,27 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
-from warden.engine import copying, diskroom, limits, networking, oom, pausing, sharing, spawn, stats, stopping
+from warden.engine import (
+    copying,
+    diskroom,
+    inspecting,
+    limits,
+    logs,
+    networking,
+    oom,
+    pausing,
+    sharing,
+    spawn,
+    stats,
+    stopping,
+    waiting,
+)
 from warden.engine.describe import info_of
 from warden.engine.events import (
     ContainerDestroyed,
@@ -29,19 +44,20 @@ from warden.engine.events import (
 )
 from warden.engine.facts import facts_of
 from warden.engine.job import Job
+from warden.engine.mainjob import MainJob
 from warden.engine.pidfd import pid_of, readable
 from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
 from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
-from warden.model.job import JobResult, JobSpec, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
+from warden.model.logs import LogPlace, LogSelection
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 from warden.network import shaping
-from warden.network.links import ifb_name
 from warden.process import channel
 from warden.process.channel import Channel, Record
 
@@ -88,6 +104,8 @@ class Container:
         self._gone = False
         self._destroying = False
         self._losses = 0
+        self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
+        self.main = MainJob(self)
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
             self.watch_memory()
@@ -136,7 +154,8 @@ class Container:
         """Of PID 1; -1 when it is gone and reaped."""
         return self._pidfd
 
-    def _tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
+    def tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
+        """Tells whoever listens that *kind* has happened to it."""
         if self._site.events:
             self._site.events.emit(kind(facts_of(self)))
 
@@ -172,8 +191,31 @@ class Container:
         if spec.script is not None and (spec.stdin is not None or spec.interactive or spec.tty):
             hint = "give a command, such as bash -c '…'"
             raise BadInput("job: a script comes on standard input, which is then not free for more", hint=hint)
-        with self._gate.passing(self):
+        with self.passing():
             return await spawn.spawn(self, spec)
+
+    def passing(self) -> contextlib.AbstractContextManager[None]:
+        """Around each start of a job. Raises WrongState while the container is paused."""
+        return self._gate.passing(self)
+
+    async def start(self) -> None:
+        """Starts its main job unless it runs; if it was stopped it becomes active. Raises BadInput without a main job,
+        WrongState, JobFailed."""
+        self.require(State.ACTIVE, State.STOPPED)
+        await self.main.start()
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops it, and starts its main job."""
+        self.require(State.ACTIVE, State.STOPPED)
+        await self.main.restart(kill=kill)
+
+    async def activate(self) -> None:
+        """A stopped container becomes active, when its stop has ended. Raises WrongState when its PID 1 is gone."""
+        async with self.changing():
+            if not self.pid:
+                raise WrongState(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
+            if self.state is State.STOPPED:
+                self.save(self.snapshot.with_state(State.ACTIVE))
 
     def job(self, job_id: int) -> Job:
         if job_id not in self._jobs:
@@ -182,6 +224,20 @@ class Container:
 
     def jobs(self) -> list[Job]:
         return list(self._jobs.values())
+
+    def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
+        """The output kept of its jobs, in the order of time; when it is followed, first where each of them begins. Raises
+        UnknownJob."""
+        return logs.read(self, selection)
+
+    def main_job(self) -> Job:
+        """The job that it was made for. Raises UnknownJob."""
+        return waiting.main_job(self)
+
+    async def wait(self, job: Job | None, condition: WaitCondition) -> JobResult:
+        """Waits without collecting anything: for the end of *job* (None: of none in particular), for the next end of a
+        job, or for its own removal; then the result is *job*'s, 0 without one."""
+        return await waiting.wait(self, job, condition)
 
     def adopt(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -199,7 +255,7 @@ class Container:
             # At once, not when the spawner runs again: the end may be the very next packet.
             self.adopt(job)
             job.arm(record)
-            self._tell(partial(JobStarted, job_id=job.id, command=job.about.command))
+            self.tell(partial(JobStarted, job_id=job.id, command=job.about.command))
         if future is not None and not future.done():
             future.set_result(record)
         job = self._jobs.get(record.job)
@@ -227,7 +283,8 @@ class Container:
         self._site.janitor.add_record(self)
         if result.verdict is Verdict.OUTPUT_LIMIT:
             self.add_event(TOO_MUCH_OUTPUT)
-        self._tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
+        self.tell(partial(JobEnded, job_id=job.id, command=job.about.command, result=result))
+        self.main.ended(job, result)
 
     def lack_of_room(self) -> str:
         """Blocking: what of its disk is full, "" when nothing is."""
@@ -252,8 +309,9 @@ class Container:
 
     async def kill(self) -> None:
         """SIGKILL to every process of every job, and returns when the jobs have ended; the container stays active, and
-        paused if it was. Raises WrongState, KernelRefused."""
+        paused if it was, and its main job is not started again. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE)
+        await self.main.halt_settled()
         running = [job for job in self._jobs.values() if job.result is None]
         for job in (*running, *(job for job, _ in self._starting.values())):
             job.blame(Verdict.STOPPED)
@@ -383,6 +441,13 @@ class Container:
         """Records what networking has done; raises KernelRefused, and then the old record holds."""
         self._record.write(snapshot)
 
+    def rename(self, handle: str) -> None:
+        """From now on it has this handle; raises KernelRefused, and then the old one holds."""
+        self._record.write(replace(self.snapshot, handle=handle, spec=replace(self.snapshot.spec, handle=handle)))
+        for sharers in self._site.sharers.values():
+            if self.id in sharers:
+                sharers[self.id] = handle
+
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
         self._record.save(snapshot)
@@ -401,6 +466,11 @@ class Container:
         """State, addresses, statistics and jobs at this moment."""
         self.require(State.ACTIVE, State.STOPPED)
         return await info_of(self)
+
+    async def inspect(self) -> dict[str, Any]:
+        """Everything known of it, as a document of plain values (docs/observing.md)."""
+        self.require(State.ACTIVE, State.STOPPED)
+        return await inspecting.inspect(self)
 
     async def stats(self, *, brief: bool = False) -> Stats:
         """What it uses now; *brief*: what costs little. Raises WrongState, KernelRefused."""
@@ -447,7 +517,7 @@ class Container:
             return False
         self._ooms = kills
         self.add_event(oom.OUT_OF_MEMORY)
-        self._tell(OutOfMemory)
+        self.tell(OutOfMemory)
         return True
 
     def catch_up(self) -> None:
@@ -458,6 +528,7 @@ class Container:
             self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
         elif self._watch is not None:
             self._look_at_memory()
+        self.main.catch_up()
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
@@ -476,18 +547,20 @@ class Container:
             if self.state is not State.ACTIVE or self._destroying:
                 return
             self.save(self.snapshot.with_state(State.STOPPED))
+            self.main.halt()
         await self.end_stopped(kill=kill)
 
     async def end_stopped(self, *, kill: bool) -> None:
         """Ends what runs in a container that was just recorded as stopped."""
         await stopping.end_jobs(self, kill=kill)
-        self._tell(ContainerStopped)
+        self.tell(ContainerStopped)
 
     async def destroy(self) -> None:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
         others share its network."""
         sharing.check_unshared(self)
         self._destroying = True
+        self.main.close()
         self._kill_init()  # before the lock: a stop that waits for its processes ends with them
         await self._site.transfers.end(self.id)
         async with self._changing:
@@ -495,7 +568,7 @@ class Container:
                 return
             failures: list[Exception] = []
             for step in (
-                self._remove_ifb,
+                self._remove_ifbs,
                 self._end_processes,
                 self._leave_kernel,
                 self._leave_networks,
@@ -510,13 +583,14 @@ class Container:
                 raise failures[0]
             self._record.snapshot = self.snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
-            self._tell(ContainerDestroyed)
+            self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
 
-    async def _remove_ifb(self) -> None:
-        """Unlike its link it does not go with the network namespace."""
-        if shaping.have_link(ifb_name(self.id)):
-            await self._site.blocking(shaping.remove_ifb, self.id)
+    async def _remove_ifbs(self) -> None:
+        """Unlike its links they do not go with the network namespace."""
+        names = [link.ifb_name for link in networking.shaped(self.snapshot, 0)]
+        if any(map(shaping.have_link, names)):
+            await self._site.blocking(shaping.remove_ifbs, names)
 
     async def _end_processes(self) -> None:
         self._unwatch_memory()
@@ -600,6 +674,7 @@ class Container:
         log.error("container %s: its PID 1 is gone", self.handle)
         self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
         self.save(self.snapshot.with_state(State.STOPPED))
+        self.tell(ContainerStopped)
 
     def _init_gone(self, cause: Verdict, detail: str = "") -> None:
         self._gone = True
@@ -615,6 +690,7 @@ class Container:
 
     def close(self) -> None:
         """Lets go of everything; container and jobs go on."""
+        self.main.close()
         self._unwatch_memory()
         for job in self._jobs.values():
             job.close()

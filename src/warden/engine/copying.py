@@ -48,7 +48,7 @@ async def copy_out(container: Container, src: str, dst: str, owner: str) -> None
 
 def _inside(container: Container, root_fd: int) -> Side:
     """The container's side. vcap's number is the engine's own: its passwd may have been written by anybody in there."""
-    uid = (container.snapshot.id_base or 0) + container.snapshot.uid
+    uid = (container.snapshot.id_base or 0) + container.snapshot.vcap_uid
     return Side(root_fd, uid, uid, HOME)
 
 

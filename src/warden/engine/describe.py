@@ -16,6 +16,7 @@ async def info_of(container: Container) -> Info:
     """State, addresses, statistics and jobs at this moment; raises KernelRefused when the cgroups are gone."""
     snapshot, group = container.snapshot, container.group
     host_ip, container_ip = addresses(snapshot)
+    main = container.main.job()
     return Info(
         handle=snapshot.handle,
         id=snapshot.container_id,
@@ -33,5 +34,7 @@ async def info_of(container: Container) -> Info:
         disk=await limits.disk_use(container),
         jobs=tuple(job.info() for job in container.jobs()),
         paused=snapshot.paused,
+        restarts=snapshot.restarts,
+        main_job=None if main is None else main.id,
         links=snapshot.links,
     )

@@ -17,22 +17,37 @@ from ipaddress import IPv4Network
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
-from warden.engine import build, limits, networking, pausing, ports, recovery, sharing, starthooks, stats
+from warden.engine import (
+    build,
+    limits,
+    networking,
+    pausing,
+    ports,
+    recovery,
+    sharing,
+    starthooks,
+    stats,
+    topology,
+)
 from warden.engine.container import Container
-from warden.engine.events import ContainerCreated, Emitter, Event
+from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
+from warden.engine.history import History
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
+from warden.engine.resolvers import Resolvers
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
+from warden.engine.volumes import Volumes, names_in, vcap_number, with_borrowed
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
 from warden.model.info import State
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
-from warden.model.spec import ContainerSpec
+from warden.model.spec import ContainerSpec, check_handle
 from warden.model.stats import Stats
+from warden.model.topology import Topology
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.network.pool import SLOT_PREFIX
@@ -57,6 +72,7 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.events = Emitter()
+        self.history = History(os.path.join(settings.depot, ".events"))
         if settings.hooks.get("on_out_of_memory") or settings.hooks.get("on_job_end"):
             self.events.subscribe(self._run_hooks_after)
         self._containers: dict[str, Container] = {}
@@ -86,6 +102,7 @@ class Engine:
         depot.lock()
         try:
             self._site = self._make_site(depot)
+            self.history.start(self.events)
             await self._recover()
             self._keeper = asyncio.ensure_future(self._look_after_host())
         except BaseException:
@@ -123,6 +140,7 @@ class Engine:
                 firewall=firewall,
                 networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
                 lending=Lending(f"{depot.path}/{NETWORK}/lent"),
+                resolvers=Resolvers(self.settings, self._snapshots),
                 binary=Binary(self.settings.wshd),
                 pools=pools,
                 disks=disks,
@@ -137,9 +155,14 @@ class Engine:
             undo.release()
         return site
 
+    def _snapshots(self) -> list[Snapshot]:
+        return [container.snapshot for container in self._containers.values()]
+
     async def _recover(self) -> None:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
+        site.volumes.handle_of = self._handle_of
+        await site.volumes.start((found.snapshot.container_id, found.snapshot.spec) for found in survivors)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
         bridges = await site.blocking(site.networks.load, [found.snapshot for found in survivors])
         await site.blocking(site.firewall.start, guests, bridges)
@@ -154,6 +177,7 @@ class Engine:
             except OSError as error:
                 log.error("container %s: %s; it is removed", found.snapshot.handle, error)
                 await site.blocking(recovery.remove, site, found.directory, found.pidfd, found.snapshot)
+                await site.volumes.release(found.snapshot.container_id)
                 continue
             self._take_resources(found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
@@ -169,6 +193,7 @@ class Engine:
                 log.error("container %s: %s; it is destroyed", container.handle, error)
                 with contextlib.suppress(WardenError, OSError):
                     await container.destroy()
+        await networking.settle_resolvers(site)
 
     def _take_resources(self, snapshot: Snapshot) -> None:
         pools, now = self.site.pools, time.monotonic()
@@ -204,15 +229,18 @@ class Engine:
             await self._site.blocking(self._site.disks.close)
         else:
             await self._site.blocking(self._site.disks.rest)
+        self._site.resolvers.close()
         await self._site.blocking(self._site.networks.close)
         self._site.lending.close()
         await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
+        await self._site.volumes.close()
         self._site.workers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
         self._site.held.close()
         self._site.binary.close()
         self._site.syslog.close()
+        self.history.close()
         self._site.depot.unlock()
         self._containers.clear()
         self._site = None
@@ -257,6 +285,18 @@ class Engine:
         """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
         await self.site.blocking(self.site.networks.remove, name)
 
+    async def topology(self) -> Topology:
+        """How the host and the containers are connected at this moment."""
+        with contextlib.ExitStack() as stack:
+            subjects = []
+            for one in self._containers.values():
+                if one.pidfd >= 0:
+                    pidfd = os.dup(one.pidfd)  # a container may go meanwhile
+                    stack.callback(os.close, pidfd)
+                    subjects.append(topology.Subject(one.snapshot, pidfd))
+            bridges = [bridge.name for bridge, _ in await self.site.blocking(self.site.networks.members)]
+            return await self.site.blocking(topology.survey, subjects, bridges, self.settings.mtu)
+
     # ---- a new container
 
     async def create(self, spec: ContainerSpec) -> Container:
@@ -272,6 +312,25 @@ class Engine:
         # Shielded: a caller that goes away leaves a whole container or none, never a half.
         return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id)))
 
+    async def rename(self, old: str, new: str) -> None:
+        """From now on *old* is called *new*. Raises UnknownHandle, HandleTaken, BadInput, KernelRefused."""
+        container = self.get(old)
+        check_handle(new)
+        if new in self._containers or new in self._reserved:
+            raise HandleTaken(f"container with handle: {new} already exists.")
+        container.rename(new)
+        self._containers = {found.handle: found for found in self._containers.values()}
+        self.site.resolvers.changed()
+        for other in self._containers.values():
+            if other.snapshot.network_owner == container.id:
+                other.save(replace(other.snapshot, spec=replace(other.snapshot.spec, network_of=new)))
+        if self.events:
+            self.events.emit(ContainerRenamed(facts_of(container), old))
+
+    @property
+    def volumes(self) -> Volumes:
+        return self.site.volumes
+
     async def _create(self, spec: ContainerSpec, handle: str, container_id: str) -> Container:
         try:
             async with AsyncUndo() as undo:
@@ -279,6 +338,7 @@ class Engine:
                 undo.release()  # from here on it owns what it has
             await self._welcome(container)
             self._containers[handle] = container
+            self.site.resolvers.changed()
             if self.events:
                 self.events.emit(ContainerCreated(facts_of(container)))
             return container
@@ -303,6 +363,8 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
+        undo.add("volumes", site.volumes.release, container_id)
+        spec = await site.volumes.take(container_id, with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts))
         spec, image, binds = await site.blocking(build.look_up, site, spec)
         disk = site.disks.decided
         if disk is None:
@@ -313,6 +375,8 @@ class Engine:
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
+            if site.resolvers.misses(snapshot.links):
+                await networking.settle_resolvers(site)
         order = build.Order(
             snapshot,
             image,
@@ -326,6 +390,7 @@ class Engine:
                 undo.add("shared network", shared.undo)
                 opened.callback(os.close, shared.fd)
             built = await site.building(build.build, site, order, binds)
+        site.volumes.settle(container_id)
         return await self._take_up(order, built, left_out)
 
     async def _take_up(self, order: build.Order, built: build.Built, left_out: tuple[str, ...]) -> Container:
@@ -382,6 +447,8 @@ class Engine:
             draft = replace(draft, uid=pools.take_uid())
             if draft.spec.user_namespace and self.settings.user_namespace:
                 draft = replace(draft, id_base=pools.take_range())
+                if names_in(draft.spec.mounts):
+                    draft = replace(draft, vcap=vcap_number(self.settings))
         except WardenError:
             self._release(draft)
             raise
@@ -409,7 +476,13 @@ class Engine:
 
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)
+        self.site.resolvers.changed()
         self._release(container.snapshot)
+        if names_in(container.snapshot.spec.mounts):
+            self.site.in_background(asyncio.ensure_future(self.site.volumes.release(container.id)))
+
+    def _handle_of(self, container_id: str) -> str:
+        return next((found.handle for found in self._containers.values() if found.id == container_id), "")
 
 
 def _raise_open_files() -> None:

@@ -7,8 +7,9 @@ an operator may run on an event is hooks.py's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from warden.model.job import JobResult
 
@@ -31,9 +32,17 @@ class ContainerFacts:
     created: float
 
 
+#: For events that concern no container.
+NOBODY = ContainerFacts("", "", "", "", 0, "", "", "", 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that has happened to *container*."""
+    """Something that has happened to *container*. Outside it is called *action* of *type*, and its other fields are its
+    attributes."""
+
+    type: ClassVar[str] = "container"
+    action: ClassVar[str] = "other"
 
     container: ContainerFacts
 
@@ -42,26 +51,66 @@ class Event:
 class ContainerCreated(Event):
     """It serves, and has its handle."""
 
+    action = "create"
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerStopped(Event):
-    """A stop has ended all its processes."""
+    """All its processes have ended, by a stop or with its PID 1."""
+
+    action = "stop"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerDestroyed(Event):
     """Nothing of it is left but files on their way out; also after a create that was undone."""
 
+    action = "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRenamed(Event):
+    """It has another handle than *old*."""
+
+    action = "rename"
+    old: str
+
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemory(Event):
     """The kernel has killed for want of memory."""
+
+    action = "oom"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPaused(Event):
+    """Its processes stand still."""
+
+    action = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerResumed(Event):
+    """They go on."""
+
+    action = "unpause"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsChanged(Event):
+    """Limits by name, as they are asked now."""
+
+    action = "update"
+    limits: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class JobStarted(Event):
     """A job runs its program."""
 
+    type = "job"
+    action = "start"
     job_id: int
     command: str
 
@@ -70,6 +119,8 @@ class JobStarted(Event):
 class JobEnded(Event):
     """A job was judged."""
 
+    type = "job"
+    action = "die"
     job_id: int
     command: str
     result: JobResult
@@ -79,7 +130,7 @@ Listener = Callable[[Event], None]
 
 
 class Emitter:
-    """False while nobody listens, so that an event need not even be made."""
+    """False while nobody listens: then an event need not be made. An engine's history always does."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []

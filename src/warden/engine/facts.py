@@ -25,8 +25,12 @@ def addresses(snapshot: Snapshot) -> tuple[str, str]:
 
 
 def facts_of(container: Container) -> ContainerFacts:
-    """As it is at this moment."""
-    return facts_from(container.snapshot, container.directory.path, container.pid)
+    """As it is at this moment. Made anew only when it has changed: every event of a job asks for it."""
+    snapshot, pid = container.snapshot, container.pid
+    last = container.last_facts
+    if last is None or last[0] is not snapshot or last[1].pid != pid:
+        last = container.last_facts = snapshot, facts_from(snapshot, container.directory.path, pid)
+    return last[1]
 
 
 def facts_from(snapshot: Snapshot, path: str, pid: int = 0) -> ContainerFacts:

@@ -26,6 +26,7 @@ from warden.engine.verdict import Evidence, judge
 from warden.errors import BadInput, KernelRefused, UnknownJob, WardenError
 from warden.model.info import JobInfo
 from warden.model.job import Chunk, JobResult, Usage, Verdict
+from warden.model.logs import LogPlace
 from warden.process import channel
 from warden.process.channel import Channel, Record
 from warden.process.joblog import JobLog
@@ -99,8 +100,17 @@ class Job:
         assert self._result is not None
         return self._result
 
-    def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
-        return self._log.follow(follow=follow)
+    @property
+    def log(self) -> JobLog:
+        """Its output."""
+        return self._log
+
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        return self._log.follow(follow=follow, place=place)
+
+    def place(self, tail: int) -> LogPlace:
+        """Where its last *tail* lines begin."""
+        return replace(self._log.place(tail), job=self.id)
 
     async def output(self) -> tuple[bytes, bytes]:
         return self._log.read_all()
@@ -110,6 +120,7 @@ class Job:
             raise BadInput(f"job {self.id}: still runs")
         if not self._forgotten:
             self._forgotten = True
+            self._log.pin()
             self._owner.disown(self)
             if self._settled:  # else the janitor does it
                 self._owner.site.in_background(asyncio.ensure_future(self._drop_files()))
@@ -220,6 +231,8 @@ class Job:
             started=self.started_at,
             exit_status=None if result is None else result.exit_status,
             verdict="" if result is None else result.verdict.value,
+            tty=self.about.tty,
+            interactive=self.about.interactive,
         )
 
     # ---- what the container tells
@@ -432,6 +445,7 @@ class Job:
         if self._stdin >= 0:
             os.close(self._stdin)
             self._stdin = -1
+        self._log.pin()
         self._log.close()
         if self._tag is not None:
             self._tag.close()

@@ -41,9 +41,10 @@ class About:
     wall_limit_s: float | None
     output_limit: int
     cpu_limit_s: float | None = None
+    main: bool = False  # the one its container is made for
 
     @classmethod
-    def of(cls, spec: JobSpec, output_limit: int) -> About:
+    def of(cls, spec: JobSpec, output_limit: int, *, main: bool = False) -> About:
         """*output_limit*: the engine's, used where *spec* has none."""
         return cls(
             command=command_text(spec),
@@ -54,6 +55,7 @@ class About:
             wall_limit_s=spec.wall_limit_s,
             output_limit=output_limit if spec.output_limit is None else spec.output_limit,
             cpu_limit_s=spec.cpu_limit_s,
+            main=main,
         )
 
 

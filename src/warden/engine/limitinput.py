@@ -13,8 +13,8 @@ from warden.model.limits import IoLimit, Limits
 
 def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:
     """Raises BadInput for a bandwidth without a link that it could hold for."""
-    if wanted.bandwidth is not None and not has_link:
-        hint = 'only the network mode "warden" has a link to limit'
+    if wanted.shaping and not has_link:
+        hint = 'the network modes "warden" and "bridge" have links to limit'
         raise BadInput(f"limit_bandwidth: container {handle} has no link of its own", hint=hint)
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from warden.engine.build import layer_of
+from warden.engine.events import LimitsChanged
 from warden.engine.limitinput import check_link, with_numbers
-from warden.engine.networking import attachment
+from warden.engine.networking import shaped
 from warden.errors import BadInput, NotSupported, WardenError
 from warden.model import resources
 from warden.model.info import BandwidthStat, DiskStat, State
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.model.resources import LimitReport
 from warden.network import shaping
-from warden.network.links import Attachment
 from warden.rootfs.disk import Disk, Layer
 from warden.undo import Undo
 
@@ -37,7 +38,7 @@ async def limit(
     container.require(State.ACTIVE, State.STOPPED)
     warnings: tuple[str, ...] = ()
     if settings:
-        also = frozenset(resources.find(name)[0] for name, _ in settings)
+        also = frozenset(row for name, _ in settings for row in resources.rows_of(name))
         async with container.changing():
             numbered = await container.site.blocking(with_numbers, settings)
             wanted = resources.apply(limits_of(container), numbered)
@@ -58,6 +59,9 @@ async def _change(
     _remember(container, done, memory_limit=done.memory_bytes)
     if done.memory_bytes is not None:
         container.watch_memory()
+    shown = {row.name: (row.show(before), row.show(done)) for row in resources.RESOURCES}
+    changed = {name: new for name, (old, new) in shown.items() if name in also or new != old}
+    container.tell(partial(LimitsChanged, limits=changed))
     return (*left_out, *warnings)
 
 
@@ -76,13 +80,14 @@ def _without_disk(
 
 def _touched(before: Limits, wanted: Limits, also: Collection[str]) -> frozenset[str]:
     """Of what is no cgroup's: "bandwidth" and "disk", if they are to be set."""
-    named = {"bandwidth": "bandwidth", "disk.max": "disk", "disk.inodes": "disk"}
-    differing = {name for name in ("bandwidth", "disk") if getattr(before, name) != getattr(wanted, name)}
+    named = {"bandwidth.in": "bandwidth", "bandwidth.out": "bandwidth", "disk.max": "disk", "disk.inodes": "disk"}
+    fields = {"bandwidth": "shaping", "disk": "disk"}
+    differing = {name for name, field in fields.items() if getattr(before, field) != getattr(wanted, field)}
     return frozenset(differing | {named[name] for name in also if name in named})
 
 
 def _refuse_without_a_way(container: Container, wanted: Limits, touched: Collection[str]) -> None:
-    check_link(wanted if "bandwidth" in touched else Limits(), container.handle, has_link=_link(container) is not None)
+    check_link(wanted if "bandwidth" in touched else Limits(), container.handle, has_link=bool(_links(container)))
     if "disk" in touched and not container.site.settings.disk_quota_enabled:
         raise BadInput("limit_disk: quota.disk_quota_enabled is false in the daemon's configuration")
 
@@ -94,22 +99,15 @@ def _put(
     with Undo() as undo:
         skipped = container.group.set_limits(wanted, before, also=also, best_effort=best_effort)
         undo.add("limits", container.group.set_limits, before, wanted)
-        link, touched = _link(container), _touched(before, wanted, also)
-        if link is not None and "bandwidth" in touched:
-            _put_bandwidth(link, wanted.bandwidth, before.bandwidth)
-            undo.add("bandwidth", _put_bandwidth, link, before.bandwidth, wanted.bandwidth)
+        touched = _touched(before, wanted, also)
+        for link in _links(container) if "bandwidth" in touched else ():
+            shaping.limit(link, wanted.shaping, before.shaping)
+            undo.add("bandwidth", shaping.limit, link, before.shaping, wanted.shaping)
         if "disk" in touched:
             _limit_disk(container, wanted.disk or DiskLimits())
         undo.release()
     kept = {field: getattr(before, field) for item in skipped for field in item.fields}
     return replace(wanted, **kept), tuple(item.reason for item in skipped)
-
-
-def _put_bandwidth(link: Attachment, wanted: Bandwidth | None, before: Bandwidth | None) -> None:
-    if wanted is not None:
-        shaping.limit(link, wanted, before)
-    elif before is not None:
-        shaping.lift(link)
 
 
 async def _report(container: Container, warnings: tuple[str, ...], *, raw: bool) -> LimitReport:
@@ -118,10 +116,15 @@ async def _report(container: Container, warnings: tuple[str, ...], *, raw: bool)
     shown = {row.name: row.show(asked) for row in resources.RESOURCES}
     found |= {name: shown[name] for name in ("oom.policy", "disk.max", "disk.inodes")}
     band = await bandwidth(container)
-    found["bandwidth"] = resources.UNLIMITED if band.in_rate is None else f"{band.in_rate} {band.in_burst}"
+    found["bandwidth.in"] = _shown_bucket(band.in_rate, band.in_burst)
+    found["bandwidth.out"] = _shown_bucket(band.out_rate, band.out_burst)
     files = await container.site.blocking(group.raw_limits) if raw else []
     ordered = {row.name: found[row.name] for row in resources.RESOURCES if row.name in found}
     return LimitReport(ordered, resources.shown(asked), tuple(files), warnings)
+
+
+def _shown_bucket(rate: int | None, burst: int | None) -> str:
+    return resources.UNLIMITED if rate is None else f"{rate} {burst}"
 
 
 async def limit_memory(container: Container, limit_bytes: int | None) -> int | None:
@@ -147,16 +150,17 @@ async def limit_bandwidth(container: Container, wanted: Bandwidth) -> Bandwidth:
     """See Container.limit_bandwidth."""
     container.require(State.ACTIVE, State.STOPPED)
     async with container.changing():
-        await _change(container, replace(limits_of(container), bandwidth=wanted), ("bandwidth",))
+        both = replace(limits_of(container), bandwidth_in=wanted, bandwidth_out=wanted)
+        await _change(container, both, resources.rows_of("bandwidth"))
         return wanted
 
 
 async def bandwidth(container: Container) -> BandwidthStat:
-    """The limits of its link as the kernel has them; a link that is gone is not limited."""
-    link, known = _link(container), limits_of(container).bandwidth
-    if link is None or known is None:
+    """The limits of its links as the kernel has them, of several the first's; one that is gone is not limited."""
+    links, known = _links(container), limits_of(container).shaping
+    if not links or not known:
         return BandwidthStat()
-    return await container.site.blocking(shaping.read, link, known)
+    return await container.site.blocking(shaping.read, links[0], known)
 
 
 async def limit_disk(container: Container, change: DiskChange) -> DiskLimits | None:
@@ -207,8 +211,8 @@ def _layer(container: Container) -> Layer:
     return layer_of(container.snapshot, container.directory)
 
 
-def _link(container: Container) -> Attachment | None:
-    return attachment(container.snapshot, container.site.settings.mtu)
+def _links(container: Container) -> tuple[shaping.Link, ...]:
+    return shaped(container.snapshot, container.site.settings.mtu)
 
 
 async def reapply(container: Container) -> None:
@@ -228,11 +232,8 @@ def _reapply_groups(container: Container) -> None:
 
 
 def _reapply_bandwidth(container: Container) -> None:
-    link, wanted = _link(container), limits_of(container).bandwidth
-    if link is not None and wanted is not None:
-        shaping.limit(link, wanted, wanted)
-    elif link is not None and shaping.have_link(link.ifb_name):
-        shaping.lift(link)
+    for link in _links(container):
+        shaping.restore(link, limits_of(container).shaping)
 
 
 def _reapply_disk(container: Container) -> None:

@@ -16,7 +16,8 @@ import struct
 import time
 from collections.abc import Callable
 
-from warden.process.joblog import STREAMS, JobLog
+from warden.model.logs import STREAMS
+from warden.process.joblog import JobLog
 
 log = logging.getLogger("warden.logtag")
 

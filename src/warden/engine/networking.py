@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 from warden.depot.snapshot import Snapshot
 from warden.engine import ports
 from warden.errors import BadInput, WrongState
-from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, bridge_device
+from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, LinkKind, bridge_device
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, with_ipv6
 from warden.model.settings import EngineSettings
-from warden.network.links import Attachment
+from warden.model.spec import ContainerSpec, NetworkMode
+from warden.network import shaping
+from warden.network.interfaces import extra_ifb
+from warden.network.links import Attachment, container_link, host_index, host_link, ifb_name
 from warden.network.nft import Guest, GuestLink, Policy
 from warden.undo import AsyncUndo
 
@@ -33,6 +36,36 @@ def attachment(snapshot: Snapshot, mtu: int) -> Attachment | None:
     if not snapshot.network:
         return None
     return Attachment(snapshot.container_id, IPv4Network((snapshot.network, 30)), mtu)
+
+
+def shaped(snapshot: Snapshot, mtu: int) -> tuple[shaping.Link, ...]:
+    """The links of a container that its bandwidth limits hold for, each by itself: those with an end on the host."""
+    own = attachment(snapshot, mtu)
+    first: tuple[shaping.Link, ...] = () if own is None else (own,)
+    ports = (link for link in snapshot.links if link.kind is LinkKind.BRIDGE)
+    return first + tuple(
+        shaping.Port(
+            link.host_name,
+            link.host_index,
+            ifb_name(snapshot.container_id)
+            if link.host_name == host_link(snapshot.container_id)
+            else extra_ifb(link.host_name),
+            0,
+            link.mtu or mtu,
+        )
+        for link in ports
+    )
+
+
+def can_shape(spec: ContainerSpec) -> bool:
+    """Whether one made of *spec* has such a link."""
+    return spec.network is NetworkMode.WARDEN or any(item.kind is LinkKind.BRIDGE for item in spec.interfaces)
+
+
+def counted(snapshot: Snapshot) -> dict[str, int]:
+    """The links that are counted at their end on the host: names inside, and indices outside."""
+    found = {} if not snapshot.network else {container_link(snapshot.container_id): host_index(snapshot.container_id)}
+    return found | {link.name: link.host_index for link in snapshot.links if link.kind is LinkKind.BRIDGE}
 
 
 def guest(snapshot: Snapshot) -> Guest | None:
@@ -176,5 +209,21 @@ def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[s
 async def leave(site: Site, container_id: str) -> None:
     """Gives back what a container's interfaces were made of. The kernel is not waited for, but for links of the host."""
     await site.blocking(site.lending.fetch, container_id)
-    if await site.blocking(site.networks.release, container_id):
-        site.in_background(asyncio.ensure_future(site.blocking(site.networks.tidy)))
+    site.resolvers.changed()
+    unused = await site.blocking(site.networks.release, container_id)
+    site.in_background(asyncio.ensure_future(_tidy(site, unused)))
+
+
+async def _tidy(site: Site, unused: bool) -> None:
+    if unused:
+        await site.blocking(site.networks.tidy)
+    await settle_resolvers(site)
+
+
+async def settle_resolvers(site: Site) -> None:
+    """Each bridge that a container is on has one."""
+
+    async def used() -> list[Bridge]:
+        return [bridge for bridge, members in await site.blocking(site.networks.members) if members]
+
+    await site.resolvers.settle(used)

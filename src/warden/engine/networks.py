@@ -36,6 +36,7 @@ from warden.network.route import Route
 log = logging.getLogger("warden.network")
 
 PREFIX6 = 64
+DNS = 53  # the port of a bridge's resolver (engine/resolver.py)
 
 
 class Networks:
@@ -300,4 +301,5 @@ def _host_has(route: Route, name: str) -> bool:
 
 def _net(bridge: Bridge) -> BridgeNet:
     networks = tuple(ip_network(text) for text in (bridge.subnet4, bridge.subnet6) if text)
-    return BridgeNet(bridge.device, networks, internal=bridge.internal)
+    services = tuple((net.network_address + 1, name, DNS) for net in networks for name in ("udp", "tcp"))
+    return BridgeNet(bridge.device, networks, internal=bridge.internal, services=services)

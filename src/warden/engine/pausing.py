@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from warden.engine.events import ContainerPaused, ContainerResumed
 from warden.errors import EngineFault, WardenError, WrongState
 from warden.model.info import State
 
@@ -76,6 +77,7 @@ async def pause(container: Container, gate: Gate) -> None:
             except WardenError:  # not a cancellation: what was begun in a thread is done
                 _record(container, paused=False)
                 raise
+        container.tell(ContainerPaused)
 
 
 async def resume(container: Container) -> None:
@@ -91,6 +93,7 @@ async def lift(container: Container) -> None:
     if container.snapshot.paused:
         await container.site.blocking(container.group.thaw)
         _record(container, paused=False)
+        container.tell(ContainerResumed)
 
 
 def reapply(container: Container) -> None:

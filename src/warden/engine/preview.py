@@ -11,6 +11,7 @@ from warden.engine import assignment, build, networking, starthooks
 from warden.engine.facts import facts_from
 from warden.engine.ids import IdSource
 from warden.engine.site import make_pools, system_lang
+from warden.engine.volumes import place_of
 from warden.model.info import State
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, Mount
@@ -37,7 +38,8 @@ def preview(spec: ContainerSpec, settings: EngineSettings) -> str:
     )
     guest = JobPlace(starthooks.ROOT, "", 0, settings.rlimits, system_lang(), job_filter())
     programs = starthooks.programs(settings, facts_from(snapshot, order.directory.path), guest)
-    place = build.placement(cgroups, order, build.check_mounts(spec), programs, settings.mtu)
+    mounts = build.check_mounts(spec, lambda name: f"{place_of(settings)}/{name or 'NEW'}/data")
+    place = build.placement(cgroups, order, mounts, programs, settings.mtu)
     return container_plan(spec, place).describe()
 
 

@@ -31,6 +31,7 @@ from warden.model.info import State
 from warden.model.job import Verdict
 from warden.network import shaping
 from warden.network.bridges import remove_link
+from warden.network.interfaces import ifb_names
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 from warden.process.launch import receive
@@ -151,7 +152,7 @@ def remove(site: Site, directory: ContainerDirectory, pidfd: int | None, snapsho
         os.close(pidfd)
     _remove_groups(site, container_id)
     steps: list[Callable[[], object]] = [
-        partial(shaping.remove_ifb, container_id),
+        partial(shaping.remove_ifbs, ifb_names(container_id)),
         partial(site.firewall.drop, container_id),
         partial(site.lending.fetch, container_id),
         partial(site.depot.discard, directory),

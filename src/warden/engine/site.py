@@ -19,7 +19,9 @@ from warden.engine.janitor import Janitor
 from warden.engine.lending import Lending
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
+from warden.engine.resolvers import Resolvers
 from warden.engine.transfers import Transfers
+from warden.engine.volumes import Volumes
 from warden.errors import PoolExhausted
 from warden.model.settings import EngineSettings
 from warden.network.firewall import Firewall
@@ -86,6 +88,7 @@ class Site:
     hooks: Hooks
     networks: Networks
     lending: Lending
+    resolvers: Resolvers
     #: Whose network is shared, by id, and by whom: id and handle.
     sharers: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: Transfers = field(default_factory=Transfers)
@@ -95,9 +98,11 @@ class Site:
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
     janitor: Janitor = field(init=False)
+    volumes: Volumes = field(init=False)
 
     def __post_init__(self) -> None:
         self.janitor = Janitor(self.blocking, self.in_background)
+        self.volumes = Volumes(self.settings, self.blocking, self.in_background)
 
     async def blocking(self, function: Callable[..., T], *args: object) -> T:
         """Runs *function* in a worker thread."""

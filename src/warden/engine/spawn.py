@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from warden.engine.container import Container
 
 VCAP, ROOT = "vcap", "root"
+PASSWD = "/etc/passwd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,11 @@ class _Prepared:
     extras: int
 
 
-async def spawn(container: Container, spec: JobSpec) -> Job:
-    """See Container.spawn."""
+async def spawn(container: Container, spec: JobSpec, *, main: bool = False) -> Job:
+    """See Container.spawn. *main*: it is its container's main job."""
     site = container.site
     job_id = site.next_job()
-    about = jobfiles.About.of(spec, site.settings.job_output_limit)
+    about = jobfiles.About.of(spec, site.settings.job_output_limit, main=main)
     group = container.group.job(job_id)
     prepared = await site.blocking(_prepare, container, spec, job_id, about, group)
     place = JobPlace(
@@ -66,7 +67,8 @@ async def spawn(container: Container, spec: JobSpec) -> Job:
 
 def _prepare(container: Container, spec: JobSpec, job_id: int, about: jobfiles.About, group: JobGroup) -> _Prepared:
     """Blocking: reads the container's passwd, makes the job's directory and cgroup."""
-    person = _person(container.pid, spec.user or (ROOT if spec.privileged else VCAP))
+    lent = any(f"{PASSWD}/".startswith(f"{mount.place}/") for mount in container.snapshot.spec.mounts)
+    person = _person(container.pid, spec.user or (ROOT if spec.privileged else VCAP), lent=lent)
     with Undo() as undo:
         undo.add("job directory", container.directory.drop_job, job_id)
         try:
@@ -83,23 +85,23 @@ def _prepare(container: Container, spec: JobSpec, job_id: int, about: jobfiles.A
     return _Prepared(person, directory, joins, extras)
 
 
-def _person(pid: int, name: str) -> Person:
-    """From the passwd of the container as it is now; raises JobFailed."""
+def _person(pid: int, name: str, *, lent: bool) -> Person:
+    """From the passwd of the container as it is now; *lent*: its maker mounted something there. Raises JobFailed."""
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise JobFailed(f"user {name!r}: the container's root cannot be opened: {error.strerror}") from error
     try:
-        passwd = _text(root, "etc/passwd")
+        passwd = _text(root, PASSWD, follow_mounts=lent)
     finally:
         os.close(root)
     user = etc.find_user(passwd, b"", name)  # jobs have no supplementary groups (spec/warden.md §4)
     return Person(user.name, user.uid, user.gid, user.home)
 
 
-def _text(root: int, path: str) -> bytes:
+def _text(root: int, path: str, *, follow_mounts: bool) -> bytes:
     try:
-        return etc.read_in_container(root, path)
+        return etc.read_in_container(root, path, follow_mounts=follow_mounts)
     except OSError:
         return b""  # then the user is not found, and that is what is reported
 

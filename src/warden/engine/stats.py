@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from warden.cgroup import files
 from warden.cgroup.stats import GroupStats, name_devices, read_group
+from warden.depot.snapshot import Snapshot
 from warden.engine import limits
-from warden.engine.networking import attachment
+from warden.engine.networking import counted, shaped
 from warden.engine.site import Site
 from warden.errors import KernelRefused, WardenError
 from warden.model.info import DiskStat, State
 from warden.model.stats import InterfaceStats, ShapingDrops, Stats
 from warden.network.counters import LinkCounters, from_inside, read_counters, read_drops
-from warden.network.links import container_link, host_index
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -52,13 +52,12 @@ class _Shared:
 def _subject(container: Container) -> _Subject:
     running = sum(job.result is None for job in container.jobs())
     snapshot = container.snapshot
-    shaped = bool(snapshot.network) and snapshot.spec.limits.bandwidth is not None
-    return _Subject(container, container.state, running, shaped)
+    return _Subject(container, container.state, running, bool(snapshot.spec.limits.shaping))
 
 
 async def measure(site: Site, containers: Sequence[Container], *, brief: bool) -> list[Stats]:
     """In the order of *containers*; those that vanish meanwhile are left out."""
-    linked = [host_index(container.id) for container in containers if container.snapshot.network]
+    linked = [index for container in containers for index in counted(container.snapshot).values()]
     shared = _Shared(await site.blocking(_counters, linked), {})
     found: list[Stats] = []
     for first in range(0, len(containers), CHUNK):
@@ -69,7 +68,7 @@ async def measure(site: Site, containers: Sequence[Container], *, brief: bool) -
 
 async def measure_one(container: Container, *, brief: bool) -> Stats:
     """Raises KernelRefused when its cgroups are gone."""
-    linked = [host_index(container.id)] if container.snapshot.network else []
+    linked = list(counted(container.snapshot).values())
     shared = _Shared(await container.site.blocking(_counters, linked), {})
     return await container.site.blocking(_measure, _subject(container), shared, brief)
 
@@ -107,7 +106,7 @@ def _measure(subject: _Subject, shared: _Shared, brief: bool) -> Stats:
         cpu=group.cpu,
         pids=group.pids,
         io=name_devices(group.io, shared.devices),
-        network=_network(container.id, shared.counters),
+        network=_network(container.snapshot, shared.counters),
         shaping=_drops(container) if subject.shaped and not brief else None,
         disk=_disk(container),
         pressure=group.pressure,
@@ -116,15 +115,15 @@ def _measure(subject: _Subject, shared: _Shared, brief: bool) -> Stats:
     )
 
 
-def _network(container_id: str, counters: Mapping[int, LinkCounters]) -> tuple[InterfaceStats, ...]:
-    outer = counters.get(host_index(container_id))
-    return () if outer is None else (from_inside(container_link(container_id), outer),)
+def _network(snapshot: Snapshot, counters: Mapping[int, LinkCounters]) -> tuple[InterfaceStats, ...]:
+    found = counted(snapshot)
+    return tuple(from_inside(name, counters[index]) for name, index in found.items() if index in counters)
 
 
 def _drops(container: Container) -> ShapingDrops | None:
-    link = attachment(container.snapshot, container.site.settings.mtu)
+    links = shaped(container.snapshot, container.site.settings.mtu)
     try:
-        return None if link is None else read_drops(link)
+        return read_drops(links) if links else None
     except WardenError as error:
         log.warning("container %s: drops of its link are not known: %s", container.handle, error)
         return None

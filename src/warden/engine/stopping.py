@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 async def end_jobs(container: Container, *, kill: bool) -> None:
-    """Every process but PID 1: TERM, after `stop_timeout` KILL, or KILL at once. Waits until all jobs were judged."""
+    """Every process but PID 1: TERM, after `stop_timeout` KILL, or KILL at once. Waits until all jobs were judged. The
+    container may have a signal and a time of its own."""
+    spec = container.snapshot.spec
     for job in container.jobs():  # not on disk: after a crash the container's state says it
         job.ask()
     async with container.alone():
         if not kill:
-            await _signal_everything(container, signal.SIGTERM)
+            await _signal_everything(container, spec.stop_signal or signal.SIGTERM)
             await pausing.lift(container)  # the signal is the first thing that they see
-            kill = not await _empty_within(container, container.site.settings.stop_timeout)
+            patience = container.site.settings.stop_timeout if spec.stop_timeout is None else spec.stop_timeout
+            kill = not await _empty_within(container, patience)
         if kill:
             for job in container.jobs():
                 job.blame(Verdict.STOPPED, lasting=False)

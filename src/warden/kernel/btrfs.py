@@ -17,7 +17,7 @@ from warden.kernel.mounts import mount_of_path
 SUPER_MAGIC = 0x9123683E  # statfs(2)
 FIRST_FREE_ID = 256  # ids of subvolumes begin here, and a subvolume's root has it as its inode number
 
-SNAP_DESTROY, SUBVOL_CREATE = 0x5000940F, 0x5000940E
+SNAP_DESTROY, SUBVOL_CREATE, SNAP_CREATE_V2 = 0x5000940F, 0x5000940E, 0x50009417
 INO_LOOKUP, FS_INFO = 0xD0009412, 0x8400941F
 QUOTA_CTL, QUOTA_RESCAN_WAIT = 0xC0109428, 0x942E
 QGROUP_CREATE, QGROUP_LIMIT = 0x4010942A, 0x8030942B
@@ -27,6 +27,7 @@ NO_LIMIT = 2**64 - 1  # BTRFS_QGROUP_CLEAR_VALUE
 
 _VOLUME = struct.Struct("=q4088s")  # struct btrfs_ioctl_vol_args
 _LOOKUP = struct.Struct("=QQ4080x")  # struct btrfs_ioctl_ino_lookup_args
+_SNAPSHOT = struct.Struct("=qQQ32x4040s")  # struct btrfs_ioctl_vol_args_v2
 _NAME_MAX = 255
 
 
@@ -43,16 +44,34 @@ def is_btrfs(path: str) -> bool:
     return record is not None and record.fstype == "btrfs"
 
 
+def is_subvolume(path: str) -> bool:
+    """Whether *path* is the root of one; a symbolic link is not followed."""
+    try:
+        return os.lstat(path).st_ino == FIRST_FREE_ID and is_btrfs(path)
+    except FileNotFoundError:
+        return False
+
+
 def _named(name: str) -> bytearray:
+    return bytearray(_VOLUME.pack(0, _raw_name(name)))
+
+
+def _raw_name(name: str) -> bytes:
     raw = os.fsencode(name)
     if len(raw) > _NAME_MAX or b"/" in raw or b"\0" in raw:
         raise ValueError(f"no name of a subvolume: {name!r}")
-    return bytearray(_VOLUME.pack(0, raw))
+    return raw
 
 
 def create_subvolume(directory_fd: int, name: str) -> None:
     """An empty one, in the directory, owned by root."""
     fcntl.ioctl(directory_fd, SUBVOL_CREATE, _named(name))
+
+
+def snapshot_subvolume(source_fd: int, directory_fd: int, name: str) -> None:
+    """A writable one in the directory that begins as the one at *source_fd* is now; subvolumes below it are empty
+    directories there (btrfs-subvolume(8)). EXDEV from another file system, EINVAL when the source is none."""
+    fcntl.ioctl(directory_fd, SNAP_CREATE_V2, bytearray(_SNAPSHOT.pack(source_fd, 0, 0, _raw_name(name))))
 
 
 def destroy_subvolume(directory_fd: int, name: str) -> None:

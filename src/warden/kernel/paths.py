@@ -11,6 +11,7 @@ import errno
 import itertools
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from warden.errors import KernelRefused
@@ -73,12 +74,16 @@ class _Frame:
     pending: list[str] = field(default_factory=list)
 
 
-def remove_tree(path: str) -> None:
+#: (parent_fd, name, fd) of a directory: whether it was removed at once, with all that was in it.
+Shortcut = Callable[[int, str, int], bool]
+
+
+def remove_tree(path: str, shortcut: Shortcut | None = None) -> None:
     """Remove *path* and all below it, whatever is there; an absent path is fine. Root's work.
 
-    Holds 32 descriptors at most however deep the tree is: what is deeper is moved up first. Never enters a mount,
-    a bind mount of the same file system included. Raises KernelRefused, naming the entry; what was removed by then
-    stays removed.
+    *shortcut* is asked of each directory before it is read. Holds 32 descriptors at most however deep the tree is: what
+    is deeper is moved up first. Never enters a mount, a bind mount of the same file system included. Raises
+    KernelRefused, naming the entry; what was removed by then stays removed.
     """
     head, name = os.path.split(os.path.abspath(path))
     try:
@@ -86,7 +91,7 @@ def remove_tree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        _Removal(head, parent_fd).remove(name)
+        _Removal(head, parent_fd, shortcut).remove(name)
     finally:
         os.close(parent_fd)
 
@@ -94,9 +99,10 @@ def remove_tree(path: str) -> None:
 class _Removal:
     """One removal: the stack of directories from the top down, at most _DEPTH of them."""
 
-    def __init__(self, head: str, parent_fd: int) -> None:
+    def __init__(self, head: str, parent_fd: int, shortcut: Shortcut | None) -> None:
         self._head = head
         self._parent_fd = parent_fd
+        self._shortcut = shortcut
         self._stack: list[_Frame] = []
         self._rescans = 0
         self._moved = 0
@@ -132,6 +138,9 @@ class _Removal:
                 raise self._refused("rmdir", name, errno.EBUSY) from None
             elif error.errno != errno.ENOENT:
                 raise self._refused("open", name, error.errno) from None
+            return
+        if self._shortcut is not None and self._shortcut(parent_fd, name, fd):
+            os.close(fd)
             return
         frame = _Frame(fd, parent_fd, name)
         self._stack.append(frame)

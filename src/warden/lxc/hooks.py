@@ -86,10 +86,12 @@ class Scene:
                 found[point] = (*found.get(point, ()), program)
         return found
 
-    def run_on_host(self, which: str, more: Mapping[str, str] | None = None) -> None:
-        """Every program of a hook, one after another; raises HookFailed for the first that fails."""
+    def run_on_host(self, which: str, more: Mapping[str, str] | None = None, extra: tuple[str, ...] = ()) -> None:
+        """Every program of a hook, one after another, *extra* after its arguments; raises HookFailed for the first that
+        fails."""
         for line in self.config.hooks(which):
-            run_program(f"lxc.hook.{which}", line, self.argv(which, line), {**self.environment(which), **(more or {})})
+            env = {**self.environment(which), **(more or {})}
+            run_program(f"lxc.hook.{which}", line, (*self.argv(which, line), *extra), env)
 
 
 def run_program(key: str, line: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:

@@ -28,13 +28,14 @@ from warden.lxc.scripts import remember_links, run_scripts
 from warden.model.interfaces import Link
 from warden.model.system import Init
 from warden.plan.container import Monitor, Placement
+from warden.plan.flags import CLONE_NEWNS
 from warden.plan.program import host_program
 from warden.plan.steps import Op, Plan, Step
 from warden.plan.system import plan_of
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
 from warden.undo import Undo
 
-DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT)
+DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
 #: Numbers under which the program at the end finds what marks the container as taken.
 CLAIM_FD, LOCK_FD = 3, 4
 #: Tasks of the end.
@@ -90,6 +91,9 @@ class _Making:
         passing.add("journal", os.close, self._journal)
         undo.add("state", self.tell, "STOPPED")
         self._start = replace(self._start, scene=replace(self._start.scene, mount=f"{self._directory}/mnt/root"))
+        self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        passing.add("mount namespace", os.close, self._home)
+        self._away = False  # in a mount namespace where its root is mounted
         self._links: tuple[Link, ...] = ()
         self._groups: dict[str, str] = {}
 
@@ -101,6 +105,9 @@ class _Making:
         self.tell("STARTING")
         self._undo.add("post-stop", self._start.scene.run_on_host, "post-stop")
         self._start.scene.run_on_host("pre-start")
+        before = self._start.spec
+        self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
+        self._away = self._start.spec is not before
         config = self._start.scene.config
         consoles = terminals.make(config, self._start.system, self._passing)
         if consoles.path:
@@ -175,7 +182,7 @@ class _Making:
             ending=ending(self._directory, self._start.scene.host, claim, lock),
             terminals=len(consoles.masters),
             console=None if consoles.console is None else len(passed),
-            home=f"/proc/{os.getpid()}/ns/mnt",
+            home=f"/proc/{os.getpid()}/fd/{self._home}",
             back=tuple(Manager(self._start.site.parent).way_back(joins)),
             death=9 if death is None else death,
         )
@@ -210,6 +217,8 @@ class _Making:
     def _made(self, pid: int) -> None:
         """All is there but the program itself."""
         start = self._start
+        if self._away:  # what the container has is in its own by now
+            go_home(self._home)
         for name, value in start.scene.config.proc:
             _write_proc(pid, name, value)
         told = {"LXC_PID": str(pid)}
@@ -261,6 +270,12 @@ def _keep_namespaces(directory: str, pid: int, undo: Undo) -> None:
         target = f"{directory}/ns/{os.path.basename(path)}"
         with open(target, "wb"):
             mount(path, target, "", 4096)  # MS_BIND
+
+
+def go_home(namespace: int) -> None:
+    from warden.kernel.mounts import setns
+
+    setns(namespace, CLONE_NEWNS)
 
 
 def release_namespaces(directory: str) -> None:

@@ -47,7 +47,7 @@ log = logging.getLogger("warden.lxc")
 JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
-_OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP)
+_OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
 _LSM_SHOWN = {"lxc.apparmor.profile": "/sys/module/apparmor", "lxc.selinux.context": "/sys/fs/selinux"}
 
 
@@ -86,6 +86,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         start = replace(start, scene=replace(start.scene, mount=f"{directory}/mnt/root"))
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")
+        start = stored(start, f"{directory}/mnt/storage", undo)
         group = limited(start, container_id, undo)
         launched = _launch(start, container_id, directory, group, undo)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
@@ -110,6 +111,16 @@ def program_filter(config: LxcConfig) -> bytes:
     for sentence in unknown:
         log.warning("%s: %s", config.seccomp_profile, sentence)
     return program
+
+
+def stored(start: Start, target: str, undo: Undo) -> Start:
+    """With its root mounted, where that is no directory."""
+    if all(item.need is not Need.STORAGE for item in start.translation.missing):
+        return start
+    from warden.lxc.storage.mounting import mounted  # a container in a directory must not pay for it
+
+    spec = mounted(start.spec, start.scene.config.rootfs_path, target, undo)
+    return replace(start, translation=replace(start.translation, spec=spec))
 
 
 def limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:

@@ -9,6 +9,7 @@ from warden.errors import BadInput
 from warden.lxc import place
 from warden.lxc.configfile import parse_define
 from warden.lxc.fstab import read_fstab
+from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
 from warden.lxc.options import Given, Option
 from warden.lxc.place import Site
@@ -32,7 +33,12 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     """Raises ConfigError and BadInput, before anything is changed."""
     if "/" in given.name or given.name in ("", ".", ".."):
         raise BadInput(f"name: {given.name!r} is not a container's name", hint="it is a directory below the lxcpath")
-    site, lxcpath = Site.from_environment(), given.lxcpath or default_lxcpath()
+    site, lxcpath = Site.from_environment(), os.path.abspath(given.lxcpath or default_lxcpath())
+    home = Home(lxcpath, given.name)
+    if not home.is_settled:
+        from warden.lxc.snapshots import settle  # only when somebody was killed
+
+        settle(home)
     path = given.last("rcfile") or f"{lxcpath}/{given.name}/config"
     if not given.last("rcfile") and not os.path.exists(path):
         raise BadInput("No container config specified", hint=f"there is no {path}, and no -f names another")

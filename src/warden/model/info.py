@@ -62,7 +62,8 @@ class DiskStat:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One job as `ps` and `info` show it. *command* is a short text for people."""
+    """One job as `ps` and `info` show it. *command* is a short text for people. *tty*, *interactive*: it was given a
+    terminal, a standard input that stays open."""
 
     id: int
     command: str
@@ -70,12 +71,16 @@ class JobInfo:
     started: float
     exit_status: int | None = None
     verdict: str = ""
+    tty: bool = False
+    interactive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
     """A container at one moment. *pid*: its PID 1 seen from the host, 0 when it is gone. *disk* None: not measured.
-    *paused*: its processes stand still; its state is active all the same. *links*: what its interfaces became."""
+    *paused*: its processes stand still; its state is active all the same. *links*: what its interfaces became. *main_job*:
+    the last job of the one that the container is made for, *restarts*: how often its restart policy has begun it again
+    since somebody started it."""
 
     handle: str
     id: str
@@ -94,3 +99,5 @@ class Info:
     jobs: tuple[JobInfo, ...] = ()
     paused: bool = False
     links: tuple[Link, ...] = ()
+    restarts: int = 0
+    main_job: int | None = None

@@ -137,10 +137,21 @@ class JobResult:
     detail: str = ""
 
 
+class WaitCondition(enum.Enum):
+    """What is waited for; the values cross the wire."""
+
+    NOT_RUNNING = "not-running"  # the job has ended, now or before
+    NEXT_EXIT = "next-exit"  # the next end of a job
+    REMOVED = "removed"  # the container is destroyed
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a job's output. *stream* is "stdout" or "stderr"; *time* is seconds since the epoch."""
+    """A piece of a job's output. *stream* is "stdout" or "stderr"; *time*, of its first byte, is seconds since the epoch;
+    *offset* is where it lies in its stream. *job* is told where the output of several is read."""
 
     stream: str
     data: bytes
     time: float = 0.0
+    offset: int = 0
+    job: int = 0

@@ -34,7 +34,7 @@ class OomPolicy(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """A token bucket: *rate* in bytes a second, *burst* in bytes, which may pass at once after a pause."""
+    """A token bucket, for one direction: *rate* in bytes a second, *burst* in bytes that may pass at once after a pause."""
 
     rate: int
     burst: int
@@ -44,6 +44,17 @@ class Bandwidth:
         for name, value, limit in (("rate", self.rate, 2**63), ("burst", self.burst, 2**32)):
             if not 0 < value < limit:
                 raise BadInput(f"bandwidth: {name}: {value} is out of range", hint=f"1 to {limit - 1}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shaping:
+    """Both directions of a link: *into* the container and *out* of it; None is not limited."""
+
+    into: Bandwidth | None = None
+    out: Bandwidth | None = None
+
+    def __bool__(self) -> bool:
+        return self != Shaping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +178,16 @@ class Limits:
     *oom_kill_disable*: wait instead of kill (v1). Processor: *cpu_shares* as v1 counts, 1024 is usual, or *cpu_weight*
     as v2 counts, 100 is usual, one of both; *cpu_idle*: only when nobody else wants to run; *cpu_rt_us*: runtime and
     period for real-time tasks (v1). *devices* None: no rule but what a user namespace allows. *net_class*: of packets,
-    for tc (v1); *net_priorities*: by interface (v1). *bandwidth*: for each direction. *disk* None: was never limited.
+    for tc (v1); *net_priorities*: by interface (v1). *bandwidth_in*, *bandwidth_out*: into
+    the container and out of it. *disk* None: was never limited.
     Pairs are a name and a number: page size and bytes, resource and amount.
     """
 
     memory_bytes: int | None = None
     oom_policy: OomPolicy = OomPolicy.KILL_JOB
     cpu_shares: int | None = None
-    bandwidth: Bandwidth | None = None
+    bandwidth_in: Bandwidth | None = None
+    bandwidth_out: Bandwidth | None = None
     disk: DiskLimits | None = None
     memory_high: int | None = None
     memory_low: int | None = None
@@ -207,6 +220,10 @@ class Limits:
             raise BadInput("cpu.weight: cpu.shares is given as well", hint="they are the same thing: give one")
         self._check_burst()
         self._check_sets()
+
+    @property
+    def shaping(self) -> Shaping:
+        return Shaping(self.bandwidth_in, self.bandwidth_out)
 
     def _check_burst(self) -> None:
         if self.cpu_burst_us is None:

@@ -28,7 +28,7 @@ from warden.model.limits import (
     check,
     check_name,
 )
-from warden.model.size import parse_size
+from warden.model.size import parse_rate, parse_size
 
 UNLIMITED = "max"
 
@@ -342,21 +342,33 @@ def _disk(field: str, name: str, parse: Callable[[str, str], int]) -> Resource:
     return Resource(name, change, show, "bytes, 1G, max" if unit > 1 else "a number, max", note)
 
 
-def _bandwidth(limits: Limits, text: str) -> Limits:
+def _bucket(name: str, text: str) -> Bandwidth | None:
     words = text.split()
     if words == [UNLIMITED]:
-        return replace(limits, bandwidth=None)
+        return None
     if not 1 <= len(words) <= 2:
-        raise BadInput(f"bandwidth: {text!r} is not a rate", hint="RATE [BURST] in bytes a second and bytes, or max")
-    rate = parse_size(words[0], field="bandwidth: rate")
+        raise BadInput(f"{name}: {text!r} is not a rate", hint="RATE [BURST], such as 1M, 100mbit or '1M 64K'; or max")
+    rate = parse_rate(words[0], field=f"{name}: rate")
     # A bucket must hold what comes in one timer tick, or the rate is not reached (tc-tbf(8)).
-    burst = parse_size(words[1], field="bandwidth: burst") if len(words) == 2 else min(max(rate // 50, 16384), 2**31)
-    return replace(limits, bandwidth=Bandwidth(rate, burst))
+    burst = parse_size(words[1], field=f"{name}: burst") if len(words) == 2 else min(max(rate // 50, 16384), 2**31)
+    return Bandwidth(rate, burst)
 
 
-def _show_bandwidth(limits: Limits) -> str:
-    band = limits.bandwidth
-    return UNLIMITED if band is None else f"{band.rate} {band.burst}"
+def _bandwidth(limits: Limits, text: str) -> Limits:
+    bucket = _bucket("bandwidth", text)
+    return replace(limits, bandwidth_in=bucket, bandwidth_out=bucket)
+
+
+def _direction(field: str, name: str, note: str) -> Resource:
+    def change(limits: Limits, text: str) -> Limits:
+        return _set(limits, field, _bucket(name, text))
+
+    return Resource(name, change, lambda limits: show_bucket(getattr(limits, field)), "RATE [BURST], max", note)
+
+
+def show_bucket(bucket: Bandwidth | None) -> str:
+    """As a row of it is written."""
+    return UNLIMITED if bucket is None else f"{bucket.rate} {bucket.burst}"
 
 
 RESOURCES: tuple[Resource, ...] = (
@@ -414,7 +426,8 @@ RESOURCES: tuple[Resource, ...] = (
         "class of its packets (v1)",
     ),
     _pairs("net_priorities", "net_prio.ifpriomap", _count, "INTERFACE N", "priority of its packets (v1)"),
-    Resource("bandwidth", _bandwidth, _show_bandwidth, "RATE [BURST]", "bytes a second on its link, each way"),
+    _direction("bandwidth_in", "bandwidth.in", "bytes a second that come to it over its link"),
+    _direction("bandwidth_out", "bandwidth.out", "bytes a second that it sends over its link"),
     _disk("block_hard", "disk.max", _size),
     _disk("inode_hard", "disk.inodes", _count),
 )
@@ -483,7 +496,9 @@ def _devices_allow(limits: Limits, text: str) -> Limits:
     return limits if limits.devices is None else replace(limits, devices=tuple(dict.fromkeys((*limits.devices, *more))))
 
 
-#: v1's names and one of ours, with v1's units; `devices.allow` of v1 adds to the list, so it is `devices.add` here.
+#: What is limited by one name and shown by several.
+_BOTH = {"bandwidth": ("bandwidth.in", "bandwidth.out")}
+#: v1's names and two of ours, with v1's units; `devices.allow` of v1 adds to the list, so it is `devices.add` here.
 ALIASES: dict[str, tuple[str, Change]] = {
     "memory.limit_in_bytes": ("memory.max", _v1_size("memory.max")),
     "memory.soft_limit_in_bytes": ("memory.high", _v1_size("memory.high")),
@@ -503,6 +518,7 @@ ALIASES: dict[str, tuple[str, Change]] = {
     "blkio.throttle.write_iops_device": ("io.max", _throttle("wiops")),
     "devices.add": ("devices.allow", _devices_allow),
     "devices.deny": ("devices.allow", _devices_deny),
+    "bandwidth": ("bandwidth.in", _bandwidth),
 }
 #: Short words for the most wanted: keyword arguments of the clients, and with dashes the flags of the command.
 WORDS: dict[str, str] = {
@@ -525,6 +541,8 @@ WORDS: dict[str, str] = {
     "devices": "devices.allow",
     "hugetlb": "hugetlb.max",
     "bandwidth": "bandwidth",
+    "bandwidth_in": "bandwidth.in",
+    "bandwidth_out": "bandwidth.out",
     "disk": "disk.max",
     "inodes": "disk.inodes",
 }
@@ -565,6 +583,11 @@ def find(name: str) -> tuple[str, Change]:
     near = get_close_matches(name, [*BY_NAME, *ALIASES], 1)
     hint = f"did you mean {near[0]}?" if near else "warden limit --help lists them"
     raise BadInput(f"limit: {name!r} is not a resource", hint=hint)
+
+
+def rows_of(name: str) -> tuple[str, ...]:
+    """The rows that *name* changes; raises BadInput."""
+    return _BOTH.get(name) or (find(name)[0],)
 
 
 def apply(limits: Limits, settings: Iterable[tuple[str, str]]) -> Limits:

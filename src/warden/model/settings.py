@@ -83,3 +83,4 @@ class EngineSettings:
     disk_project_start: int = 0x5744_0000  # the first project number that is ours on its file system
     disk_quota_enabled: bool = True
     wshd: str | None = None  # None: the one in the package
+    volumes: str | None = None  # the directory of volumes; None: beside the depot

@@ -8,6 +8,8 @@ from warden.errors import BadInput
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _SIZE = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*")
+_BITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BIT_RATE = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)bit(?:/s|ps)?\s*")
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?\s*")
 MAX_BYTES = 2**63 - 1
@@ -25,6 +27,14 @@ def parse_size(text: str | int, *, field: str = "size") -> int:
     if not 0 <= value <= MAX_BYTES:
         raise BadInput(f"{field}: {text!r} is out of range", hint=f"0 to {MAX_BYTES} bytes")
     return value
+
+
+def parse_rate(text: str | int, *, field: str = "rate") -> int:
+    """Bytes a second of a size ("1M"), or of bits with decimal units as tc(8) has them ("100mbit"); raises BadInput."""
+    match = _BIT_RATE.fullmatch(str(text))
+    if match is None:
+        return parse_size(text, field=field)
+    return parse_size(_scaled(match[1], _BITS[match[2].lower()]) // 8, field=field)
 
 
 def _scaled(digits: str, unit: int) -> int:

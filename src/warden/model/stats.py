@@ -84,10 +84,13 @@ class InterfaceStats:
 
 @dataclass(frozen=True, slots=True)
 class ShapingDrops:
-    """Packets that a bandwidth limit dropped: *rx* on the way to the container, *tx* on the way from it."""
+    """Packets that a bandwidth limit dropped: *rx* on the way to the container, *tx* on the way from it; and how often
+    one had to wait (*…_overlimits*). None: that direction is not limited."""
 
     rx: int | None = None
     tx: int | None = None
+    rx_overlimits: int | None = None
+    tx_overlimits: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from warden.errors import KernelRefused
 from warden.model.stats import InterfaceStats, ShapingDrops
-from warden.network import tc
-from warden.network.links import Attachment
+from warden.network import shaping, tc
 from warden.network.netlink import Message
 from warden.network.route import Route
 
@@ -84,14 +83,23 @@ def read_counters(indices: Collection[int]) -> dict[int, LinkCounters]:
     return {index: found[index] for index in indices if index in found}
 
 
-def read_drops(link: Attachment) -> ShapingDrops:
-    """Of a link under a bandwidth limit. Raises KernelRefused, EngineFault."""
+def read_drops(links: Iterable[shaping.Link]) -> ShapingDrops:
+    """Of links under a bandwidth limit, together. Raises KernelRefused, EngineFault."""
     with Route() as route:
-        into, out = (
-            _one(route, tc.get_root(index), f"tc -s qdisc show dev {name} root")
-            for name, index in ((link.host_name, link.host_index), (link.ifb_name, link.ifb_index))
-        )
-    return ShapingDrops(*(tc.parse_drops(replies[0]) if replies else None for replies in (into, out)))
+        found = [(_queue(route, link.host_name), _queue(route, link.ifb_name)) for link in links]
+    rx, tx = (tuple(map(_sum, zip(*column, strict=True))) for column in zip(*found, strict=True))
+    return ShapingDrops(rx[0], tx[0], rx[1], tx[1])
+
+
+def _queue(route: Route, name: str) -> tuple[int | None, int | None]:
+    index = shaping.index_of(name)
+    replies = _one(route, tc.get_root(index), f"tc -s qdisc show dev {name} root") if index else []
+    return (tc.parse_queue(replies[0]) if replies else None) or (None, None)
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _one(route: Route, message: Message, what: str) -> list[bytes]:

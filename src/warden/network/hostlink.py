@@ -17,7 +17,7 @@ from warden.network.route import Route
 from warden.network.tc import attributes
 
 RTM_GETLINK, RTM_GETADDR, NLM_F_DUMP = 18, 22, 0x300
-IFLA_MIN_MTU, IFLA_MAX_MTU, IFLA_PERM_ADDRESS = 50, 51, 54
+IFLA_LINK, IFLA_MIN_MTU, IFLA_MAX_MTU, IFLA_PERM_ADDRESS = 5, 50, 51, 54
 IFF_LOOPBACK = 0x8
 ARPHRD_ETHER = 1
 RT_SCOPE_LINK = 253
@@ -28,7 +28,7 @@ _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefixlen, flags
 @dataclass(frozen=True, slots=True)
 class HostLink:
     """*kind*: "" for one that is no software's. *mtu_max* 0: any. *permanent*: the address it was made with, "" unknown.
-    *master*: the index of what it is a port of, 0 none."""
+    *link*: the index of its other end or parent, wherever that is. *master*: the index of what it is a port of, 0 none."""
 
     name: str
     index: int
@@ -41,6 +41,7 @@ class HostLink:
     permanent: str = ""
     up: bool = False
     ethernet: bool = True
+    link: int = 0
 
 
 def get_link(name: str | None = None, index: int = 0) -> netlink.Message:
@@ -66,6 +67,7 @@ def parse_link(reply: bytes) -> HostLink:
         permanent=_mac(found.get(IFLA_PERM_ADDRESS, b"")),
         up=bool(flags & netlink.IFF_UP),
         ethernet=kind == ARPHRD_ETHER and not flags & IFF_LOOPBACK,
+        link=_number(found.get(IFLA_LINK)),
     )
 
 
@@ -87,14 +89,19 @@ def all_links(route: Route) -> list[HostLink]:
 
 def addresses_of(route: Route, index: int) -> list[str]:
     """The addresses of a link that reach beyond it, with their prefixes."""
-    found = []
+    return all_addresses(route, RT_SCOPE_LINK - 1).get(index, [])
+
+
+def all_addresses(route: Route, scope_most: int = 255) -> dict[int, list[str]]:
+    """Those of all links, by the links' indices; *scope_most*: 0 is the whole world (rtnetlink(7))."""
+    found: dict[int, list[str]] = {}
     message = RTM_GETADDR, NLM_F_DUMP, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
     for reply in route.ask(message, "ip address show"):
         family, prefix, _, scope, owner = _ADDRESS.unpack_from(reply)
         value = attributes(reply[_ADDRESS.size :])
         packed = value.get(netlink.IFA_LOCAL) or value.get(netlink.IFA_ADDRESS)
-        if owner == index and scope < RT_SCOPE_LINK and packed:
-            found.append(f"{socket.inet_ntop(family, packed)}/{prefix}")
+        if scope <= scope_most and packed:
+            found.setdefault(owner, []).append(f"{socket.inet_ntop(family, packed)}/{prefix}")
     return found
 
 

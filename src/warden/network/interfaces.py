@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_interface
 
 from warden.model.interfaces import Link, LinkKind
 from warden.network import netlink
-from warden.network.links import Part
+from warden.network.links import Part, ifb_name
 from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
 
 IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_VLAN_ID = 1, 1, 1
@@ -32,6 +32,16 @@ def extra_index(container_id: str, place: int) -> int:
 def extra_name(container_id: str, place: int) -> str:
     """The name of that end; 0 to 2 are links.py's."""
     return f"w-{container_id}-{'3456789abcdefghi'[place]}"
+
+
+def extra_ifb(host_name: str) -> str:
+    """The name of the device that shapes what comes from the end called *host_name*, one of `extra_name`'s."""
+    return host_name[:-1] + "jklmnopqrstuvwxy"["3456789abcdefghi".index(host_name[-1])]
+
+
+def ifb_names(container_id: str) -> list[str]:
+    """Of all the devices that may shape what a container sends."""
+    return [ifb_name(container_id), *(extra_ifb(extra_name(container_id, place)) for place in range(16))]
 
 
 def host_part(links: Iterable[Link], parents: Mapping[str, int], mtu: int) -> Part:

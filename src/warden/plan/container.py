@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
 from warden.plan.capabilities import ALL
+from warden.plan.mounting import NOTHING, Tmpfs, read_only_devices, read_only_root, tmpfs_steps
 from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
 
@@ -38,8 +39,6 @@ DEVICE_LINKS = (
 #: What tells of the host or steers it: CVE-2016-9962's class, and what other engines mask.
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list")
 READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
-
-NOTHING = flags.MS_NOSUID | flags.MS_NODEV | flags.MS_NOEXEC
 
 
 class IdMap(enum.Enum):
@@ -118,7 +117,7 @@ class Placement:
     lower: str
     hostname: str
     id_base: int | None
-    binds: tuple[Bind, ...] = ()
+    binds: tuple[Bind | Tmpfs, ...] = ()
     joins: tuple[str, ...] = ()
     into: str | None = None
     host_network: Batch | None = None
@@ -137,8 +136,9 @@ def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
         (
             *_launch(spec, place),
             *_root_file_system(place),
-            *_devices(place),
+            *_devices(spec, place),
             *_binds(place),
+            *((read_only_root(),) if spec.read_only else ()),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
             words.simple(Op.RELEASE, "release the child", "from here on it acts for itself, without the host's rights"),
             *_inside(spec, place),
@@ -204,7 +204,7 @@ def _root_file_system(place: Placement) -> Iterator[Step]:
     yield words.root(target, "targets are resolved below it with openat2(RESOLVE_IN_ROOT)")
 
 
-def _devices(place: Placement) -> Iterator[Step]:
+def _devices(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
     owner = place.id_base or 0
     ids = f"uid={owner},gid={owner}"
     yield words.mkdir("/dev", 0o755, owner)
@@ -216,13 +216,19 @@ def _devices(place: Placement) -> Iterator[Step]:
     for name in ("pts", "shm", "mqueue"):
         yield words.mkdir(f"/dev/{name}", 0o755, owner)
     shared = flags.MS_NOSUID | flags.MS_NODEV
-    yield words.mount("shm", "/dev/shm", "tmpfs", shared, f"mode=1777,{ids}", "charged to the job that fills it")
+    size = "" if spec.shm_size is None else f"size={spec.shm_size},"
+    yield words.mount("shm", "/dev/shm", "tmpfs", shared, f"mode=1777,{size}{ids}", "charged to the job that fills it")
     yield words.mkdir("/proc", 0o555, owner)
+    if spec.read_only:
+        yield read_only_devices()
 
 
 def _binds(place: Placement) -> Iterator[Step]:
     owner = place.id_base or 0
     for item in place.binds:
+        if isinstance(item, Tmpfs):
+            yield from tmpfs_steps(item, owner)
+            continue
         yield words.mkdir(item.target, 0o755, owner) if item.is_directory else words.empty_file(item.target, owner)
         attributes = flags.MOUNT_ATTR_NODEV | (flags.MOUNT_ATTR_RDONLY if item.read_only else 0)
         # A recursive clone can be id-mapped only as a whole: one odd file system below would refuse it.

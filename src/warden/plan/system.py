@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import FileSystem, Init, System
 from warden.plan import capabilities, flags, words
-from warden.plan.container import DEVICE_LINKS, DEVICES, NOTHING, Placement, container_plan
+from warden.plan.container import DEVICE_LINKS, DEVICES, Placement, container_plan
 from warden.plan.job import RESOURCES
+from warden.plan.mounting import NOTHING, Tmpfs, tmpfs_steps
 from warden.plan.mountoptions import mount_options
 from warden.plan.program import Point, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, Op, Plan, Step
@@ -175,6 +176,9 @@ def _mount(system: System, item: FileSystem) -> Iterator[Step]:
 def _terminals(system: System, place: Placement) -> Iterator[Step]:
     owner = system.outside(0)
     for item in place.binds:
+        if isinstance(item, Tmpfs):
+            yield from tmpfs_steps(item, owner)
+            continue
         yield words.mkdir(item.target, 0o755, owner) if item.is_directory else words.empty_file(item.target, owner)
         attributes = flags.MOUNT_ATTR_RDONLY if item.read_only else 0
         yield words.bind(item.source, item.target, attributes, BIND_RECURSIVE, "what the engine lends")

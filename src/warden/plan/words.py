@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from warden.plan.flags import clone_names, mount_names
+from warden.plan.flags import MS_BIND, MS_REMOUNT, clone_names, mount_names
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, KEEP, Op, Step
 
 
@@ -63,6 +63,12 @@ def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "",
     options = ",".join(part for part in (mount_names(flags), data) if part)
     text = f"mount -t {fstype} -o {options} {source} {target}"
     return Step(Op.MOUNT, (raw(source), raw(target), fstype.encode(), flags, raw(data)), text, why)
+
+
+def remount(target: str, flags: int, why: str) -> Step:
+    """The flags of the mount at *target* alone, not of its file system."""
+    args = (b"none", raw(target), b"", MS_REMOUNT | MS_BIND | flags, b"")
+    return Step(Op.MOUNT, args, f"mount -o remount,bind,{mount_names(flags)} {target}", why)
 
 
 def bind(source: str, target: str, attributes: int, flags: int = 0, why: str = "", propagation: int = 0) -> Step:

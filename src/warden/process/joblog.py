@@ -2,12 +2,17 @@
 
 The move is splice(2) from pipe to file: consuming and writing are one system call, so a daemon killed at any instant
 loses no byte and doubles none. An index keeps the order of both streams and the time of each piece. Files appear with the
-first byte, so a silent job costs nothing. Owns the files `stdout`, `stderr` and `index` of a job's directory.
+first byte, so a silent job costs nothing. Owns the files `stdout`, `stderr` and `index` of a job's directory; who reads
+them is logcursor.py's.
+
+The index is a row of records, stream, length, time, each 16 bytes; a record of no known stream is of a format to come
+and ends what is understood. The first MAX_PIECES are exact to MERGE_NS. A job that writes for weeks, or alternates its
+streams byte by byte, must not grow it for ever: later records stand for all that a stream brought within ever longer
+windows, and order is then kept within each stream only.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import select
@@ -16,15 +21,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from warden.model.job import Chunk
+from warden.model.logs import STREAMS, LogPlace
+from warden.process.logcursor import CHUNK, Cursor, follow_one, tail_place
 
-STREAMS = ("stdout", "stderr")
-_PIECE = struct.Struct("<IIQ")  # stream, length, time in ns since the epoch
-#: A job that alternates its streams byte by byte must not grow the index for ever; past this, order is only kept
-#: within each stream.
+PIECE = struct.Struct("<IIQ")  # stream, length, time in ns since the epoch
 MAX_PIECES = 65536
-CHUNK = 256 * 1024
 SPLICE_NONBLOCK = 2  # SPLICE_F_NONBLOCK
 MERGE_NS = 1_000_000
+#: Of the second, third and last MAX_PIECES records: 9 hours at least, then 22 days, then three years.
+WINDOWS_NS = (10**9, 60 * 10**9, 3600 * 10**9)
 
 
 class JobLog:
@@ -38,10 +43,13 @@ class JobLog:
         self.on_dropped: Callable[[int, bytes], None] | None = None  # told of output that is not kept by choice
         self._files: dict[int, int] = {}
         self._index_fd = -1
-        self._pieces: list[tuple[int, int, int]] = []
+        self._index = bytearray()  # as on disk
+        self._last = (2, 0, 0)  # of its records; before the first, one that nothing is added to
+        self._window = 0  # when the first byte came that no record stands for; 0 without one
         self._sizes = [0, 0]
         self._indexed = [0, 0]
-        self._changed = asyncio.Event()
+        self._watchers: list[Callable[[], None]] = []
+        self._cursors: set[Cursor] = set()
         self.truncated = False
         self.disk_full = False  # that is why it was cut, not its limit
         self.complete = False
@@ -53,16 +61,23 @@ class JobLog:
 
     def _load(self) -> None:
         """Takes up what an earlier daemon wrote; bytes that it had no time to index follow the indexed ones."""
+        changed = [0, 0]
         for stream, name in enumerate(STREAMS):
             with contextlib.suppress(FileNotFoundError):
-                self._sizes[stream] = os.stat(self._path(name)).st_size
+                status = os.stat(self._path(name))
+                self._sizes[stream], changed[stream] = status.st_size, status.st_mtime_ns
         with contextlib.suppress(FileNotFoundError), open(self._path("index"), "rb") as index:
             data = index.read()
-            for stream, length, stamp in _PIECE.iter_unpack(data[: len(data) - len(data) % _PIECE.size]):
-                self._pieces.append((stream, length, stamp))
-                self._indexed[stream] += length
+            count = 0
+            for piece in PIECE.iter_unpack(data[: len(data) - len(data) % PIECE.size]):
+                if piece[0] not in (0, 1):
+                    break
+                self._indexed[piece[0]] += piece[1]
+                self._last = piece
+                count += 1
+            self._index += data[: count * PIECE.size]
         for stream in (0, 1):
-            self._note(stream, self._sizes[stream] - self._indexed[stream])
+            self._note(stream, self._sizes[stream] - self._indexed[stream], changed[stream])
 
     @property
     def size(self) -> int:
@@ -143,27 +158,55 @@ class JobLog:
         self._note(stream, length)
         self._wake()
 
-    def _note(self, stream: int, length: int) -> None:
-        if length <= 0 or len(self._pieces) >= MAX_PIECES:
+    def _note(self, stream: int, length: int, stamp: int = 0) -> None:
+        if length <= 0:
             return
-        stamp = time.time_ns()
-        self._indexed[stream] += length
-        last = self._pieces[-1] if self._pieces else None
-        if last and last[0] == stream and stamp - last[2] < MERGE_NS and last[1] + length < 1 << 31:
-            self._pieces[-1] = (stream, last[1] + length, last[2])
+        # Whole microseconds, as the time is told; and a clock that is put back must not confuse readers.
+        stamp = max((stamp or time.time_ns()) // 1000 * 1000, self._last[2])
+        if len(self._index) >= MAX_PIECES * PIECE.size:
+            self._note_loosely(stream, length, stamp)
+        elif self._last[0] == stream and stamp - self._last[2] < MERGE_NS and self._last[1] + length < 1 << 31:
+            self._write_piece(len(self._index) - PIECE.size, stream, self._last[1] + length, self._last[2])
+            self._indexed[stream] += length
         else:
-            self._pieces.append((stream, length, stamp))
+            self._write_piece(len(self._index), stream, length, stamp)
+            self._indexed[stream] += length
+
+    def _note_loosely(self, stream: int, length: int, stamp: int) -> None:
+        """The index has its exact records: when a window is over, one for each stream that brought something in it."""
+        windows = len(self._index) // (MAX_PIECES * PIECE.size) - 1
+        if not self._window:
+            self._window = stamp
+        elif windows < len(WINDOWS_NS) and stamp - self._window >= WINDOWS_NS[windows]:
+            new = [length if stream == number else 0 for number in (0, 1)]
+            self._close_window(new)
+            self._window = stamp
+
+    def _close_window(self, new: list[int]) -> None:
+        for stream in (0, 1):
+            length = self._sizes[stream] - self._indexed[stream] - new[stream]
+            if length > 0:
+                length = min(length, (1 << 31) - 1)
+                self._write_piece(len(self._index), stream, length, self._window)
+                self._indexed[stream] += length
+
+    def _write_piece(self, at: int, stream: int, length: int, stamp: int) -> None:
+        self._last = (stream, length, stamp)
+        record = PIECE.pack(stream, length, stamp)
+        self._index[at:] = record
         with contextlib.suppress(OSError):  # a full disk costs the order, not the output
             if self._index_fd < 0:
                 self._index_fd = os.open(self._path("index"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.pwrite(self._index_fd, _PIECE.pack(*self._pieces[-1]), (len(self._pieces) - 1) * _PIECE.size)
+            os.pwrite(self._index_fd, record, at)
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for watcher in list(self._watchers):
+            watcher()
 
     def finish(self) -> None:
         """No more will come: readers end, files are closed (and opened again by late readers)."""
+        if not self.complete and self._window and len(self._index) < (len(WINDOWS_NS) + 1) * MAX_PIECES * PIECE.size:
+            self._close_window([0, 0])
         self.complete = True
         self._discard = True
         self._wake()
@@ -187,69 +230,73 @@ class JobLog:
         with open(self._path(STREAMS[stream]), "rb") as kept:
             return kept.read(self._sizes[stream])
 
-    async def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
-        """Everything from the first byte in order; with *follow* until the job has ended. Memory: one chunk."""
-        cursor = _Cursor(self)
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        """Everything in order, or from *place* on; with *follow* until the job has ended. Memory: one chunk."""
+        return follow_one(self, place or LogPlace(0), follow=follow)
+
+    def place(self, tail: int) -> LogPlace:
+        """Where the last *tail* lines begin."""
+        return tail_place(self, tail)
+
+    # ---- what readers use
+
+    def clamped(self, offsets: tuple[int, int]) -> tuple[int, int]:
+        """Offsets that a client says, no further than there are bytes."""
+        return min(offsets[0], self._sizes[0]), min(offsets[1], self._sizes[1])
+
+    @property
+    def indexed(self) -> tuple[int, int]:
+        """Bytes of each stream that a record stands for."""
+        return self._indexed[0], self._indexed[1]
+
+    def pieces(self) -> int:
+        """How many records the index has."""
+        return len(self._index) // PIECE.size
+
+    def piece(self, number: int) -> tuple[int, int, int]:
+        """Stream, length, and time in ns; the last one may still grow."""
+        return PIECE.unpack_from(self._index, number * PIECE.size)
+
+    def span(self, number: int) -> int:
+        """How long after its time a record's bytes may have come, in ns; of the number past the last: those of none."""
+        windows = min(number // MAX_PIECES, len(WINDOWS_NS))
+        return WINDOWS_NS[windows - 1] if windows else 0
+
+    @property
+    def loose_since(self) -> int:
+        """The time of the bytes that no record stands for."""
+        return self._window or self._last[2]
+
+    def open(self, stream: int) -> int:
+        """A descriptor to read a stream with; raises FileNotFoundError when there is none, or it was dropped."""
+        return os.open(self._path(STREAMS[stream]), os.O_RDONLY | os.O_CLOEXEC)
+
+    def read_at(self, stream: int, offset: int, length: int) -> bytes:
+        """Bytes of a stream, without what is not there."""
         try:
-            while True:
-                changed, complete = self._changed, self.complete
-                while (chunk := cursor.next()) is not None:
-                    yield chunk
-                if complete or not follow:
-                    while (chunk := cursor.rest()) is not None:
-                        yield chunk
-                    return
-                await changed.wait()
+            fd = self.open(stream)
+        except FileNotFoundError:
+            return b""
+        try:
+            return os.pread(fd, length, offset)
         finally:
-            cursor.close()
+            os.close(fd)
 
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Calls *watcher* whenever there is more, or no more; the function returned ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
-class _Cursor:
-    """A reader's place in a log: piece, and offset in each stream. Descriptors of its own, so files may be closed."""
+    def enlist(self, cursor: Cursor) -> None:
+        self._cursors.add(cursor)
 
-    def __init__(self, log: JobLog) -> None:
-        self._log = log
-        self._piece = 0
-        self._within = 0
-        self._offsets = [0, 0]
-        self._files = [-1, -1]
+    def delist(self, cursor: Cursor) -> None:
+        self._cursors.discard(cursor)
 
-    def next(self) -> Chunk | None:
-        """The next indexed bytes."""
-        pieces = self._log._pieces
-        while self._piece < len(pieces):
-            stream, length, stamp = pieces[self._piece]
-            if self._within < length:
-                chunk = self._read(stream, length - self._within, stamp)
-                self._within += len(chunk.data)
-                return chunk
-            if self._piece + 1 >= len(pieces):
-                # The last piece may still grow; once the index is full, what it does not know follows.
-                return self.rest() if len(pieces) >= MAX_PIECES else None
-            self._piece, self._within = self._piece + 1, 0
-        return None
-
-    def rest(self) -> Chunk | None:
-        """Bytes past the index."""
-        for stream in (0, 1):
-            left = self._log._sizes[stream] - self._offsets[stream]
-            if left > 0:
-                return self._read(stream, left, time.time_ns())
-        return None
-
-    def _read(self, stream: int, length: int, stamp: int) -> Chunk:
-        if self._files[stream] < 0:
-            self._files[stream] = os.open(self._log._path(STREAMS[stream]), os.O_RDONLY | os.O_CLOEXEC)
-        data = os.pread(self._files[stream], min(length, CHUNK), self._offsets[stream])
-        self._offsets[stream] += len(data)
-        if not data:  # somebody cut the file; what was indexed is gone
-            raise EOFError(f"{STREAMS[stream]} of the job is shorter than its index")
-        return Chunk(STREAMS[stream], data, stamp / 1e9)
-
-    def close(self) -> None:
-        for fd in self._files:
-            if fd >= 0:
-                os.close(fd)
+    def pin(self) -> None:
+        """Before its files go: who is reading them may read to the end."""
+        for cursor in self._cursors:
+            cursor.pin()
 
 
 def _state(source: int) -> int | None:

@@ -14,8 +14,10 @@ from typing import Any
 from warden.errors import BadInput, EngineFault, WardenError, from_code
 from warden.model import resources
 from warden.model.interfaces import Interface, Link, LinkKind
-from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Limits, OomPolicy
+from warden.model.mounts import MountKind
+from warden.model.names import Names, parse_host
 from warden.model.net import NetRule, Protocol
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
@@ -38,15 +40,18 @@ class CreateDefaults:
     user_namespace: bool = True
 
 
-def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> ContainerSpec:
-    """Raises BadInput. Without an image and a rootfs, the defaults' rootfs wins over their image."""
+def create_to_spec(
+    request: pb.CreateRequest, defaults: CreateDefaults, mounts: Iterable[Mount] = (), **more: Any
+) -> ContainerSpec:
+    """Raises BadInput. *mounts*, *more*: what the original did not know (convert_life.py). Without an image and a rootfs,
+    the defaults' rootfs wins over their image."""
     chosen = request.HasField("image") or request.HasField("rootfs")
     return ContainerSpec(
         handle=_optional_text(request, "handle"),
         image=_optional_text(request, "image") or defaults.image,
         rootfs=_optional_text(request, "rootfs") if chosen else defaults.rootfs,
         hostname=_optional_text(request, "hostname"),
-        mounts=tuple(_mount(mount) for mount in request.bind_mounts),
+        mounts=(*map(_mount, request.bind_mounts), *mounts),
         limits=_limits(request),
         network=_enum(NetworkMode, request, "network_mode", NetworkMode.WARDEN),
         network_address=_optional_text(request, "network"),
@@ -57,7 +62,23 @@ def create_to_spec(request: pb.CreateRequest, defaults: CreateDefaults) -> Conta
         network_of=_optional_text(request, "network_of"),
         publish=tuple(map(convert_net.message_to_port, request.publish)),
         net_policy=convert_net.message_to_policy(request.net_policy) if request.HasField("net_policy") else None,
+        names=_names(request),
+        **more,
     )
+
+
+def _names(request: pb.CreateRequest) -> Names:
+    servers, search, options, hosts = (
+        tuple(map(text, given)) for given in (request.dns, request.dns_search, request.dns_options, request.add_hosts)
+    )
+    return Names(servers, search, options, tuple(map(parse_host, hosts)))
+
+
+def _add_names(request: pb.CreateRequest, names: Names) -> None:
+    request.dns.extend(map(raw, names.servers))
+    request.dns_search.extend(map(raw, names.search))
+    request.dns_options.extend(map(raw, names.options))
+    request.add_hosts.extend(raw(f"{name}:{address}") for name, address in names.hosts)
 
 
 def _interface(item: pb.NetInterface) -> Interface:
@@ -131,9 +152,10 @@ def _mount(mount: pb.CreateRequest.BindMount) -> Mount:
 
 
 def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bool | None) -> pb.CreateRequest:
-    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server."""
+    """The request for *spec*; *image* and *user_namespace* None leave the choice to the server. Mounts that the original
+    did not know, and what convert_life.py has, are not in it."""
     request = pb.CreateRequest()
-    for mount in spec.mounts:
+    for mount in spec.mounts if all(mount.kind is MountKind.BIND for mount in spec.mounts) else ():
         mode = pb.CreateRequest.BindMount.RO if mount.read_only else pb.CreateRequest.BindMount.RW
         request.bind_mounts.add(src_path=raw(mount.source), dst_path=raw(mount.target), mode=mode)
     if spec.grace_time is not None:
@@ -141,6 +163,7 @@ def spec_to_create(spec: ContainerSpec, *, image: str | None, user_namespace: bo
     _set_texts(request, handle=spec.handle, network=spec.network_address, rootfs=spec.rootfs, image=image)
     _set_texts(request, hostname=spec.hostname, network_mode=spec.network.value, network_of=spec.network_of)
     request.interfaces.extend(map(interface_to_message, spec.interfaces))
+    _add_names(request, spec.names)
     request.oom_policy = raw(spec.limits.oom_policy.value)
     if spec.limits.memory_bytes is not None:
         request.memory_limit = spec.limits.memory_bytes
@@ -271,9 +294,18 @@ def _usage(usage: pb.Usage) -> Usage:
     )
 
 
+def wait_condition(value: bytes) -> WaitCondition:
+    """Empty: not-running. Raises BadInput."""
+    try:
+        return WaitCondition(text(value) or "not-running")
+    except ValueError:
+        hint = "one of " + ", ".join(condition.value for condition in WaitCondition)
+        raise BadInput(f"condition: {text(value)!r} is unknown", hint=hint) from None
+
+
 def response_to_chunk(response: Any) -> Chunk:
-    """A piece of output; only LogsResponse carries a time."""
-    return Chunk(text(response.name), response.data, getattr(response, "time_us", 0) / 1e6)
+    """A piece of output of a stream or attach; only the latter tells offsets."""
+    return Chunk(text(response.name), response.data, offset=getattr(response, "offset", 0))
 
 
 def error_to_response(error: BaseException) -> pb.ErrorResponse:

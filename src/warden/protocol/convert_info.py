@@ -12,6 +12,7 @@ from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
+from warden.protocol.convert_life import fill_life, life_of, message_to_mount, mount_to_message
 from warden.protocol.convert_network import link_to_message, message_to_link
 
 #: What the original says of a container without a bandwidth limit, in each of the four fields.
@@ -61,6 +62,11 @@ def _fill_extensions(response: pb.InfoResponse, info: Info) -> None:
     response.links.extend(map(link_to_message, info.links))
     if info.spec.network_of is not None:
         response.network_of = raw(info.spec.network_of)
+    fill_life(response, info.spec)
+    response.mounts.extend(map(mount_to_message, info.spec.mounts))
+    response.restarts = info.restarts
+    if info.main_job is not None:
+        response.main_job = info.main_job
 
 
 def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
@@ -68,6 +74,10 @@ def _add_job(response: pb.InfoResponse, job: JobInfo) -> None:
     item.started_us, item.verdict = round(job.started * 1e6), raw(job.verdict)
     if job.exit_status is not None:
         item.exit_status = job.exit_status
+    if job.tty:
+        item.tty = True
+    if job.interactive:
+        item.interactive = True
 
 
 def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
@@ -97,6 +107,8 @@ def response_to_info(response: pb.InfoResponse, handle: str) -> Info:
         jobs=tuple(map(_job, response.jobs)),
         paused=response.paused,
         links=tuple(map(message_to_link, response.links)),
+        restarts=response.restarts,
+        main_job=response.main_job if response.HasField("main_job") else None,
     )
 
 
@@ -118,6 +130,8 @@ def _spec(response: pb.InfoResponse, handle: str, limit: int | None) -> Containe
         limits=Limits(memory_bytes=limit),
         network=NetworkMode(text(response.network_mode) or "warden"),
         network_of=text(response.network_of) or None,
+        mounts=tuple(map(message_to_mount, response.mounts)),
+        **life_of(response),
     )
 
 
@@ -129,4 +143,6 @@ def _job(job: pb.InfoResponse.Job) -> JobInfo:
         started=job.started_us / 1e6,
         exit_status=job.exit_status if job.HasField("exit_status") else None,
         verdict=text(job.verdict),
+        tty=job.tty,
+        interactive=job.interactive,
     )

@@ -6,6 +6,7 @@ Fields have the same names on both sides. The library leaves out a field that is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from warden.model.info import DiskStat, State
@@ -39,7 +40,7 @@ def stats_to_message(stats: Stats) -> pb.ContainerStats:
         pids=_Message.Pids(current=stats.pids.current, peak=stats.pids.peak, limit=stats.pids.limit),
         io=map(_device, stats.io),
         network=map(_interface, stats.network),
-        shaping=None if shaping is None else _Message.Shaping(rx=shaping.rx, tx=shaping.tx),
+        shaping=None if shaping is None else _Message.Shaping(**asdict(shaping)),
         disk=None if disk is None else _Message.Disk(bytes_used=disk.bytes_used, inodes_used=disk.inodes_used),
         pressure=(_pressure(name, found) for name, found in stats.pressure.items()),
         processes=stats.processes,

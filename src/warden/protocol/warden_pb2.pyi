@@ -52,6 +52,18 @@ class Message(_message.Message):
         PortRemove: _ClassVar[Message.Type]
         NetRefused: _ClassVar[Message.Type]
         FirewallRepair: _ClassVar[Message.Type]
+        Topology: _ClassVar[Message.Type]
+        VolumeCreate: _ClassVar[Message.Type]
+        VolumeList: _ClassVar[Message.Type]
+        VolumeInspect: _ClassVar[Message.Type]
+        VolumeRemove: _ClassVar[Message.Type]
+        VolumePrune: _ClassVar[Message.Type]
+        Rename: _ClassVar[Message.Type]
+        Start: _ClassVar[Message.Type]
+        Restart: _ClassVar[Message.Type]
+        Events: _ClassVar[Message.Type]
+        Wait: _ClassVar[Message.Type]
+        Inspect: _ClassVar[Message.Type]
     Error: Message.Type
     Create: Message.Type
     Stop: Message.Type
@@ -93,6 +105,18 @@ class Message(_message.Message):
     PortRemove: Message.Type
     NetRefused: Message.Type
     FirewallRepair: Message.Type
+    Topology: Message.Type
+    VolumeCreate: Message.Type
+    VolumeList: Message.Type
+    VolumeInspect: Message.Type
+    VolumeRemove: Message.Type
+    VolumePrune: Message.Type
+    Rename: Message.Type
+    Start: Message.Type
+    Restart: Message.Type
+    Events: Message.Type
+    Wait: Message.Type
+    Inspect: Message.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     type: Message.Type
@@ -112,7 +136,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "dns", "dns_search", "dns_options", "add_hosts", "mounts", "volumes_from", "shm_size", "read_only", "labels", "restart", "auto_remove", "stop_signal", "stop_timeout_ms", "main")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -145,6 +169,20 @@ class CreateRequest(_message.Message):
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
     NET_POLICY_FIELD_NUMBER: _ClassVar[int]
+    DNS_FIELD_NUMBER: _ClassVar[int]
+    DNS_SEARCH_FIELD_NUMBER: _ClassVar[int]
+    DNS_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    ADD_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FROM_FIELD_NUMBER: _ClassVar[int]
+    SHM_SIZE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    AUTO_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    STOP_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    MAIN_FIELD_NUMBER: _ClassVar[int]
     bind_mounts: _containers.RepeatedCompositeFieldContainer[CreateRequest.BindMount]
     grace_time: int
     handle: bytes
@@ -162,7 +200,45 @@ class CreateRequest(_message.Message):
     network_of: bytes
     publish: _containers.RepeatedCompositeFieldContainer[PortMap]
     net_policy: NetPolicy
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ...) -> None: ...
+    dns: _containers.RepeatedScalarFieldContainer[bytes]
+    dns_search: _containers.RepeatedScalarFieldContainer[bytes]
+    dns_options: _containers.RepeatedScalarFieldContainer[bytes]
+    add_hosts: _containers.RepeatedScalarFieldContainer[bytes]
+    mounts: _containers.RepeatedCompositeFieldContainer[Mount]
+    volumes_from: _containers.RepeatedCompositeFieldContainer[VolumesFrom]
+    shm_size: int
+    read_only: bool
+    labels: _containers.RepeatedCompositeFieldContainer[Setting]
+    restart: bytes
+    auto_remove: bool
+    stop_signal: int
+    stop_timeout_ms: int
+    main: SpawnRequest
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., dns: _Optional[_Iterable[bytes]] = ..., dns_search: _Optional[_Iterable[bytes]] = ..., dns_options: _Optional[_Iterable[bytes]] = ..., add_hosts: _Optional[_Iterable[bytes]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., volumes_from: _Optional[_Iterable[_Union[VolumesFrom, _Mapping]]] = ..., shm_size: _Optional[int] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., main: _Optional[_Union[SpawnRequest, _Mapping]] = ...) -> None: ...
+
+class Mount(_message.Message):
+    __slots__ = ("target", "kind", "source", "read_only", "no_copy", "options")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NO_COPY_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    target: bytes
+    kind: bytes
+    source: bytes
+    read_only: bool
+    no_copy: bool
+    options: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, target: _Optional[bytes] = ..., kind: _Optional[bytes] = ..., source: _Optional[bytes] = ..., read_only: _Optional[bool] = ..., no_copy: _Optional[bool] = ..., options: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class VolumesFrom(_message.Message):
+    __slots__ = ("handle", "read_only")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    read_only: bool
+    def __init__(self, handle: _Optional[bytes] = ..., read_only: _Optional[bool] = ...) -> None: ...
 
 class NetInterface(_message.Message):
     __slots__ = ("kind", "parent", "name", "mode", "vlan_id", "addresses", "gateways", "mac", "mtu", "aliases", "host_name", "host_index", "bridge", "index")
@@ -243,7 +319,7 @@ class InfoRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class InfoResponse(_message.Message):
-    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused", "links", "network_of")
+    __slots__ = ("state", "events", "host_ip", "container_ip", "container_path", "memory_stat", "cpu_stat", "disk_stat", "bandwidth_stat", "job_ids", "id", "image", "created_us", "pid", "memory_current", "memory_peak", "memory_limit", "oom_kills", "jobs", "hostname", "rootfs", "network_mode", "paused", "links", "network_of", "mounts", "read_only", "labels", "restart", "restarts", "main_job", "auto_remove", "stop_signal", "stop_timeout_ms", "shm_size")
     class MemoryStat(_message.Message):
         __slots__ = ("cache", "rss", "mapped_file", "pgpgin", "pgpgout", "swap", "pgfault", "pgmajfault", "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable", "hierarchical_memory_limit", "hierarchical_memsw_limit", "total_cache", "total_rss", "total_mapped_file", "total_pgpgin", "total_pgpgout", "total_swap", "total_pgfault", "total_pgmajfault", "total_inactive_anon", "total_active_anon", "total_inactive_file", "total_active_file", "total_unevictable")
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -331,20 +407,24 @@ class InfoResponse(_message.Message):
         out_burst: int
         def __init__(self, in_rate: _Optional[int] = ..., in_burst: _Optional[int] = ..., out_rate: _Optional[int] = ..., out_burst: _Optional[int] = ...) -> None: ...
     class Job(_message.Message):
-        __slots__ = ("id", "command", "running", "started_us", "exit_status", "verdict")
+        __slots__ = ("id", "command", "running", "started_us", "exit_status", "verdict", "tty", "interactive")
         ID_FIELD_NUMBER: _ClassVar[int]
         COMMAND_FIELD_NUMBER: _ClassVar[int]
         RUNNING_FIELD_NUMBER: _ClassVar[int]
         STARTED_US_FIELD_NUMBER: _ClassVar[int]
         EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
         VERDICT_FIELD_NUMBER: _ClassVar[int]
+        TTY_FIELD_NUMBER: _ClassVar[int]
+        INTERACTIVE_FIELD_NUMBER: _ClassVar[int]
         id: int
         command: bytes
         running: bool
         started_us: int
         exit_status: int
         verdict: bytes
-        def __init__(self, id: _Optional[int] = ..., command: _Optional[bytes] = ..., running: _Optional[bool] = ..., started_us: _Optional[int] = ..., exit_status: _Optional[int] = ..., verdict: _Optional[bytes] = ...) -> None: ...
+        tty: bool
+        interactive: bool
+        def __init__(self, id: _Optional[int] = ..., command: _Optional[bytes] = ..., running: _Optional[bool] = ..., started_us: _Optional[int] = ..., exit_status: _Optional[int] = ..., verdict: _Optional[bytes] = ..., tty: _Optional[bool] = ..., interactive: _Optional[bool] = ...) -> None: ...
     STATE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     HOST_IP_FIELD_NUMBER: _ClassVar[int]
@@ -370,6 +450,16 @@ class InfoResponse(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    MAIN_JOB_FIELD_NUMBER: _ClassVar[int]
+    AUTO_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    STOP_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SHM_SIZE_FIELD_NUMBER: _ClassVar[int]
     state: bytes
     events: _containers.RepeatedScalarFieldContainer[bytes]
     host_ip: bytes
@@ -395,7 +485,17 @@ class InfoResponse(_message.Message):
     paused: bool
     links: _containers.RepeatedCompositeFieldContainer[NetInterface]
     network_of: bytes
-    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ..., links: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ...) -> None: ...
+    mounts: _containers.RepeatedCompositeFieldContainer[Mount]
+    read_only: bool
+    labels: _containers.RepeatedCompositeFieldContainer[Setting]
+    restart: bytes
+    restarts: int
+    main_job: int
+    auto_remove: bool
+    stop_signal: int
+    stop_timeout_ms: int
+    shm_size: int
+    def __init__(self, state: _Optional[bytes] = ..., events: _Optional[_Iterable[bytes]] = ..., host_ip: _Optional[bytes] = ..., container_ip: _Optional[bytes] = ..., container_path: _Optional[bytes] = ..., memory_stat: _Optional[_Union[InfoResponse.MemoryStat, _Mapping]] = ..., cpu_stat: _Optional[_Union[InfoResponse.CpuStat, _Mapping]] = ..., disk_stat: _Optional[_Union[InfoResponse.DiskStat, _Mapping]] = ..., bandwidth_stat: _Optional[_Union[InfoResponse.BandwidthStat, _Mapping]] = ..., job_ids: _Optional[_Iterable[int]] = ..., id: _Optional[bytes] = ..., image: _Optional[bytes] = ..., created_us: _Optional[int] = ..., pid: _Optional[int] = ..., memory_current: _Optional[int] = ..., memory_peak: _Optional[int] = ..., memory_limit: _Optional[int] = ..., oom_kills: _Optional[int] = ..., jobs: _Optional[_Iterable[_Union[InfoResponse.Job, _Mapping]]] = ..., hostname: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., paused: _Optional[bool] = ..., links: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., restarts: _Optional[int] = ..., main_job: _Optional[int] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., shm_size: _Optional[int] = ...) -> None: ...
 
 class ResourceLimits(_message.Message):
     __slots__ = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "sigpending", "stack")
@@ -841,15 +941,19 @@ class EchoResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ...) -> None: ...
 
 class AttachRequest(_message.Message):
-    __slots__ = ("handle", "job_id")
+    __slots__ = ("handle", "job_id", "tail", "place")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     job_id: int
-    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ...) -> None: ...
+    tail: int
+    place: LogPlace
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., tail: _Optional[int] = ..., place: _Optional[_Union[LogPlace, _Mapping]] = ...) -> None: ...
 
 class AttachResponse(_message.Message):
-    __slots__ = ("name", "data", "exit_status", "info", "verdict", "signal", "truncated", "usage", "detail")
+    __slots__ = ("name", "data", "exit_status", "info", "verdict", "signal", "truncated", "usage", "detail", "offset", "place")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -859,6 +963,8 @@ class AttachResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
     name: bytes
     data: bytes
     exit_status: int
@@ -868,7 +974,9 @@ class AttachResponse(_message.Message):
     truncated: bool
     usage: Usage
     detail: bytes
-    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
+    offset: int
+    place: LogPlace
+    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., exit_status: _Optional[int] = ..., info: _Optional[_Union[InfoResponse, _Mapping]] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ..., offset: _Optional[int] = ..., place: _Optional[_Union[LogPlace, _Mapping]] = ...) -> None: ...
 
 class AttachInputRequest(_message.Message):
     __slots__ = ("data", "eof", "rows", "columns")
@@ -898,29 +1006,57 @@ class SignalResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class LogPlace(_message.Message):
+    __slots__ = ("job_id", "stdout", "stderr", "skip")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
+    job_id: int
+    stdout: int
+    stderr: int
+    skip: int
+    def __init__(self, job_id: _Optional[int] = ..., stdout: _Optional[int] = ..., stderr: _Optional[int] = ..., skip: _Optional[int] = ...) -> None: ...
+
 class LogsRequest(_message.Message):
-    __slots__ = ("handle", "job_id", "follow")
+    __slots__ = ("handle", "job_id", "follow", "since_us", "until_us", "tail", "stream", "places", "lasting")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    LASTING_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     job_id: int
     follow: bool
-    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+    since_us: int
+    until_us: int
+    tail: int
+    stream: bytes
+    places: _containers.RepeatedCompositeFieldContainer[LogPlace]
+    lasting: bool
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., follow: _Optional[bool] = ..., since_us: _Optional[int] = ..., until_us: _Optional[int] = ..., tail: _Optional[int] = ..., stream: _Optional[bytes] = ..., places: _Optional[_Iterable[_Union[LogPlace, _Mapping]]] = ..., lasting: _Optional[bool] = ...) -> None: ...
 
 class LogsResponse(_message.Message):
-    __slots__ = ("name", "data", "time_us", "job_id", "end")
+    __slots__ = ("name", "data", "time_us", "job_id", "end", "offset", "places")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     TIME_US_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
     name: bytes
     data: bytes
     time_us: int
     job_id: int
     end: bool
-    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., time_us: _Optional[int] = ..., job_id: _Optional[int] = ..., end: _Optional[bool] = ...) -> None: ...
+    offset: int
+    places: _containers.RepeatedCompositeFieldContainer[LogPlace]
+    def __init__(self, name: _Optional[bytes] = ..., data: _Optional[bytes] = ..., time_us: _Optional[int] = ..., job_id: _Optional[int] = ..., end: _Optional[bool] = ..., offset: _Optional[int] = ..., places: _Optional[_Iterable[_Union[LogPlace, _Mapping]]] = ...) -> None: ...
 
 class VersionRequest(_message.Message):
     __slots__ = ()
@@ -1046,12 +1182,16 @@ class ContainerStats(_message.Message):
         tx_drops: int
         def __init__(self, name: _Optional[bytes] = ..., rx_bytes: _Optional[int] = ..., rx_packets: _Optional[int] = ..., rx_errors: _Optional[int] = ..., rx_drops: _Optional[int] = ..., tx_bytes: _Optional[int] = ..., tx_packets: _Optional[int] = ..., tx_errors: _Optional[int] = ..., tx_drops: _Optional[int] = ...) -> None: ...
     class Shaping(_message.Message):
-        __slots__ = ("rx", "tx")
+        __slots__ = ("rx", "tx", "rx_overlimits", "tx_overlimits")
         RX_FIELD_NUMBER: _ClassVar[int]
         TX_FIELD_NUMBER: _ClassVar[int]
+        RX_OVERLIMITS_FIELD_NUMBER: _ClassVar[int]
+        TX_OVERLIMITS_FIELD_NUMBER: _ClassVar[int]
         rx: int
         tx: int
-        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ...) -> None: ...
+        rx_overlimits: int
+        tx_overlimits: int
+        def __init__(self, rx: _Optional[int] = ..., tx: _Optional[int] = ..., rx_overlimits: _Optional[int] = ..., tx_overlimits: _Optional[int] = ...) -> None: ...
     class Disk(_message.Message):
         __slots__ = ("bytes_used", "inodes_used")
         BYTES_USED_FIELD_NUMBER: _ClassVar[int]
@@ -1170,6 +1310,110 @@ class KillRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class KillResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Volume(_message.Message):
+    __slots__ = ("name", "path", "created_us", "anonymous", "used_by")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CREATED_US_FIELD_NUMBER: _ClassVar[int]
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    USED_BY_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    path: bytes
+    created_us: int
+    anonymous: bool
+    used_by: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, name: _Optional[bytes] = ..., path: _Optional[bytes] = ..., created_us: _Optional[int] = ..., anonymous: _Optional[bool] = ..., used_by: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class VolumeCreateRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class VolumeCreateResponse(_message.Message):
+    __slots__ = ("volume",)
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    volume: Volume
+    def __init__(self, volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+
+class VolumeListRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VolumeListResponse(_message.Message):
+    __slots__ = ("volumes",)
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    volumes: _containers.RepeatedCompositeFieldContainer[Volume]
+    def __init__(self, volumes: _Optional[_Iterable[_Union[Volume, _Mapping]]] = ...) -> None: ...
+
+class VolumeInspectRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class VolumeInspectResponse(_message.Message):
+    __slots__ = ("volume",)
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    volume: Volume
+    def __init__(self, volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+
+class VolumeRemoveRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    def __init__(self, name: _Optional[bytes] = ...) -> None: ...
+
+class VolumeRemoveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class VolumePruneRequest(_message.Message):
+    __slots__ = ("all",)
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    def __init__(self, all: _Optional[bool] = ...) -> None: ...
+
+class VolumePruneResponse(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, names: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class RenameRequest(_message.Message):
+    __slots__ = ("handle", "new_handle")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    NEW_HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    new_handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ..., new_handle: _Optional[bytes] = ...) -> None: ...
+
+class RenameResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StartRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class StartResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RestartRequest(_message.Message):
+    __slots__ = ("handle", "kill")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    KILL_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    kill: bool
+    def __init__(self, handle: _Optional[bytes] = ..., kill: _Optional[bool] = ...) -> None: ...
+
+class RestartResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
@@ -1394,3 +1638,144 @@ class FirewallRepairResponse(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     faults: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, faults: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class TopologyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NetSpace(_message.Message):
+    __slots__ = ("inode", "handles", "links", "routes", "rules", "ports", "host")
+    class Link(_message.Message):
+        __slots__ = ("name", "index", "kind", "mac", "mtu", "up", "addresses", "master", "other", "other_space", "network", "bandwidth_in", "bandwidth_out")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        INDEX_FIELD_NUMBER: _ClassVar[int]
+        KIND_FIELD_NUMBER: _ClassVar[int]
+        MAC_FIELD_NUMBER: _ClassVar[int]
+        MTU_FIELD_NUMBER: _ClassVar[int]
+        UP_FIELD_NUMBER: _ClassVar[int]
+        ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+        MASTER_FIELD_NUMBER: _ClassVar[int]
+        OTHER_FIELD_NUMBER: _ClassVar[int]
+        OTHER_SPACE_FIELD_NUMBER: _ClassVar[int]
+        NETWORK_FIELD_NUMBER: _ClassVar[int]
+        BANDWIDTH_IN_FIELD_NUMBER: _ClassVar[int]
+        BANDWIDTH_OUT_FIELD_NUMBER: _ClassVar[int]
+        name: bytes
+        index: int
+        kind: bytes
+        mac: bytes
+        mtu: int
+        up: bool
+        addresses: _containers.RepeatedScalarFieldContainer[bytes]
+        master: int
+        other: int
+        other_space: int
+        network: bytes
+        bandwidth_in: bytes
+        bandwidth_out: bytes
+        def __init__(self, name: _Optional[bytes] = ..., index: _Optional[int] = ..., kind: _Optional[bytes] = ..., mac: _Optional[bytes] = ..., mtu: _Optional[int] = ..., up: _Optional[bool] = ..., addresses: _Optional[_Iterable[bytes]] = ..., master: _Optional[int] = ..., other: _Optional[int] = ..., other_space: _Optional[int] = ..., network: _Optional[bytes] = ..., bandwidth_in: _Optional[bytes] = ..., bandwidth_out: _Optional[bytes] = ...) -> None: ...
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    HANDLES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    inode: int
+    handles: _containers.RepeatedScalarFieldContainer[bytes]
+    links: _containers.RepeatedCompositeFieldContainer[NetSpace.Link]
+    routes: _containers.RepeatedScalarFieldContainer[bytes]
+    rules: _containers.RepeatedScalarFieldContainer[bytes]
+    ports: _containers.RepeatedScalarFieldContainer[bytes]
+    host: bool
+    def __init__(self, inode: _Optional[int] = ..., handles: _Optional[_Iterable[bytes]] = ..., links: _Optional[_Iterable[_Union[NetSpace.Link, _Mapping]]] = ..., routes: _Optional[_Iterable[bytes]] = ..., rules: _Optional[_Iterable[bytes]] = ..., ports: _Optional[_Iterable[bytes]] = ..., host: _Optional[bool] = ...) -> None: ...
+
+class TopologyResponse(_message.Message):
+    __slots__ = ("spaces", "gone")
+    SPACES_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    spaces: _containers.RepeatedCompositeFieldContainer[NetSpace]
+    gone: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, spaces: _Optional[_Iterable[_Union[NetSpace, _Mapping]]] = ..., gone: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EventsRequest(_message.Message):
+    __slots__ = ("since_us", "until_us", "after", "types", "containers", "names")
+    SINCE_US_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_US_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    since_us: int
+    until_us: int
+    after: int
+    types: _containers.RepeatedScalarFieldContainer[bytes]
+    containers: _containers.RepeatedScalarFieldContainer[bytes]
+    names: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, since_us: _Optional[int] = ..., until_us: _Optional[int] = ..., after: _Optional[int] = ..., types: _Optional[_Iterable[bytes]] = ..., containers: _Optional[_Iterable[bytes]] = ..., names: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class EventsResponse(_message.Message):
+    __slots__ = ("seq", "time_us", "type", "name", "handle", "id", "attributes", "end")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIME_US_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    time_us: int
+    type: bytes
+    name: bytes
+    handle: bytes
+    id: bytes
+    attributes: _containers.RepeatedCompositeFieldContainer[Setting]
+    end: bool
+    def __init__(self, seq: _Optional[int] = ..., time_us: _Optional[int] = ..., type: _Optional[bytes] = ..., name: _Optional[bytes] = ..., handle: _Optional[bytes] = ..., id: _Optional[bytes] = ..., attributes: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., end: _Optional[bool] = ...) -> None: ...
+
+class WaitRequest(_message.Message):
+    __slots__ = ("handle", "job_id", "condition", "timeout_ms")
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    job_id: int
+    condition: bytes
+    timeout_ms: int
+    def __init__(self, handle: _Optional[bytes] = ..., job_id: _Optional[int] = ..., condition: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class WaitResponse(_message.Message):
+    __slots__ = ("job_id", "end", "exit_status", "timed_out", "verdict", "signal", "truncated", "usage", "detail")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    EXIT_STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    job_id: int
+    end: bool
+    exit_status: int
+    timed_out: bool
+    verdict: bytes
+    signal: int
+    truncated: bool
+    usage: Usage
+    detail: bytes
+    def __init__(self, job_id: _Optional[int] = ..., end: _Optional[bool] = ..., exit_status: _Optional[int] = ..., timed_out: _Optional[bool] = ..., verdict: _Optional[bytes] = ..., signal: _Optional[int] = ..., truncated: _Optional[bool] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., detail: _Optional[bytes] = ...) -> None: ...
+
+class InspectRequest(_message.Message):
+    __slots__ = ("handle",)
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    handle: bytes
+    def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
+
+class InspectResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: bytes
+    def __init__(self, document: _Optional[bytes] = ...) -> None: ...

@@ -16,7 +16,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warden.errors import ImageError
 from warden.kernel.paths import remove_tree
@@ -28,10 +28,13 @@ _PT_INTERP = 3
 _HOST_OWN = ("etc/resolv.conf", "etc/hostname", "etc/hosts", "etc/machine-id", "var/lib/dbus/machine-id")
 
 
-def build_busybox(root: str, progress: Progress) -> Recipe:
-    """Fill the empty directory *root* with Debian's static busybox under the names of its applets."""
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(root)) as work:
-        program = _static_busybox(work, progress)
+def build_busybox(root: str, progress: Progress, given: str = "", work: str = "") -> Recipe:
+    """Fill the empty directory *root* with Debian's static busybox under the names of its applets. *given*: a static
+    busybox to take instead; *work*: a directory for what is in between, the one that has *root* in it."""
+    if given and not is_static(given):
+        raise ImageError(f"image busybox: {given} is not a static program")
+    with tempfile.TemporaryDirectory(dir=work or os.path.dirname(root)) as between:
+        program = given or _static_busybox(between, progress)
         make_skeleton(root, "/bin/sh")
         for directory in ("bin", "sbin", "usr/bin", "usr/sbin"):
             make_directories(os.path.join(root, directory))
@@ -95,12 +98,24 @@ class Source:
         return f"deb {signed}{self.uri} {self.suite} {' '.join(self.components)}"
 
 
-def build_debian(root: str, progress: Progress) -> Recipe:
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """What a Debian is to be. *suite*, *arch*, *mirror* "": the machine's own."""
+
+    packages: tuple[str, ...] = ("bash", "ca-certificates")
+    suite: str = ""
+    arch: str = ""
+    mirror: str = ""
+
+
+def build_debian(root: str, progress: Progress, wanted: Debian = Debian()) -> Recipe:
     """Fill the empty directory *root* with the smallest Debian (or Ubuntu) that has bash and apt. Root's work."""
-    sources = debian_sources(_index_targets())
+    sources = [_as_wanted(source, wanted) for source in debian_sources(_index_targets())]
     if not sources:
         raise ImageError("image debian: apt knows no sources of Debian or Ubuntu", hint="run apt-get update first")
-    _run(_bootstrap_command(root, sources, progress), progress)
+    if wanted.suite or wanted.mirror:
+        sources = sources[:1]  # its updates may be elsewhere, or not at all
+    _run(_bootstrap_command(root, sources, progress, wanted), progress)
     for name in _HOST_OWN:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(root, name))
@@ -110,11 +125,17 @@ def build_debian(root: str, progress: Progress) -> Recipe:
     return Recipe(shell_in(root))
 
 
-def _bootstrap_command(root: str, sources: Sequence[Source], progress: Progress) -> list[str]:
+def _as_wanted(source: Source, wanted: Debian) -> Source:
+    return replace(source, suite=wanted.suite or source.suite, uri=wanted.mirror or source.uri)
+
+
+def _bootstrap_command(root: str, sources: Sequence[Source], progress: Progress, wanted: Debian) -> list[str]:
     """The release's own source comes first in *sources*; debootstrap knows one source only."""
     if shutil.which("mmdebstrap") is None and shutil.which("debootstrap") is None:
         _run(["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"], progress)
-    options = ["--variant=minbase", "--include=bash,ca-certificates"]
+    options = ["--variant=minbase", "--include=" + ",".join(wanted.packages)]
+    if wanted.arch:
+        options.append(f"--arch={wanted.arch}")
     main = sources[0]
     if shutil.which("mmdebstrap") is None:
         return ["debootstrap", *options, main.suite, root, main.uri]

@@ -80,6 +80,8 @@ class Report:
         verb = "write" if side is self._order.target else "read"
         if error.errno in (errno.EACCES, errno.EPERM) and side.root_fd is not None:
             hint = _joined(_AS_VCAP, hint)
+        if error.errno == errno.EROFS and side.root_fd is not None:
+            hint = _joined("the container's root, or what is mounted there, is read-only", hint)
         return KernelRefused(f"{self._order.operation}: {verb}", escaped(path), error.errno or 0, hint=hint)
 
     def unusable(self, side: Side, path: str, error: OSError) -> BadInput | KernelRefused:

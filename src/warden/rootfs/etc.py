@@ -52,10 +52,12 @@ def container_files(
     resolv_conf: bytes,
     vcap_uid: int,
     shell: str = "/bin/bash",
+    more_hosts: Iterable[tuple[str, str]] = (),
 ) -> list[FileToWrite]:
     """What a container adds to the image at *lower*: its /etc, and the directory of homes.
 
-    *container_ip* may be empty. *shell* is the image's. ImageError: the image's /etc is not a directory.
+    *container_ip* may be empty. *more_hosts*: names and addresses for /etc/hosts. *shell* is the image's.
+    ImageError: the image's /etc is not a directory.
     """
     root_fd = os.open(lower, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -69,7 +71,7 @@ def container_files(
         FileToWrite("etc", None, etc_mode),
         FileToWrite("etc/passwd", passwd_with_vcap(passwd, vcap_uid, shell)),
         FileToWrite("etc/group", group_with_vcap(group, vcap_uid)),
-        FileToWrite("etc/hosts", hosts(hostname, container_ip)),
+        FileToWrite("etc/hosts", hosts(hostname, container_ip, more_hosts)),
         FileToWrite("etc/hostname", os.fsencode(hostname) + b"\n"),
         FileToWrite("etc/resolv.conf", resolv_conf),
         FileToWrite("home", None, home_mode),
@@ -113,10 +115,11 @@ def _without(text: bytes, name: bytes) -> list[bytes]:
     return [line for line in text.split(b"\n") if line and not line.startswith(name + b":")]
 
 
-def hosts(hostname: str, container_ip: str) -> bytes:
-    """The text of /etc/hosts; without an address of its own the container's name is on loopback."""
+def hosts(hostname: str, container_ip: str, more: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The text of /etc/hosts, *more* names after its own; without an address that is on loopback."""
     own = container_ip or "127.0.1.1"
-    return f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own} {hostname}\n".encode()
+    text = f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own} {hostname}\n"
+    return (text + "".join(f"{address} {name}\n" for name, address in more)).encode()
 
 
 def resolv_conf(dns_servers: Sequence[str], host_text: bytes, host_ip: str) -> bytes:

@@ -36,7 +36,7 @@ def put_file(fd: int, status: os.stat_result, dir_fd: int, name: str, owner: Own
     out = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     with _removed_on_failure(temporary, dir_fd):
         try:
-            _stream(fd, out, status, check)
+            stream(fd, out, status, check)
             if owner:
                 os.fchown(out, owner.uid, owner.gid)
             os.fchmod(out, status.st_mode & MODE)
@@ -107,8 +107,9 @@ def finish(fd: int, mode: int, owner: Owner) -> None:
         os.chmod(by_descriptor(fd), mode & MODE)
 
 
-def _stream(fd: int, out: int, status: os.stat_result, check: Check) -> None:
-    """At most as many bytes as *status* says: a file that grows all the time has an end too."""
+def stream(fd: int, out: int, status: os.stat_result, check: Check) -> None:
+    """The content of *fd* into the empty file *out*, holes as holes. At most as many bytes as *status* says: a file that
+    grows all the time has an end too."""
     size = status.st_size
     if size <= _SMALL:
         _read_and_write(fd, out, size)

@@ -169,11 +169,11 @@ def default_size(directory: str, kind: PoolKind = XFS) -> int:
     return min(size, LARGEST)
 
 
-def find_program(program: str, package: str) -> str:
+def find_program(program: str, package: str, instead: str = "choose another disk.backend") -> str:
     """The path of a mkfs; raises EngineFault, naming the package, when it is not installed."""
     found = shutil.which(program, path=_PATH)
     if found is None:
-        hint = f"install the package {package}, or choose another disk.backend"
+        hint = f"install the package {package}, or {instead}"
         raise EngineFault(f"disk: {program} is not installed", hint=hint)
     return found
 

@@ -61,6 +61,13 @@ class GraceTimers:
         self._references.pop(handle, None)
         self._disarm(handle)
 
+    def renamed(self, old: str, new: str) -> None:
+        """Whoever keeps it alive goes on to."""
+        self._references[new] = self._references.pop(old, set())
+        self._disarm(old)
+        if not self._references[new]:
+            self._release(new)
+
     def pause(self) -> None:
         """The daemon is ending: what runs now is stopped and nothing starts; the next daemon begins anew."""
         self._paused = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import time
@@ -21,7 +22,8 @@ from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_disk import limits_to_response, request_to_change
 from warden.protocol.convert_info import info_to_response
-from warden.server import nethandlers, networks, statistics, streams
+from warden.protocol.convert_life import create_to_spec
+from warden.server import events, nethandlers, networks, statistics, streams, volumes
 from warden.server.connection import Connection
 from warden.server.context import Context
 from warden.server.counters import CUT_OFF, OK
@@ -37,7 +39,7 @@ ContainerHandler = Callable[[Context, Connection, Container, Any], Awaitable[Any
 
 
 async def create(context: Context, connection: Connection, request: pb.CreateRequest) -> pb.CreateResponse:
-    container = await context.engine.create(convert.create_to_spec(request, context.defaults))
+    container = await context.engine.create(create_to_spec(request, context.defaults))
     context.grace.created(connection, container.handle, connected=connection.connected)
     return pb.CreateResponse(handle=convert.raw(container.handle), warnings=map(convert.raw, container.warnings))
 
@@ -168,6 +170,35 @@ async def kill(
     return pb.KillResponse()
 
 
+async def start(
+    _context: Context, _connection: Connection, container: Container, _request: pb.StartRequest
+) -> pb.StartResponse:
+    await container.start()
+    return pb.StartResponse()
+
+
+async def restart(
+    _context: Context, _connection: Connection, container: Container, request: pb.RestartRequest
+) -> pb.RestartResponse:
+    await container.restart(kill=request.kill)
+    return pb.RestartResponse()
+
+
+async def rename(
+    context: Context, _connection: Connection, container: Container, request: pb.RenameRequest
+) -> pb.RenameResponse:
+    old, new = container.handle, convert.text(request.new_handle)
+    await context.engine.rename(old, new)
+    context.grace.renamed(old, new)
+    return pb.RenameResponse()
+
+
+async def inspect(
+    _context: Context, _connection: Connection, container: Container, _request: pb.InspectRequest
+) -> pb.InspectResponse:
+    return pb.InspectResponse(document=json.dumps(await container.inspect()).encode())
+
+
 async def ping(_context: Context, _connection: Connection, _request: pb.PingRequest) -> pb.PingResponse:
     return pb.PingResponse()
 
@@ -210,7 +241,14 @@ _WITHOUT_CONTAINER: dict[str, Handler] = {
     "NetworkList": networks.list_all,
     "NetworkInspect": networks.inspect,
     "NetworkRemove": networks.remove,
+    "Topology": networks.topology,
     "FirewallRepair": nethandlers.firewall_repair,
+    "VolumeCreate": volumes.create,
+    "VolumeList": volumes.list_all,
+    "VolumeInspect": volumes.inspect,
+    "VolumeRemove": volumes.remove,
+    "VolumePrune": volumes.prune,
+    "Events": events.stream,
 }
 _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stop": stop,
@@ -222,6 +260,8 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Stream": streams.stream,
     "Attach": streams.attach,
     "Logs": streams.logs,
+    "Wait": streams.wait,
+    "Inspect": inspect,
     "Limit": limit,
     "LimitMemory": limit_memory,
     "LimitCpu": limit_cpu,
@@ -240,6 +280,9 @@ _WITH_CONTAINER: dict[str, ContainerHandler] = {
     "Pause": pause,
     "Resume": resume,
     "Kill": kill,
+    "Start": start,
+    "Restart": restart,
+    "Rename": rename,
 }
 HANDLERS: dict[int, Handler] = {codec.KINDS[name]: handler for name, handler in _WITHOUT_CONTAINER.items()} | {
     codec.KINDS[name]: _on_container(handler) for name, handler in _WITH_CONTAINER.items()

@@ -56,6 +56,12 @@ def _drops(stats: Stats) -> Found:
         yield labels(direction="transmit"), stats.shaping.tx
 
 
+def _waits(stats: Stats) -> Found:
+    if stats.shaping is not None:
+        yield labels(direction="receive"), stats.shaping.rx_overlimits
+        yield labels(direction="transmit"), stats.shaping.tx_overlimits
+
+
 def _pressure(half: str) -> Read:
     def found(stats: Stats) -> Found:
         for resource, pressure in stats.pressure.items():
@@ -101,6 +107,7 @@ _TABLE: tuple[tuple[str, str, Read, str], ...] = (
     ("network_transmit_errors_total", "counter", _links(lambda n: n.tx_errors), "Packets that could not go out."),
     ("network_transmit_drops_total", "counter", _links(lambda n: n.tx_drops), "Packets dropped on the way out."),
     ("shaping_dropped_packets_total", "counter", _drops, "Packets dropped by its bandwidth limit."),
+    ("shaping_overlimits_total", "counter", _waits, "Times that its bandwidth limit held a packet back."),
     ("disk_bytes", "gauge", _one(lambda s: None if s.disk is None else s.disk.bytes_used), "Bytes of its own files."),
     ("disk_inodes", "gauge", _one(lambda s: None if s.disk is None else s.disk.inodes_used), "Number of its own files."),
     ("pressure_waiting_seconds_total", "counter", _pressure("some"), "Time in which a task waited for a resource."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from warden.protocol import convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_network import report_to_message, request_to_bridge
+from warden.protocol.convert_topology import topology_to_response
 from warden.server.connection import Connection
 from warden.server.context import Context
 
@@ -28,6 +29,12 @@ async def inspect(
 ) -> pb.NetworkInspectResponse:
     (report,) = await context.engine.networks(convert.text(request.name))
     return pb.NetworkInspectResponse(network=report_to_message(report))
+
+
+async def topology(
+    context: Context, _connection: Connection, _request: pb.TopologyRequest
+) -> pb.TopologyResponse:
+    return topology_to_response(await context.engine.topology())
 
 
 async def remove(

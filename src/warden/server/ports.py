@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from warden.engine.events import Emitter
+from warden.engine.history import History
 from warden.model.info import Info
 from warden.model.interfaces import Bridge, BridgeReport
-from warden.model.job import Chunk, JobResult, JobSpec
+from warden.model.job import Chunk, JobResult, JobSpec, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
+from warden.model.logs import LogPlace, LogSelection
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import Stats
+from warden.model.topology import Topology
+from warden.model.volumes import Volume
 
 
 class Job(Protocol):
@@ -31,8 +35,13 @@ class Job(Protocol):
         """Waits for the end. Cancelling the wait leaves the job alone."""
         ...
 
-    def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
-        """Output from the first byte in the order it came, to the end of the job; without *follow* as far as it is."""
+    def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
+        """Output from the first byte, or from *place* on, in the order it came, to the end of the job; without *follow*
+        as far as it is."""
+        ...
+
+    def place(self, tail: int) -> LogPlace:
+        """Where its last *tail* lines begin."""
         ...
 
     async def output(self) -> tuple[bytes, bytes]:
@@ -67,6 +76,23 @@ class Container(Protocol):
 
     def jobs(self) -> Sequence[Job]: ...
 
+    def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
+        """The output kept of its jobs in the order of time; when it is followed, first where each of them begins."""
+        ...
+
+    def main_job(self) -> Job:
+        """The job that it was made for. Raises UnknownJob."""
+        ...
+
+    async def wait(self, job: Any, condition: WaitCondition) -> JobResult:
+        """Waits for the end of *job*, one of its own, for the next end of any, or for its own removal; collects
+        nothing."""
+        ...
+
+    async def inspect(self) -> Mapping[str, Any]:
+        """Everything known of it, as a document of plain values."""
+        ...
+
     async def info(self) -> Info: ...
 
     async def stop(self, *, kill: bool = False) -> None: ...
@@ -85,6 +111,14 @@ class Container(Protocol):
 
     async def kill(self) -> None:
         """Ends every job by SIGKILL; the container stays active. Jobs end with Verdict.STOPPED."""
+        ...
+
+    async def start(self) -> None:
+        """Starts its main job unless it runs; one that was stopped becomes active. BadInput without a main job."""
+        ...
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops it, and starts its main job."""
         ...
 
     async def copy_in(self, src: str, dst: str) -> None:
@@ -153,6 +187,28 @@ class Container(Protocol):
         ...
 
 
+class Volumes(Protocol):
+    """Files that outlive containers, by name."""
+
+    async def create(self, name: str | None = None) -> Volume:
+        """A new one; without *name* one is made up. Raises VolumeTaken."""
+        ...
+
+    async def all(self) -> Sequence[Volume]: ...
+
+    async def get(self, name: str) -> Volume:
+        """Raises UnknownVolume."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Raises UnknownVolume, VolumeInUse."""
+        ...
+
+    async def prune(self, *, every: bool = False) -> Sequence[str]:
+        """Removes the anonymous ones that no container has, *every*: named ones too."""
+        ...
+
+
 class Engine(Protocol):
     async def start(self) -> None:
         """Locks the depot and takes up what runs. Raises when another engine holds the depot."""
@@ -163,6 +219,13 @@ class Engine(Protocol):
         ...
 
     async def create(self, spec: ContainerSpec) -> Container: ...
+
+    async def rename(self, old: str, new: str) -> None:
+        """Raises UnknownHandle, HandleTaken, BadInput."""
+        ...
+
+    @property
+    def volumes(self) -> Volumes: ...
 
     def get(self, handle: str) -> Container:
         """Raises UnknownHandle."""
@@ -184,6 +247,10 @@ class Engine(Protocol):
 
     async def remove_network(self, name: str) -> None: ...
 
+    async def topology(self) -> Topology:
+        """How host and containers are connected at this moment."""
+        ...
+
     async def firewall_faults(self, *, repair: bool = False) -> Sequence[str]:
         """What is wrong with the tables of nftables, and was put right if *repair*."""
         ...
@@ -191,4 +258,9 @@ class Engine(Protocol):
     @property
     def events(self) -> Emitter:
         """What happens to containers and jobs."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """The same, numbered and kept for a while."""
         ...

@@ -256,6 +256,7 @@ SETTINGS: tuple[Setting, ...] = (
             "root file system of containers that name neither image nor rootfs; null: default_image"),
     Setting("server.container_depot_path", PATH, DEFAULT_DEPOT, "one directory per container", "depot"),
     Setting("server.images_path", PATH, DEFAULT_IMAGES, "the image store", "images"),
+    Setting("server.volumes_path", _OPTIONAL_PATH, None, "the directory of volumes; null: beside the depot", "volumes"),
     Setting("server.default_image", STRING, _ENGINE.default_image, "image of containers that name none",
             "default_image"),
     Setting("server.cgroup_parent", STRING, _ENGINE.cgroup_parent, "cgroup below which containers live",

@@ -1,4 +1,4 @@
-"""Requests that wait for a job: link, run, stream, attach, logs.
+"""Requests that wait for a job: link, run, stream, attach, logs, wait.
 
 Owns what a client's disappearance does to each: link and run go on and collect the job, stream and attach leave it as
 it is (spec/warden.md §4). Memory stays constant: a piece of output is read when the one before it is on its way.
@@ -7,22 +7,28 @@ it is (spec/warden.md §4). Memory stays constant: a piece of output is read whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from warden.errors import WardenError
-from warden.model.job import Chunk
+from warden.errors import UnknownJob, WardenError
+from warden.model.job import Chunk, WaitCondition
+from warden.model.logs import LogPlace
 from warden.protocol import codec, convert
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert_info import info_to_response
+from warden.protocol.convert_logs import (
+    message_to_place,
+    piece_to_response,
+    place_to_message,
+    request_to_selection,
+)
 from warden.server.collect import Collector
 from warden.server.connection import Connection
 from warden.server.context import Context, log
 from warden.server.ports import Container, Job
 
-STREAM, ATTACH, LOGS = (codec.KINDS[name] for name in ("Stream", "Attach", "Logs"))
-_MERGED = 16  # chunks read ahead when several jobs are followed at once
+STREAM, ATTACH, LOGS, WAIT = (codec.KINDS[name] for name in ("Stream", "Attach", "Logs", "Wait"))
+_TURN = 64  # chunks between two turns of the event loop: a peer that reads as fast never makes a send wait
 
 
 async def link(
@@ -76,20 +82,38 @@ async def stream(context: Context, connection: Connection, container: Container,
 
 async def attach(context: Context, connection: Connection, container: Container, request: pb.AttachRequest) -> None:
     job = context.collectors.job(container, request.job_id)
+    place = await _begin_attached(connection, job, request)
     pump = asyncio.get_running_loop().create_task(_feed(connection, job))
     try:
-        last = await _follow(context, connection, Collector(container, job), ATTACH, pb.AttachResponse)
+        last = await _follow(context, connection, Collector(container, job), ATTACH, pb.AttachResponse, place)
     finally:
         pump.cancel()
     await connection.send(ATTACH, last)
 
 
-async def _follow(context: Context, connection: Connection, collector: Collector, kind: int, cls: Any) -> Any:
+async def _begin_attached(connection: Connection, job: Job, request: pb.AttachRequest) -> LogPlace | None:
+    """Where it begins, which is told to whoever knows of places."""
+    if request.HasField("place"):
+        place = message_to_place(request.place)
+    elif request.HasField("tail"):
+        place = job.place(request.tail)
+    else:
+        return None
+    await connection.send(ATTACH, pb.AttachResponse(place=place_to_message(place)))
+    return place
+
+
+async def _follow(
+    context: Context, connection: Connection, collector: Collector, kind: int, cls: Any, place: LogPlace | None = None
+) -> Any:
     """Sends the job's output as it comes; returns the last response, which the caller sends."""
     with connection.waiting(abandon_on_close=True):
-        async with aclosing(cast(Any, collector.job.follow())) as chunks:
+        async with aclosing(cast(Any, collector.job.follow(place=place))) as chunks:
             async for chunk in chunks:
-                await connection.send(kind, cls(name=convert.raw(chunk.stream), data=chunk.data))
+                response = cls(name=convert.raw(chunk.stream), data=chunk.data)
+                if place is not None:
+                    response.offset = chunk.offset
+                await connection.send(kind, response)
         result = await collector.job.wait()
     last = cls()
     convert.fill_result(last, result)
@@ -115,44 +139,42 @@ async def _apply(job: Job, request: pb.AttachInputRequest) -> None:
         await job.close_stdin()
 
 
-async def logs(_context: Context, connection: Connection, container: Container, request: pb.LogsRequest) -> None:
-    jobs = [container.job(request.job_id)] if request.HasField("job_id") else container.jobs()
+async def wait(_context: Context, connection: Connection, container: Container, request: pb.WaitRequest) -> None:
+    condition = convert.wait_condition(request.condition)
+    job: Job | None = container.job(request.job_id) if request.HasField("job_id") else _main_job(container, condition)
+    if condition is WaitCondition.NEXT_EXIT and job is not None and job.result is not None:
+        job = None  # it will not end again
+    await connection.send(WAIT, pb.WaitResponse(job_id=None if job is None else job.id))
+    last = pb.WaitResponse(end=True)
     with connection.waiting(abandon_on_close=True):
-        chunks = _merged(jobs) if request.follow and len(jobs) > 1 else _in_turn(jobs, follow=request.follow)
-        async with aclosing(cast(Any, chunks)) as pieces:
-            async for job, chunk in pieces:
-                await connection.send(LOGS, _log_response(job, chunk))
-    await connection.send(LOGS, pb.LogsResponse(end=True))
-
-
-def _log_response(job: Job, chunk: Chunk) -> pb.LogsResponse:
-    return pb.LogsResponse(
-        name=convert.raw(chunk.stream), data=chunk.data, time_us=round(chunk.time * 1e6), job_id=job.id
-    )
-
-
-async def _in_turn(jobs: Sequence[Job], *, follow: bool) -> AsyncIterator[tuple[Job, Chunk]]:
-    for job in jobs:
-        async with aclosing(cast(Any, job.follow(follow=follow))) as chunks:
-            async for chunk in chunks:
-                yield job, chunk
-
-
-async def _merged(jobs: Sequence[Job]) -> AsyncIterator[tuple[Job, Chunk]]:
-    """The output of several running jobs as it comes."""
-    queue: asyncio.Queue[tuple[Job, Chunk] | None] = asyncio.Queue(_MERGED)
-
-    async def read(job: Job) -> None:
-        async for item in _in_turn([job], follow=True):
-            await queue.put(item)
-        await queue.put(None)
-
-    async with asyncio.TaskGroup() as readers:
-        tasks = [readers.create_task(read(job)) for job in jobs]
         try:
-            for _ in jobs:
-                while (item := await queue.get()) is not None:
-                    yield item
-        finally:
-            for task in tasks:
-                task.cancel()
+            async with asyncio.timeout(request.timeout_ms / 1000 if request.HasField("timeout_ms") else None):
+                convert.fill_result(last, await container.wait(job, condition))
+        except TimeoutError:
+            last.timed_out = True
+    await connection.send(WAIT, last)
+
+
+def _main_job(container: Container, condition: WaitCondition) -> Job | None:
+    """None where one can wait without: for the next end of a job, or for the removal."""
+    try:
+        return container.main_job()
+    except UnknownJob:
+        if condition is WaitCondition.NOT_RUNNING:
+            raise
+        return None
+
+
+async def logs(_context: Context, connection: Connection, container: Container, request: pb.LogsRequest) -> None:
+    selection = request_to_selection(request)
+    with connection.waiting(abandon_on_close=True):
+        async with aclosing(cast(Any, container.logs(selection))) as pieces:
+            count = 0
+            async for piece in pieces:
+                if not isinstance(piece, Chunk) and not request.HasField("lasting"):
+                    continue  # an older client knows nothing of places
+                await connection.send(LOGS, piece_to_response(piece))
+                count += 1
+                if count % _TURN == 0:
+                    await asyncio.sleep(0)
+    await connection.send(LOGS, pb.LogsResponse(end=True))

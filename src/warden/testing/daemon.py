@@ -5,6 +5,7 @@ Owns starting and stopping it. It destroys the containers that are left, because
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -16,7 +17,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from warden.errors import EngineFault, WardenError
+from warden.errors import EngineFault, UnknownHandle, WardenError
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -136,7 +137,8 @@ class PrivateDaemon:
         client = Client(self.socket)
         try:
             for handle in reversed(client.list()):  # who shares another's network comes after it
-                client.container(handle).destroy()
+                with contextlib.suppress(UnknownHandle):  # one that goes with its main job
+                    client.container(handle).destroy()
         finally:
             client.close()
 

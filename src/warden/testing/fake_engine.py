@@ -12,18 +12,34 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
-from warden.errors import BadInput, HandleTaken, UnknownHandle, UnknownJob, UnknownNetwork, WrongState
+from warden.engine.history import History
+from warden.errors import (
+    BadInput,
+    HandleTaken,
+    UnknownHandle,
+    UnknownJob,
+    UnknownNetwork,
+    UnknownVolume,
+    VolumeInUse,
+    VolumeTaken,
+    WrongState,
+)
 from warden.model import resources
 from warden.model.info import BandwidthStat, Info, JobInfo, MemoryUse, State
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport
-from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict
+from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
+from warden.model.logs import LogPlace, LogSelection
+from warden.model.mounts import check_volume_name
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec
 from warden.model.stats import CpuStats, MemoryStats, Stats
+from warden.model.topology import Node, Space, Topology
+from warden.model.volumes import Volume
 
 
 class FakeJob:
@@ -96,11 +112,15 @@ class FakeJob:
         assert self.result is not None
         return self.result
 
-    async def follow(self, *, follow: bool = True) -> AsyncIterator[Chunk]:
+    def place(self, tail: int) -> LogPlace:
+        """Lines and bytes are chunks here."""
+        return LogPlace(self.id, (max(len(self._chunks) - tail, 0), 0))
+
+    async def follow(self, *, follow: bool = True, place: LogPlace | None = None) -> AsyncIterator[Chunk]:
         for _ in range(0, self._flood, self.CHUNK):  # made on demand, so that a test can see how far a reader got
             self.produced += self.CHUNK
             yield Chunk("stdout", bytes(self.CHUNK))
-        position = 0
+        position = 0 if place is None else place.offsets[0]
         while True:
             for chunk in self._chunks[position:]:
                 position += 1
@@ -161,6 +181,8 @@ class FakeContainer:
         self.stops: list[bool] = []
         self.looks = 0
         self.events: list[str] = []
+        self.selections: list[LogSelection] = []
+        self.conditions: list[WaitCondition] = []
         self.copies: list[tuple[str, ...]] = []
         self.net_in_pairs: list[tuple[int, int]] = []
         self.net_out_rules: list[NetRule] = []
@@ -169,6 +191,7 @@ class FakeContainer:
         self.refused = Refusals()
         self._engine = engine
         self._jobs: dict[int, FakeJob] = {}
+        self.main: FakeJob | None = None
 
     async def spawn(self, spec: JobSpec) -> FakeJob:
         self._require_active()
@@ -192,6 +215,31 @@ class FakeContainer:
     def jobs(self) -> list[FakeJob]:
         return [job for job in self._jobs.values() if not job.forgotten]
 
+    async def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
+        """Of the jobs there are, one after the other; *tail* counts chunks."""
+        self.selections.append(selection)
+        jobs = self.jobs() if selection.job is None else [self.job(selection.job)]
+        if selection.follow:
+            yield tuple(LogPlace(job.id) for job in jobs)
+        for job in jobs:
+            place = None if selection.tail is None else job.place(selection.tail)
+            async for chunk in job.follow(follow=selection.follow, place=place):
+                if selection.streams[chunk.stream == "stderr"]:
+                    yield replace(chunk, job=job.id)
+
+    def main_job(self) -> FakeJob:
+        if not self.jobs():
+            raise UnknownJob(f"container {self.handle}: it has no job")
+        return self.jobs()[0]
+
+    async def wait(self, job: FakeJob | None, condition: WaitCondition) -> JobResult:
+        """For *job* whatever the *condition*."""
+        self.conditions.append(condition)
+        return JobResult(0, Verdict.EXITED) if job is None else await job.wait()
+
+    async def inspect(self) -> dict[str, Any]:
+        return {"handle": self.handle, "id": self.id, "state": {"status": self.state.value}}
+
     async def info(self) -> Info:
         jobs = tuple(
             JobInfo(
@@ -201,6 +249,8 @@ class FakeContainer:
                 started=job.started,
                 exit_status=job.result.exit_status if job.result else None,
                 verdict=job.result.verdict.value if job.result else "",
+                tty=job.spec.tty,
+                interactive=job.spec.interactive,
             )
             for job in self.jobs()
         )
@@ -216,6 +266,7 @@ class FakeContainer:
             memory=MemoryUse(current=1, limit=self.memory_limit, stat={"rss": 4096}),
             jobs=jobs,
             paused=self.paused,
+            main_job=None if self.main is None else self.main.id,
         )
 
     async def stats(self, *, brief: bool = False) -> Stats:
@@ -251,6 +302,17 @@ class FakeContainer:
         for job in self._jobs.values():
             if job.result is None:
                 await job.kill(JobResult(255, Verdict.STOPPED, signal=number))
+
+    async def start(self) -> None:
+        if self.spec.main is None:
+            raise BadInput(f"container {self.handle}: it has no main job")
+        self.state = State.ACTIVE
+        if self.main is None or self.main.result is not None:
+            self.main = await self.spawn(self.spec.main)
+
+    async def restart(self, *, kill: bool = False) -> None:
+        await self.stop(kill=kill)
+        await self.start()
 
     async def pause(self) -> None:
         self._require_active()
@@ -344,6 +406,42 @@ class FakeContainer:
         return self.disk
 
 
+class FakeVolumes:
+    """Names, and which of them are anonymous; in use is what a container's spec names."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.names: dict[str, bool] = {}
+        self._engine = engine
+
+    async def create(self, name: str | None = None) -> Volume:
+        chosen = check_volume_name(name) if name else f"made{len(self.names):04d}"
+        if chosen in self.names:
+            raise VolumeTaken(f"volume {chosen}: it exists")
+        self.names[chosen] = name is None
+        return await self.get(chosen)
+
+    async def all(self) -> list[Volume]:
+        return [await self.get(name) for name in sorted(self.names)]
+
+    async def get(self, name: str) -> Volume:
+        if name not in self.names:
+            raise UnknownVolume(f"volume {name}: there is none")
+        containers = self._engine.containers.values()
+        users = tuple(c.handle for c in containers if any(mount.source == name for mount in c.spec.mounts))
+        return Volume(name, "/nowhere/" + name, 1.0, self.names[name], users)
+
+    async def remove(self, name: str) -> None:
+        if users := (await self.get(name)).used_by:
+            raise VolumeInUse(f"volume {name}: in use by " + ", ".join(users))
+        del self.names[name]
+
+    async def prune(self, *, every: bool = False) -> list[str]:
+        found = [volume for volume in await self.all() if not volume.used_by and (volume.anonymous or every)]
+        for volume in found:
+            del self.names[volume.name]
+        return [volume.name for volume in found]
+
+
 class FakeEngine:
     """All state is public: tests look at *containers* and *jobs*, every job ever spawned."""
 
@@ -353,9 +451,19 @@ class FakeEngine:
         self.bridges: dict[str, BridgeReport] = {}
         self.job_ids = itertools.count(1)
         self.events = Emitter()
+        self.history = History()
+        self.history.start(self.events)
         self.started = self.closed = False
         self.faults: list[str] = []
         self._numbers = itertools.count(1)
+        self.volumes = FakeVolumes(self)
+
+    async def rename(self, old: str, new: str) -> None:
+        container = self.get(old)
+        if new in self.containers:
+            raise HandleTaken(f"container with handle: {new} already exists.")
+        container.handle = new
+        self.containers = {found.handle: found for found in self.containers.values()}
 
     async def start(self) -> None:
         self.started = True
@@ -389,6 +497,10 @@ class FakeEngine:
         if name is not None and name not in self.bridges:
             raise UnknownNetwork(f"network {name}: there is none of that name")
         return [report for key, report in self.bridges.items() if name in (None, key)]
+
+    async def topology(self) -> Topology:
+        host = Space(1, links=(Node("lo", 1, up=True, addresses=("127.0.0.1/8",)),), host=True)
+        return Topology((host, *(Space(2 + place, (handle,)) for place, handle in enumerate(self.containers))))
 
     async def remove_network(self, name: str) -> None:
         await self.networks(name)

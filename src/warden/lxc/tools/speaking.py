@@ -9,6 +9,8 @@ from collections.abc import Callable
 from warden.errors import WardenError
 from warden.lxc.options import Given, Tool
 
+INTERRUPTED = 130
+
 
 def say(tool: Tool, given: Given, level: str, message: str) -> None:
     """To the log file if there is one; what is an error or a warning to standard error, unless that was not wanted."""
@@ -24,12 +26,18 @@ def say(tool: Tool, given: Given, level: str, message: str) -> None:
 
 
 def guarded(tool: Tool, given: Given, work: Callable[[], None]) -> int:
-    """The exit code: 1 and a sentence for every error that is one of ours."""
+    """The exit code: 1 and a sentence for every error that is one of ours or the system's."""
     try:
         work()
     except WardenError as error:
         say(tool, given, "ERROR", str(error))
         return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(tool, given, "ERROR", f"{where}{error.strerror or error}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED  # what was made is undone by now
     return 0
 
 

@@ -1,0 +1,205 @@
+"""A container's main job: the one it was made for, started by hand or by its restart policy.
+
+What it is stands in the container's spec, where it stands (model/life.py: Phase) in the snapshot, which jobs were the
+main one in their own records on disk. So an engine that dies anywhere leaves enough for the next one: *due* and no main
+job that runs means that one is to be started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from warden.engine import spawn
+from warden.engine.job import Job
+from warden.errors import BadInput, WardenError
+from warden.model.info import State
+from warden.model.job import JobResult
+from warden.model.life import Phase, RestartMode, next_wait
+
+if TYPE_CHECKING:
+    from warden.engine.container import Container
+
+log = logging.getLogger("warden.container")
+
+KEPT = 10  # main jobs whose output is kept, the last ones
+REMOVE_AFTER_S = 0.5  # for whoever still reads its output
+
+
+class MainJob:
+    """One container's. Every method runs in the loop."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._turn = asyncio.Lock()  # held while one is started
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait = 0.0  # the last one
+        self._held = False  # a restart by hand is between its stop and its start
+        self._removing = False
+
+    @property
+    def phase(self) -> Phase:
+        return self._container.snapshot.phase
+
+    def job(self) -> Job | None:
+        """The last one, running or ended; None before the first, and when it was collected."""
+        return max((job for job in self._container.jobs() if job.about.main), key=lambda job: job.id, default=None)
+
+    def _runs(self) -> bool:
+        job = self.job()
+        return job is not None and job.result is None
+
+    def _save(self, phase: Phase, restarts: int) -> None:
+        snapshot = self._container.snapshot
+        if snapshot.state is not State.DESTROYED and (snapshot.phase, snapshot.restarts) != (phase, restarts):
+            self._container.save(replace(snapshot, phase=phase, restarts=restarts))
+
+    # ---- by hand
+
+    async def start(self) -> None:
+        """Starts it unless it runs; a stopped container becomes active. Raises BadInput without a main job, WrongState,
+        JobFailed."""
+        if self._container.snapshot.spec.main is None:
+            hint = "containers of `warden run -d` and `warden create … -- CMD` have one"
+            raise BadInput(f"container {self._container.handle}: it has no main job", hint=hint)
+        async with self._turn:
+            await self._container.activate()
+            if self._runs():
+                return
+            with self._container.passing():  # while it is paused nothing is changed
+                self._cancel()
+                self._wait = 0.0
+                await self._first()
+
+    async def _first(self) -> None:
+        self._save(Phase.DUE, 0)
+        try:
+            await self._spawn()
+        except BaseException:
+            self._save(Phase.OVER, 0)
+            raise
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """Stops everything in the container and starts the main job."""
+        self._held = True
+        try:
+            await self._container.stop(kill=kill)
+            await self.start()
+        finally:
+            self._held = False
+
+    def halt(self) -> None:
+        """The container is being stopped, or its jobs killed: it is not started again, however the one that runs ends. That
+        is ended by others."""
+        self._cancel()
+        if self.phase is Phase.DUE:
+            self._save(Phase.OVER, self._container.snapshot.restarts)
+            if not self._runs():
+                self._finish()
+
+    async def halt_settled(self) -> None:
+        """The same, when one that is just being started has started: else a kill would miss it."""
+        async with self._turn:
+            self.halt()
+
+    async def _spawn(self) -> None:
+        spec = self._container.snapshot.spec.main
+        assert spec is not None
+        with self._container.passing():
+            await spawn.spawn(self._container, spec, main=True)
+        old = [job for job in self._container.jobs() if job.about.main and job.result is not None]
+        for job in old[: 1 - KEPT]:
+            await job.forget()
+
+    # ---- by its policy
+
+    def ended(self, job: Job, result: JobResult) -> None:
+        """A job of the container was judged."""
+        if job.about.main and not self._runs():
+            if self.phase is Phase.DUE:
+                self._decide(result)
+            else:
+                self._finish()
+
+    def _decide(self, result: JobResult | None) -> None:
+        """*result* None: it could not be started."""
+        snapshot = self._container.snapshot
+        wanted = snapshot.spec.restart.wants(result, snapshot.restarts)
+        if snapshot.state is State.ACTIVE and wanted and self._container.pid:
+            self._later(0.0 if result is None else result.usage.wall_s)
+        else:
+            self._finish()
+
+    def _later(self, ran_s: float) -> None:
+        self._cancel()
+        self._wait = next_wait(self._wait, ran_s)
+        self._timer = asyncio.get_running_loop().call_later(self._wait, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._container.site.in_background(asyncio.ensure_future(self._again()))
+
+    async def _again(self) -> None:
+        container = self._container
+        async with self._turn:
+            if self.phase is not Phase.DUE or self._runs():
+                return
+            if container.state is not State.ACTIVE:
+                self._finish()
+            elif container.snapshot.paused:
+                self._later(0.0)
+            else:
+                self._save(Phase.DUE, container.snapshot.restarts + 1)
+                try:
+                    await self._spawn()
+                except (WardenError, OSError) as error:
+                    log.error("container %s: its main job does not start again: %s", container.handle, error)
+                    if self.phase is Phase.DUE:
+                        self._decide(None)
+
+    def _finish(self) -> None:
+        self._save(Phase.OVER, self._container.snapshot.restarts)
+        if self._container.snapshot.spec.auto_remove and not self._held and not self._removing:
+            self._removing = True
+            self._container.site.in_background(asyncio.ensure_future(self._remove()))
+
+    async def _remove(self) -> None:
+        await asyncio.sleep(REMOVE_AFTER_S)
+        try:
+            await self._container.destroy()
+        except (WardenError, OSError) as error:
+            self._removing = False
+            log.error("container %s: not removed: %s", self._container.handle, error)
+
+    # ---- over restarts of the engine
+
+    def catch_up(self) -> None:
+        """What an earlier engine did not live to do. `always` means after a restart of the engine too."""
+        snapshot = self._container.snapshot
+        if snapshot.spec.main is None or self._runs():
+            return
+        if self.phase is Phase.DUE:
+            job = self.job()
+            if job is None and snapshot.spec.restart.mode is RestartMode.NO:
+                self._finish()
+            else:
+                self._decide(None if job is None else job.result)
+        elif self.phase is Phase.OVER and snapshot.spec.auto_remove:
+            self._finish()
+        if self.phase is Phase.OVER and snapshot.spec.restart.mode is RestartMode.ALWAYS:
+            self._container.site.in_background(asyncio.ensure_future(self._start_again()))
+
+    async def _start_again(self) -> None:
+        try:
+            await self.start()
+        except WardenError as error:
+            log.error("container %s: its main job does not start again: %s", self._container.handle, error)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    close = _cancel

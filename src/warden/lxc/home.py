@@ -1,0 +1,142 @@
+"""The directory of one container: LXCPATH/NAME, what lies where in it, who may change it, and whether it is whole.
+
+A container that is being made or destroyed has the file `partial` in its directory, locked by whoever works on it, as
+LXC has it. When that process is gone the lock is too: the container is half made, and whoever comes next removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warden.errors import BadInput, KernelRefused, WrongState
+
+CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
+#: What is there only while something is being done to a container, or after somebody was killed doing it.
+RENAMED, RESTORING = "renamed", ".restore"
+#: What storage has in a container's directory.
+STORAGE = (ROOTFS, "overlay", "rootdev")
+_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """*name* in *lxcpath*, an absolute path without a slash at its end. It may not exist."""
+
+    lxcpath: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.lxcpath, self.name)
+
+    @property
+    def config(self) -> str:
+        return os.path.join(self.path, CONFIG)
+
+    @property
+    def is_defined(self) -> bool:
+        """As LXC has it: there is a configuration."""
+        return os.path.isfile(self.config)
+
+    @property
+    def snapshots(self) -> str:
+        """A lxcpath itself: its snapshots are containers there."""
+        return os.path.join(self.path, SNAPSHOTS)
+
+    def holds(self, path: str) -> bool:
+        """Whether an absolute *path* is below the directory, as it is written and as it is once links are followed."""
+        plain = os.path.normpath(path)
+        inside = plain.startswith(self.path + "/")
+        return inside and os.path.realpath(plain).startswith(os.path.realpath(self.path) + "/")
+
+    # ---- whole or not
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is being done to it, and nobody was killed while he did."""
+        return not any(os.path.lexists(os.path.join(self.path, name)) for name in (PARTIAL, RENAMED, RESTORING))
+
+    @property
+    def is_half_made(self) -> bool:
+        """Whether somebody began to make or to destroy it and is no longer there to finish."""
+        try:
+            fd = os.open(os.path.join(self.path, PARTIAL), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise WrongState(f"{self.name} is being made or destroyed", hint="wait until that is done") from error
+            raise
+        finally:
+            os.close(fd)
+        return True
+
+    @contextlib.contextmanager
+    def partial(self) -> Iterator[None]:
+        """While it is being made or destroyed. Left behind by an error: the caller removes what there is."""
+        path = os.path.join(self.path, PARTIAL)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fsync(fd)
+            yield
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        finally:
+            os.close(fd)
+
+    # ---- who may change it
+
+    @contextlib.contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        """Held by whoever destroys, renames or restores it, and *shared* by whoever reads it at length. The kernel drops
+        it when we die. Raises WrongState when somebody else has it."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise WrongState(
+                f"{self.name} is in use by another of LXC's tools", hint="wait until it is done"
+            ) from error
+        finally:
+            os.close(fd)
+
+
+def home_of(lxcpath: str, name: str) -> Home:
+    """Raises BadInput for a name that cannot be one."""
+    if not _NAME.fullmatch(name) or name in (".", ".."):
+        raise BadInput(f"{name!r} is not a container's name", hint="no slash, no control character, at most 255 bytes")
+    if "\n" in lxcpath or "\0" in lxcpath:
+        raise BadInput(f"{lxcpath!r} is not a usable path")
+    return Home(os.path.abspath(lxcpath), name)
+
+
+def existing(lxcpath: str, name: str) -> Home:
+    """Of a container that is defined; raises WrongState."""
+    home = home_of(lxcpath, name)
+    if not home.is_defined:
+        raise WrongState("Container is not defined", hint=f"there is no {home.config}")
+    return home
+
+
+@contextlib.contextmanager
+def bookkeeping(lxcpath: str) -> Iterator[None]:
+    """While the files that say who depends on whom are read and written: short, and waits for its turn."""
+    try:
+        fd = os.open(lxcpath, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KernelRefused("open", lxcpath, error.errno or 0) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

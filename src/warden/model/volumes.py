@@ -1,0 +1,17 @@
+"""A volume: files that outlive containers, kept by the engine under a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """*path*: where its files lie on the host, with the owners that containers see. *created*: seconds since the epoch.
+    *anonymous*: made for a container, and gone with the last one that has it. *used_by*: handles."""
+
+    name: str
+    path: str
+    created: float
+    anonymous: bool = False
+    used_by: tuple[str, ...] = ()

@@ -1,0 +1,167 @@
+"""Volumes on a real file system: made and removed as a whole, filled from hostile trees, never outside."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from warden.depot.volumes import VolumeStore
+from warden.engine.volumes import place_of
+from warden.errors import BadInput, EngineFault, ImageError, UnknownVolume, VolumeTaken
+from warden.model.settings import EngineSettings
+from warden.rootfs.volumecopy import MAX_DEPTH, Origin, copy_into, make_place
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[VolumeStore]:
+    made = VolumeStore(str(tmp_path / "volumes"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    root = tmp_path / "image"
+    (root / "data/sub").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "target"
+    path.mkdir()
+    return path
+
+
+def test_made_found_removed(store: VolumeStore) -> None:
+    assert (store.list(), store.find("data"), os.path.exists(store.place)) == ([], None, False)
+    volume = store.make("data", 1234)
+    assert store.find("data") == volume
+    assert os.stat(volume.path).st_uid == 1234
+    with pytest.raises(VolumeTaken):
+        store.make("data", 0, anonymous=True)
+    assert [found.anonymous for found in store.list()] == [False]
+    (Path(volume.path) / "f").write_text("x")
+    hidden = store.hide("data")
+    assert (Path(hidden) / "data/f").read_text() == "x"
+    with pytest.raises(UnknownVolume):
+        store.hide("data")
+    assert store.list() == []
+    store.close()
+    store.open()
+    assert os.listdir(store.place) == [".lock"]
+
+
+def test_one_engine_at_a_time(store: VolumeStore) -> None:
+    store.make("data", 0)
+    other = VolumeStore(store.place)
+    with pytest.raises(EngineFault, match="another engine holds them"):
+        other.list()
+    store.close()
+    assert [volume.name for volume in other.list()] == ["data"]
+    other.close()
+
+
+def test_what_a_crash_left(store: VolumeStore) -> None:
+    store.make("data", 0)
+    store.close()
+    for name in (".new-x", ".old-y-1"):
+        os.makedirs(f"{store.place}/{name}/data/deep")
+    os.makedirs(f"{store.place}/nothing")
+    Path(store.place, "data/volume.json").write_text("{")
+    found = store.list()
+    assert [(volume.name, volume.anonymous) for volume in found] == [("data", False)], "files outlive a broken record"
+    assert sorted(os.listdir(store.place)) == [".lock", "data", "nothing"]
+
+
+def test_a_place_in_the_depot_is_refused() -> None:
+    assert place_of(EngineSettings(depot="/a/containers")) == "/a/volumes"
+    assert place_of(EngineSettings(depot="/a/depot/")) == "/a/depot-volumes"
+    assert place_of(EngineSettings(depot="/a/depot", volumes="/a/depot2")) == "/a/depot2"
+    for place in ("/a/depot", "/a/depot/x", "/a/b/../depot/x"):
+        with pytest.raises(BadInput, match="lies in the depot"):
+            place_of(EngineSettings(depot="/a/depot", volumes=place))
+
+
+def test_owners_modes_and_kinds(image: Path, target: Path) -> None:
+    (image / "data/f").write_bytes(b"x" * 100_000)
+    os.chown(image / "data/f", 7, 8)
+    os.chmod(image / "data/f", 0o6711)
+    os.chmod(image / "data/sub", 0o2770)
+    os.chown(image / "data/sub", 0, 9)
+    os.mkfifo(image / "data/fifo")
+    os.mknod(image / "data/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (image / "data/link").symlink_to("/etc/passwd")
+    assert copy_into(str(target), [Origin(str(image))], "/data")
+    assert sorted(os.listdir(target)) == ["f", "link", "sub"]
+    found = (target / "f").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), found.st_size) == (7, 8, 0o711, 100_000)
+    found = (target / "sub").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (0, 9, 0o2770)
+    assert os.readlink(target / "link") == "/etc/passwd"
+
+
+def test_the_later_origin_lies_over_the_earlier(image: Path, target: Path, tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    (upper / "data").mkdir(parents=True)
+    os.chown(upper / "data", 70_005, 70_006)
+    (upper / "data/f").write_text("upper")
+    os.chown(upper / "data/f", 70_001, 70_002)
+    (image / "data/f").write_text("image")
+    (image / "data/g").write_text("image")
+    assert copy_into(str(target), [Origin(str(image)), Origin(str(upper), 70_000)], "/data")
+    assert ((target / "f").read_text(), (target / "g").read_text()) == ("upper", "image")
+    assert ((target / "f").stat().st_uid, (target / "f").stat().st_gid) == (1, 2)
+    assert (target.stat().st_uid, target.stat().st_gid) == (5, 6)
+
+
+@pytest.mark.parametrize("path", ["/none", "/file", "/data/dangling"])
+def test_nothing_there(image: Path, target: Path, path: str) -> None:
+    (image / "file").write_text("x")
+    (image / "data/dangling").symlink_to("nowhere")
+    before = target.stat().st_mode
+    assert not copy_into(str(target), [Origin(str(image))], path)
+    assert (os.listdir(target), target.stat().st_mode) == ([], before)
+
+
+def test_links_lead_nowhere_outside(image: Path, target: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("k")
+    (image / "up").symlink_to("../../../../../../.." + str(secret))
+    (image / "abs").symlink_to(secret)
+    (image / "data/sub/link").symlink_to(secret)
+    for path in ("/up", "/abs", "/data/sub/link"):
+        assert not copy_into(str(target), [Origin(str(image))], path)
+    assert copy_into(str(target), [Origin(str(image))], "/data")
+    assert os.readlink(target / "sub/link") == str(secret)
+
+
+def test_too_deep(image: Path, target: Path) -> None:
+    deep = image / "data"
+    for _ in range(MAX_DEPTH + 2):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    with pytest.raises(ImageError, match="deeper than"):
+        copy_into(str(target), [Origin(str(image))], "/data")
+
+
+def test_places_for_mounts(target: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (target / "out").symlink_to(outside)
+    (target / "file").write_text("x")
+    make_place(str(target), "/a/b/c", is_directory=True)
+    make_place(str(target), "/a/f", is_directory=False)
+    make_place(str(target), "/a/f", is_directory=False)
+    for path in ("/out/x", "/out", "/file/x", "/file"):
+        make_place(str(target), path, is_directory=True)
+    make_place(str(target), "/out", is_directory=False)
+    assert ((target / "a/b/c").is_dir(), (target / "a/f").read_bytes(), (target / "file").read_text()) == (True, b"", "x")
+    assert os.listdir(outside) == []
