@@ -133,17 +133,31 @@ class _End:
         if self._start is None:
             return
         with socket.socket(fileno=CLAIM_FD) as claim:
-            found = bring_up(Order(self._start, given), claim)
+            watched = _wait_until_taken if given.has("foreground") else _nobody
+            found = bring_up(Order(self._start, given, watched), claim)
         write_pidfile(given.last("pidfile"), found.monitor)
 
     def _destroy(self) -> None:
-        """Its own directory, and nothing outside of the lxcpath, whatever its configuration says."""
-        from warden.kernel.paths import remove_tree
+        """What is in its own directory, and nothing outside of that, whatever its configuration says."""
+        from warden.lxc.destroying import Destruction, destroy
+        from warden.lxc.home import Home
 
-        running = self._running
-        own = f"{running.lxcpath}/{running.name}"
-        if os.path.isfile(f"{own}/config") and not os.path.islink(own):
-            remove_tree(own)
+        os.close(CLAIM_FD)
+        destroy(Destruction(Home(self._running.lxcpath, self._running.name)))
+
+
+def _nobody(_directory: str) -> None:
+    pass
+
+
+def _wait_until_taken(directory: str) -> None:
+    """lxc-start -F takes the console again, if it lives, before there is a word on it."""
+    from warden.lxc.life import TAKEN
+
+    for _ in range(200):
+        if os.path.exists(f"{directory}/{TAKEN}"):
+            return
+        time.sleep(0.005)
 
 
 def _namespaces(directory: str) -> dict[str, str]:

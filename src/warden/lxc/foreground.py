@@ -15,13 +15,13 @@ from collections.abc import Iterator
 
 from warden.lxc import states, terminals
 from warden.lxc.console import Session
-from warden.lxc.life import Order, start
+from warden.lxc.life import TAKEN, Order, start
 from warden.lxc.options import Given
 from warden.lxc.pidfile import write_pidfile
 from warden.lxc.place import Running
 from warden.lxc.running import FORWARDED, Start
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.01
 
 
 class _Console:
@@ -36,6 +36,8 @@ class _Console:
         with contextlib.suppress(WrongState):  # it has none, or none that is a pseudo terminal
             sock, master, _ = terminals.connect(directory, 0)
             self.held = sock, master
+            with open(f"{directory}/{TAKEN}", "wb"):
+                pass
 
     def follow(self) -> None:
         """Until the other side is gone."""
@@ -57,20 +59,21 @@ def run_in_foreground(order: Start, given: Given) -> int:
         write_pidfile(given.last("pidfile"), found.monitor)
         with _forwarding(found.pid):
             console.follow()
-            found = _next(order, found)
-        if found is not None:
-            console.take(f"{order.site.state}/{found.container_id}")
+            found = _next(order, found, console)
     return 0
 
 
-def _next(order: Start, before: Running) -> Running | None:
+def _next(order: Start, before: Running, console: _Console) -> Running | None:
     """What it is after *before*: another life of it after a reboot, or nothing."""
     while True:
         seen = states.find(order.site, before.lxcpath, before.name)
         if seen is None and not _is_claimed(before):
             return None
-        if seen is not None and seen.running.container_id != before.container_id and seen.state == "RUNNING":
-            return seen.running
+        if seen is not None and seen.running.container_id != before.container_id:
+            if console.held is None:
+                console.take(f"{order.site.state}/{seen.running.container_id}")
+            if seen.state == "RUNNING" and seen.running.monitor:
+                return seen.running
         time.sleep(_PAUSE_S)
 
 

@@ -38,6 +38,8 @@ from warden.undo import Undo
 DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
 #: Numbers under which the program at the end finds what marks the container as taken.
 CLAIM_FD, LOCK_FD = 3, 4
+#: In its directory: somebody in the foreground has its console again after a reboot.
+TAKEN = "taken"
 #: Tasks of the end.
 HOOKS, LENT, SCRIPTS, EPHEMERAL, OWN_PIDS = "hooks", "lent", "scripts", "ephemeral", "own_pids"
 FILTERED = "filtered"  # for who is attached
