@@ -18,7 +18,7 @@ from warden.lxc.console import Session
 from warden.lxc.life import TAKEN, Order, start
 from warden.lxc.options import Given
 from warden.lxc.pidfile import write_pidfile
-from warden.lxc.place import Running
+from warden.lxc.place import Running, recalled
 from warden.lxc.running import FORWARDED, Start
 
 _PAUSE_S = 0.01
@@ -54,9 +54,10 @@ class _Console:
 
 def run_in_foreground(order: Start, given: Given) -> int:
     console = _Console()
-    found: Running | None = start(Order(order, given, console.take))
+    first = start(Order(order, given, console.take))
+    write_pidfile(given.last("pidfile"), first.monitor)
+    found: Running | None = first
     while found is not None:
-        write_pidfile(given.last("pidfile"), found.monitor)
         with _forwarding(found.pid):
             console.follow()
             found = _next(order, found, console)
@@ -70,9 +71,11 @@ def _next(order: Start, before: Running, console: _Console) -> Running | None:
         if seen is None and not _is_claimed(before):
             return None
         if seen is not None and seen.running.container_id != before.container_id:
-            if console.held is None:
-                console.take(f"{order.site.state}/{seen.running.container_id}")
-            if seen.state == "RUNNING" and seen.running.monitor:
+            directory = f"{order.site.state}/{seen.running.container_id}"
+            console.take(directory)
+            if console.held is not None:  # its monitor serves, so its first process has its number
+                return recalled(directory)
+            if seen.state == "RUNNING":
                 return seen.running
         time.sleep(_PAUSE_S)
 
