@@ -1,4 +1,4 @@
-"""`python -m warden.lxc.ended DIRECTORY`: what a container's monitor becomes when its first process has ended.
+"""`main(DIRECTORY)`: what a container's monitor becomes when its first process has ended.
 
 Undoes what life.py made, in reverse, whatever fails on the way: hooks, links, cgroups, the directory; then the container
 is stopped, or made anew when it was its wish. An ephemeral one is destroyed. What goes wrong is a line of the log.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 CLAIM_FD, LOCK_FD = 3, 4
 
 
-def main() -> int:
-    directory = sys.argv[1]
+def main(directory: str) -> int:
     for fd in (CLAIM_FD, LOCK_FD):
         os.set_inheritable(fd, False)
     running = place.recalled(directory)
@@ -63,7 +61,7 @@ class _End:
         if self._start is not None and "scripts" in tasks:
             self._try("scripts", self._scripts)
         self._try("namespaces", self._release)
-        self._try("cgroups", lambda: place.remove_cgroups(self._site, self._running.container_id, leave=True))
+        self._try("cgroups", self._remove_cgroups)
         if self._start is not None and "hooks" in tasks:
             scene = self._start.scene
             self._try("post-stop", lambda: scene.run_on_host("post-stop", more))
@@ -114,6 +112,12 @@ class _End:
             from warden.lxc.life import release_namespaces
 
             release_namespaces(self._directory)
+
+    def _remove_cgroups(self) -> None:
+        from warden.lxc.cgroups import remove
+
+        if not self._running.made or not remove(self._running.made):
+            place.remove_cgroups(self._site, self._running.container_id, leave=True)
 
     def _remove(self) -> None:
         from warden.kernel.paths import remove_tree
@@ -166,7 +170,3 @@ def _namespaces(directory: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return {f"LXC_{name.upper()}_NS": f"{directory}/ns/{name}" for name in names}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

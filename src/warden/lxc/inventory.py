@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,13 @@ if TYPE_CHECKING:
     from warden.lxc.settings import LxcConfig
 
 
-@dataclass
 class Item:
     """One container; *running* None for one that is stopped."""
 
-    lxcpath: str
-    name: str
-    state: str
-    running: Running | None
-    is_defined: bool
+    def __init__(self, lxcpath: str, name: str, seen: states.Seen | None, *, is_defined: bool) -> None:
+        self.lxcpath, self.name, self.is_defined = lxcpath, name, is_defined
+        self.state = seen.state if seen else "STOPPED"
+        self.running: Running | None = seen.running if seen else None
 
     @cached_property
     def config(self) -> LxcConfig:
@@ -58,9 +55,7 @@ def items(site: Site, lxcpath: str) -> Iterator[Item]:
     active = {seen.running.name: seen for seen in states.every(site) if seen.running.lxcpath == lxcpath}
     known = set(defined(lxcpath))
     for name in sorted({*known, *active}):
-        seen = active.get(name)
-        state = seen.state if seen else "STOPPED"
-        yield Item(lxcpath, name, state, seen.running if seen else None, name in known)
+        yield Item(lxcpath, name, active.get(name), is_defined=name in known)
 
 
 def addresses(pid: int) -> tuple[list[str], list[str]]:

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import warden
 from warden.cgroup.driver import Manager
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
 from warden.kernel.paths import remove_tree
 from warden.lxc import hooks, place, running, states, terminals
+from warden.lxc.cgroups import directories
 from warden.lxc.missing import Need
 from warden.lxc.options import Given
 from warden.lxc.place import Running
@@ -98,6 +100,7 @@ class _Making:
         self._away = False  # in a mount namespace where its root is mounted
         self._links: tuple[Link, ...] = ()
         self._groups: dict[str, str] = {}
+        self._made_groups: tuple[str, ...] = ()
 
     def tell(self, state: str) -> None:
         states.write(self._journal, state)
@@ -124,7 +127,9 @@ class _Making:
         config = scene.config
         signals = (config.signal_halt or 0, config.signal_reboot or 0, config.signal_stop or 0)
         path, tasks = self._start.lxcpath, tuple(self._tasks())
-        found = Running(self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals)
+        found = Running(
+            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups
+        )
         place.remember(self._start.site, found)
         return found
 
@@ -146,6 +151,7 @@ class _Making:
         self._groups = group.directories()
         job = group.job(JOB)
         job.create()
+        self._made_groups = directories(self._groups.values(), job.join_paths())
         spec = replace(start.spec, system=running.settled(start.system, rootfs))
         host, inside, self._links = running.connected(self._id, spec)
         hold = running.lend(start, self._id, self._links, self._undo)
@@ -253,7 +259,10 @@ def _write_proc(pid: int, name: str, value: str) -> None:
 
 def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) -> Plan:
     """The steps by which the monitor becomes the program of the end, in the environment of who started the container."""
-    argv = (sys.executable, "-m", "warden.lxc.ended", directory)
+    # Without `site`, which takes longer than all the rest: nothing but the standard library and this package is needed.
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; sys.exit(main(sys.argv[2]))"
+    package = os.path.dirname(os.path.dirname(warden.__file__))
+    argv = (sys.executable, "-I", "-S", "-c", code, package, directory)
     steps = (
         Step(Op.USE_FD, (claim, CLAIM_FD), f"dup2(claim, {CLAIM_FD})", "the container is taken until it is gone"),
         Step(Op.USE_FD, (lock, LOCK_FD), f"dup2(lock, {LOCK_FD})"),

@@ -10,24 +10,22 @@ import contextlib
 import fcntl
 import json
 import os
-import select
-import signal
-import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warden.errors import WardenError, WrongState
-from warden.kernel.paths import remove_tree
-from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
+
+if TYPE_CHECKING:
+    import socket
 
 LENT = ".lent"  # beside the containers: what lending.py writes
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
     The environment can move both."""
 
@@ -41,22 +39,22 @@ class Site:
         return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """What is known of a running container. *pid*: of its first process, as the host sees it, 0 while it has none;
     *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
     *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
-    of v2. *signals*: what asks its first process to halt, to reboot, and ends it; 0: the usual one."""
+    of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to reboot, and ends it; 0: the usual one."""
 
     container_id: str
     name: str
     lxcpath: str
     pid: int
     monitor: int = 0
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = _NONE
     tasks: tuple[str, ...] = ()
-    groups: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = _NONE
     signals: tuple[int, int, int] = (0, 0, 0)
+    made: tuple[str, ...] = ()
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -76,6 +74,8 @@ def _fnv1a_64(data: bytes) -> int:
 
 def claim(lxcpath: str, name: str) -> socket.socket:
     """Marks the container as taken until the socket is closed, for LXC's own tools too. Raises WrongState."""
+    import socket  # who only looks needs none
+
     claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         claimed.bind(command_socket_name(lxcpath, name))
@@ -99,7 +99,7 @@ def make_directory(site: Site, container_id: str) -> tuple[str, int]:
 
 def remember(site: Site, running: Running) -> None:
     """For tools that look for it by name."""
-    data = asdict(running)
+    data = {**running._asdict(), "asked": dict(running.asked), "groups": dict(running.groups)}
     scratch = f"{site.state}/{running.container_id}/container.new"
     with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
         json.dump(data, file)
@@ -122,7 +122,9 @@ def recalled(directory: str) -> Running:
     """What `remember` wrote. Raises OSError, ValueError, TypeError."""
     with open(f"{directory}/container.json", encoding="utf-8", errors="surrogateescape") as file:
         data = json.load(file)
-    return Running(**{**data, "tasks": tuple(data["tasks"]), "signals": tuple(data["signals"])})
+    return Running(
+        **{**data, "tasks": tuple(data["tasks"]), "signals": tuple(data["signals"]), "made": tuple(data["made"])}
+    )
 
 
 def is_held(directory: str) -> bool:
@@ -150,6 +152,8 @@ def find(site: Site, lxcpath: str, name: str) -> Running:
 
 def sweep(site: Site) -> None:
     """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
+    from warden.kernel.paths import remove_tree
+
     for container_id in entries(site):
         path = f"{site.state}/{container_id}"
         try:
@@ -176,6 +180,10 @@ def entries(site: Site) -> list[str]:
 
 def end_left(path: str) -> None:
     """Kills the PID 1 that serves in a directory, if one does: the pidfd comes from itself."""
+    import socket
+
+    from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
+
     try:
         sock = connect_socket(f"{path}/run")
     except OSError:
@@ -190,6 +198,9 @@ def end_left(path: str) -> None:
 
 def end(pidfd: int) -> None:
     """Kills a PID 1 and with it all its namespace, waits with a bound until it is gone, closes the descriptor."""
+    import select
+    import signal
+
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     gone = select.poll()

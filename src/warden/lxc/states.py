@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from warden.lxc import place
 from warden.lxc.place import Running, Site
@@ -20,8 +20,7 @@ ALIVE = ("RUNNING", "FROZEN", "FREEZING", "THAWED")
 _MOST = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A container and its *state* now."""
 
     running: Running

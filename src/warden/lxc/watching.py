@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from warden.kernel.events import IN_CREATE, IN_DELETE, IN_MODIFY, drain, inotify_add_watch, inotify_init1
 from warden.lxc import place
@@ -21,16 +21,13 @@ _MOVED_TO = 0x80
 _LOOK_S = 1.0
 
 
-@dataclass
 class _Followed:
-    running: Running
-    journal: int
-    rest: bytes = b""
-    over: bool = False
+    def __init__(self, running: Running, journal: int) -> None:
+        self.running, self.journal = running, journal
+        self.rest, self.over = b"", False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """*word*: a state, or "EXITED N"."""
 
     running: Running

@@ -15,8 +15,8 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
+import warden
 from warden.errors import EngineFault, KernelRefused
 
 _MESSAGE = struct.Struct("<IIii")
@@ -63,7 +63,7 @@ class Binary:
     """wshd in a sealed memory file: nothing in a container can write to what the host will run (CVE-2019-5736)."""
 
     def __init__(self, path: str | None = None) -> None:
-        source = path or str(files("warden").joinpath("_native/wshd"))
+        source = path or os.path.join(os.path.dirname(warden.__file__), "_native/wshd")
         self.fd = os.memfd_create("wshd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             with open(source, "rb") as program:

@@ -9,7 +9,7 @@ import sys
 from warden.errors import BadInput, WardenError, WrongState
 from warden.lxc import states
 from warden.lxc.options import Given, Tool
-from warden.lxc.place import Running, Site
+from warden.lxc.place import Running, Site, remember
 from warden.lxc.tools.speaking import lxcpath_of, say
 
 TOOL = Tool(
@@ -85,6 +85,8 @@ def _joined(site: Site, running: Running, controller: str) -> str | None:
         return None
     if not place.made:
         group.use(controller)
+        groups = {**running.groups, controller: place.path}
+        remember(site, running._replace(groups=groups, made=tuple({*running.made, place.path})))
     return place.path
 
 
