@@ -43,7 +43,8 @@ class Running(NamedTuple):
     """What is known of a running container. *pid*: of its first process, as the host sees it, 0 while it has none;
     *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
     *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
-    of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to reboot, and ends it; 0: the usual one."""
+    of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to
+    reboot, and ends it; 0: the usual one."""
 
     container_id: str
     name: str
