@@ -148,7 +148,7 @@ def test_consoles_and_ttys(lxc: Scene) -> None:
     )
     assert code == 0
     until("the log has it", lambda: "got hello" in log.read_text())
-    assert log.read_text().startswith("ready\r\n")
+    assert log.read_text().startswith("ready\n")
     denied = lxc.run("console", "box", "-t", "9")
     assert denied.returncode == 1
     assert "Denied access to tty" in denied.stderr

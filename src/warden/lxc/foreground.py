@@ -29,13 +29,14 @@ class _Console:
 
     def __init__(self) -> None:
         self.held: tuple[socket.socket, int] | None = None
+        self.running: Running | None = None  # whose it is
 
     def take(self, directory: str) -> None:
         from warden.errors import WrongState
 
         with contextlib.suppress(WrongState):  # it has none, or none that is a pseudo terminal
             sock, master, _ = terminals.connect(directory, 0)
-            self.held = sock, master
+            self.held, self.running = (sock, master), recalled(directory)
             with open(f"{directory}/{TAKEN}", "wb"):
                 pass
 
@@ -74,7 +75,7 @@ def _next(order: Start, before: Running, console: _Console) -> Running | None:
             directory = f"{order.site.state}/{seen.running.container_id}"
             console.take(directory)
             if console.held is not None:  # its monitor serves, so its first process has its number
-                return recalled(directory)
+                return console.running
             if seen.state == "RUNNING":
                 return seen.running
         time.sleep(_PAUSE_S)
