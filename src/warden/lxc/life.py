@@ -152,6 +152,9 @@ class _Making:
         job = group.job(JOB)
         job.create()
         self._made_groups = directories(self._groups.values(), job.join_paths())
+        for path in self._made_groups:  # v1's block I/O is counted in a group of its own
+            if os.path.basename(path) == f"io-{self._id}":
+                self._groups.setdefault("blkio", path)
         spec = replace(start.spec, system=running.settled(start.system, rootfs))
         host, inside, self._links = running.connected(self._id, spec)
         hold = running.lend(start, self._id, self._links, self._undo)

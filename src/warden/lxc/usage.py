@@ -59,9 +59,9 @@ def kernel_memory(running: Running) -> int | None:
 
 def block_io(running: Running) -> tuple[int, int] | None:
     """Bytes and operations."""
-    sizes = _read(running, "blkio", "blkio.throttle.io_service_bytes")
+    sizes = _read(running, "blkio", "blkio.throttle.io_service_bytes_recursive")
     if sizes is not None:
-        counts = _read(running, "blkio", "blkio.throttle.io_serviced")
+        counts = _read(running, "blkio", "blkio.throttle.io_serviced_recursive")
         return _field(sizes, "Total") or 0, _field(counts, "Total") or 0
     stat = _read(running, "", "io.stat")
     if stat is None:
