@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from warden.depot import systems
 from warden.lxc import place, states
 from warden.lxc.place import Site
 from warden.testing import leaks
@@ -107,7 +108,7 @@ class Scene:
 
     @property
     def left(self) -> list[str]:
-        return place.entries(self.site)
+        return systems.entries(self.site.state)
 
     def gone(self, name: str) -> None:
         until(f"{name} is gone", lambda: self.state(name) == "STOPPED" and not self.left)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from warden.depot import systems
 from warden.errors import WardenError, WrongState
 
 if TYPE_CHECKING:
@@ -114,33 +115,15 @@ def running(site: Site) -> Iterator[Running]:
 
 def present(site: Site) -> Iterator[Running]:
     """Those too that are being started."""
-    for container_id in entries(site):
+    for container_id in systems.entries(site.state):
         with contextlib.suppress(OSError, ValueError, TypeError):
             yield recalled(f"{site.state}/{container_id}")
 
 
 def recalled(directory: str) -> Running:
     """What `remember` wrote. Raises OSError, ValueError, TypeError."""
-    with open(f"{directory}/container.json", encoding="utf-8", errors="surrogateescape") as file:
-        data = json.load(file)
-    return Running(
-        **{**data, "tasks": tuple(data["tasks"]), "signals": tuple(data["signals"]), "made": tuple(data["made"])}
-    )
-
-
-def is_held(directory: str) -> bool:
-    """Whether somebody is at work on a container: starts it, watches it, or cleans up after it."""
-    try:
-        lock = os.open(f"{directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    data = systems.recalled(directory)
+    return Running(**{**data, **{name: tuple(data[name]) for name in ("tasks", "signals", "made")}})
 
 
 def find(site: Site, lxcpath: str, name: str) -> Running:
@@ -155,7 +138,7 @@ def sweep(site: Site) -> None:
     """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
     from warden.kernel.paths import remove_tree
 
-    for container_id in entries(site):
+    for container_id in systems.entries(site.state):
         path = f"{site.state}/{container_id}"
         try:
             lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CLOEXEC)
@@ -170,13 +153,6 @@ def sweep(site: Site) -> None:
             continue
         finally:
             os.close(lock)
-
-
-def entries(site: Site) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(site.state) if not name.startswith("."))
-    except FileNotFoundError:
-        return []
 
 
 def end_left(path: str) -> None:

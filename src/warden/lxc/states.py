@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from warden.depot.systems import STATES, state_of, words
 from warden.lxc import place
 from warden.lxc.place import Running, Site
 
-STATES = ("STOPPED", "STARTING", "RUNNING", "STOPPING", "ABORTING", "FREEZING", "FROZEN", "THAWED")
+__all__ = ["ALIVE", "STATES", "Seen", "every", "exit_status", "find", "open_journal", "state_of", "words", "write"]
+
 #: What a container is in that somebody can be attached to.
 ALIVE = ("RUNNING", "FROZEN", "FREEZING", "THAWED")
-_MOST = 1 << 20
 
 
 class Seen(NamedTuple):
@@ -34,27 +35,6 @@ def open_journal(directory: str) -> int:
 
 def write(journal: int, word: str) -> None:
     os.write(journal, f"{word}\n".encode())
-
-
-def words(directory: str) -> list[str]:
-    """Everything that was written so far."""
-    with open(f"{directory}/journal", "rb") as file:
-        return file.read(_MOST).decode(errors="replace").splitlines()
-
-
-def last(lines: list[str]) -> str:
-    """The steady state: one that was thawed runs."""
-    found = next((line for line in reversed(lines) if line in STATES), "STARTING")
-    return "RUNNING" if found == "THAWED" else found
-
-
-def state_of(directory: str) -> str:
-    if not place.is_held(directory):
-        return "STOPPED"
-    try:
-        return last(words(directory))
-    except OSError:
-        return "RUNNING" if os.path.exists(f"{directory}/container.json") else "STOPPED"
 
 
 def every(site: Site) -> Iterator[Seen]:

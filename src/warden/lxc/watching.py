@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from warden.depot import systems
 from warden.kernel.events import IN_CREATE, IN_DELETE, IN_MODIFY, drain, inotify_add_watch, inotify_init1
 from warden.lxc import place
 from warden.lxc.place import Running, Site
@@ -69,7 +70,7 @@ class Watch:
             self._discover()
 
     def _discover(self) -> None:
-        for name in place.entries(self._site):
+        for name in systems.entries(self._site.state):
             if name in self._followed:
                 continue
             directory = f"{self._site.state}/{name}"
@@ -94,6 +95,6 @@ class Watch:
 
     def _abandoned(self) -> Iterator[Change]:
         for name, followed in self._followed.items():
-            if not followed.over and not place.is_held(f"{self._site.state}/{name}"):
+            if not followed.over and not systems.is_held(f"{self._site.state}/{name}"):
                 followed.over = True
                 yield Change(followed.running, "STOPPED")
