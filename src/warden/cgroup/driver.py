@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from warden.cgroup import files, kill
+from warden.cgroup import files
 from warden.cgroup.extras import lazy_hierarchies, make_parents, way_to
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.jobio import JobIo, blkio_root
@@ -194,7 +194,7 @@ def _remove_if_empty(path: str) -> bool:
     """Without recursion: what another process makes below *path* meanwhile stays, and *path* with it."""
     deadline = time.monotonic() + files.REMOVE_TIMEOUT_S
     while not files.remove_empty(path):
-        if files.subgroups(path) or kill.pids(path) or time.monotonic() > deadline:
+        if files.subgroups(path) or time.monotonic() > deadline:  # the last process may be just ending
             return False
         time.sleep(0.001)
     return True

@@ -200,7 +200,7 @@ def _root_file_system(place: Placement) -> Iterator[Step]:
     )
     target = f"{place.directory}/mnt/root"
     why = "image below, the container's own layer above"
-    yield words.mount("overlay", target, "overlay", flags.MS_NODEV, options, why)
+    yield words.mount(place.lower, target, "overlay", flags.MS_NODEV, options, why)  # whose it is: rootfs/inuse.py
     yield words.root(target, "targets are resolved below it with openat2(RESOLVE_IN_ROOT)")
 
 
