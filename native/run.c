@@ -26,9 +26,9 @@ static _Noreturn void fail(int error) {
 		kill(run.child, SIGKILL); /* the number is its own until the next line */
 		waitpid(run.child, NULL, 0);
 	}
-	report(CONTROL_FAILED, error, -1);
-	if (run.monitored && run.child == 0)
+	if (run.monitored && run.child == 0) /* first: who hears of it on CONTROL kills this process */
 		fd_send(FD_SYNC, "", 1, NULL, 0);
+	report(CONTROL_FAILED, error, -1);
 	_exit(EXIT_FAILED);
 }
 
