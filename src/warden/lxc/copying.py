@@ -48,13 +48,13 @@ def copy(order: Copy) -> None:
     """Raises WrongState, HandleTaken, BadInput, NotSupported before anything is made; what storage and hooks raise after
     what was made is gone again."""
     old, new = order.old, order.new
-    with old.locked(shared=True), not_running(old), Undo() as undo:
+    with old.locked(shared=True), not_running(old):
         config = reading.load(old.config)
         root = root_of(config.rootfs_path)
         _check(order, root)
         creating.make_directory(new)
-        undo.add("container", destroying.remove_remains, new)
-        with new.partial():
+        with new.partial(new=True), Undo() as undo:
+            undo.add("container", destroying.remove_remains, new)
             made = _copy_root(order, root) if root else None
             _copy_config(order, config, root, made)
             dependencies.record(new, needed(old, root, new, made))
@@ -62,7 +62,7 @@ def copy(order: Copy) -> None:
                 configfile.write(configfile.parse(text, os.path.join(new.path, name)))
             if order.hooks:
                 _run_hook(order, made)
-        undo.release()
+            undo.release()
 
 
 def _check(order: Copy, root: Root | None) -> None:

@@ -48,18 +48,18 @@ def create(creation: Creation) -> None:
     if template is not None:
         _check(creation, begin)
     make_directory(home)
-    with Undo() as undo:
+    with home.partial(new=True), Undo() as undo:
         undo.add("container", destroying.remove_remains, home)
-        with home.partial():
-            _Making(creation, begin).run(template)
+        _Making(creation, begin).run(template)
         undo.release()
 
 
 def make_directory(home: Home) -> None:
-    """LXCPATH/NAME, which is taken by this alone; the remains of one that was never finished go first. Raises
-    HandleTaken."""
-    if os.path.isdir(home.path) and home.is_half_made:
-        destroying.remove_remains(home)
+    """LXCPATH/NAME; the remains of one that was never finished go first. It is taken once `Home.partial` has marked it.
+    Raises HandleTaken."""
+    with home.remains() as found:
+        if found:
+            destroying.remove_remains(home)
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
         with contextlib.suppress(OSError):
