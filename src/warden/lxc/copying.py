@@ -23,6 +23,7 @@ from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import DEFAULT_SIZE, Root, Wanted, root_of
 from warden.lxc.storage.kinds import choose, filling, storage_of
 from warden.lxc.storage.kinds import reading as showing
+from warden.lxc.values import uts_name
 from warden.rootfs.duplicate import copy_tree
 from warden.undo import Undo
 
@@ -68,6 +69,8 @@ def copy(order: Copy) -> None:
 def _check(order: Copy, root: Root | None) -> None:
     if order.new.path == order.old.path:
         raise HandleTaken("Container already exists", hint="give it another name")
+    if not order.keep_name:
+        uts_name(order.new.name)
     if root is None:
         return
     kind = storage_of(root)
@@ -87,7 +90,10 @@ def needed(old: Home, root: Root | None, new: Home, made: Root | None) -> tuple[
     known = dependencies.parents(old)
     if not below or below.startswith(new.path + "/"):
         return ()
-    return tuple(home for home in (old, *known) if below.startswith(home.path + "/"))
+    found = tuple(home for home in (old, *known) if below.startswith(home.path + "/"))
+    if found or root.kind not in ("dir", "btrfs"):
+        return found or known
+    return (old,)  # what is below is outside of all of them, and goes with it if that is asked for
 
 
 def _copy_root(order: Copy, root: Root) -> Root:

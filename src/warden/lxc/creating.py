@@ -17,8 +17,10 @@ from warden.lxc.home import Home
 from warden.lxc.settings import LxcConfig
 from warden.lxc.storage.base import Root, Wanted
 from warden.lxc.storage.kinds import choose, filling
+from warden.lxc.storage.overlay import show_root
 from warden.lxc.templates import table
 from warden.lxc.templates.filling import Filling, Template
+from warden.lxc.values import uts_name
 from warden.model.system import System
 from warden.rootfs.duplicate import give_tree
 from warden.undo import Undo
@@ -89,6 +91,8 @@ def _check(creation: Creation, begin: ConfigFile) -> None:
     if creation.wanted.directory and not creation.wanted.directory.startswith("/"):
         raise BadInput(f"--dir: {creation.wanted.directory!r} is not an absolute path")
     choose(creation.backing, creation.home.lxcpath)
+    if creation.template in table.OWN:
+        uts_name(creation.home.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class _Making:
             lines = fill(Filling(home, directory, self.creation.args, self.creation.quiet))
             config = self._finish(self._added(lines))
             _give(directory, config)
+        if root.kind == "overlay":
+            show_root(root)  # its owner has changed
 
     def _with_directory(self) -> ConfigFile:
         """Without a template: the configuration as it was given, and the directory that -dir names."""
