@@ -7,7 +7,7 @@
 #include <sys/sysmacros.h>
 
 static int open_target(const char *path, int flags) {
-	uint64_t how[3] = {(unsigned)flags | O_CLOEXEC, 0, K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS}; /* open_how */
+	uint64_t how[3] = {(unsigned)flags | O_CLOEXEC, 0, run.resolve | K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS};
 	int fd, tries = 64;
 	if (run.root < 0)
 		return open(path, flags | O_CLOEXEC);

@@ -21,6 +21,7 @@ int step_call(const struct step *step) {
 		run.cgroup = fd_place(open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC), FD_CGROUP);
 		return run.cgroup;
 	case OP_ROOT:
+		run.resolve = step->number[1];
 		run.root = fd_place(open(text, O_PATH | O_DIRECTORY | O_CLOEXEC), FD_ROOT);
 		return run.root;
 	case OP_PROPAGATION:

@@ -30,7 +30,7 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(9, SETGROUPS, write_map, "t", ON_BEHALF) \
 	X(10, RELEASE, release, "", ON_BEHALF) \
 	X(11, NETLINK, netlink, "b", ANYWHERE) \
-	X(12, ROOT, call, "t", ANYWHERE) \
+	X(12, ROOT, call, "tn", ANYWHERE) \
 	X(13, PROPAGATION, call, "n", ANYWHERE) \
 	X(14, MOUNT, mount, "tttnt", ANYWHERE) \
 	X(15, BIND, bind, "ttnnn", ANYWHERE) \

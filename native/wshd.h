@@ -53,6 +53,7 @@ struct run {
 	struct plan plan;
 	uint32_t step;	  /* the one that is running */
 	int root, cgroup; /* -1, or their fixed number */
+	uint64_t resolve; /* how targets are looked up below root, beside the usual */
 	pid_t child;	  /* in the launcher, after clone */
 	bool terminal, monitored;
 	unsigned argc, envc;

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from warden.errors import BadInput, KernelRefused
+from warden.kernel.paths import remove_tree
 from warden.rootfs.unpack import unpack
 
 pytestmark = pytest.mark.root
@@ -139,3 +140,61 @@ def test_one_that_is_cut_off_is_refused(root: Path, tmp_path: Path) -> None:
     whole.write_bytes(whole.read_bytes()[:100_000])
     with pytest.raises(BadInput, match="archive"):
         unpack(str(whole), str(root))
+
+
+def test_holes_stay_holes(root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with open(source / "log", "wb") as file:
+        os.pwrite(file.fileno(), b"begin", 0)
+        os.pwrite(file.fileno(), b"middle", 1 << 32)
+        os.ftruncate(file.fileno(), 1 << 40)
+    for style in ("gnu", "posix"):
+        subprocess.run(["tar", "-C", source, "--sparse", f"--format={style}", "-cf", tmp_path / "t.tar", "log"], check=True)
+        unpack(str(tmp_path / "t.tar"), str(root))
+        status = (root / "log").stat()
+        assert status.st_size == 1 << 40 and status.st_blocks < 100
+        with open(root / "log", "rb") as file:
+            assert (os.pread(file.fileno(), 6, 0), os.pread(file.fileno(), 6, 1 << 32)) == (b"begin\0", b"middle")
+        (root / "log").unlink()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"mtime": "nan"},
+        {"mtime": "inf"},
+        {"mtime": "1e300"},
+        {"uid": "-5"},
+        {"gid": "99999999999999999999"},
+        {"path": "a\0b"},
+        {"SCHILY.xattr.user.a\0b": "x"},
+        {"GNU.sparse.map": "a,b", "GNU.sparse.size": "10"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "100"},
+    ],
+    ids=str,
+)
+def test_headers_that_cannot_be_are_refused(root: Path, tmp_path: Path, headers: dict[str, str]) -> None:
+    info, _ = member("f", content=b"zz\n" * 200, pax_headers=headers)
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(info, io.BytesIO(b"zz\n" * 200))
+    with pytest.raises(BadInput):
+        unpack(str(tmp_path / "t.tar"), str(root))
+
+
+def test_a_member_as_deep_as_a_path_can_be(root: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(tarfile.TarInfo("a/" * 1500 + "f"))
+    try:
+        assert unpack(str(tmp_path / "t.tar"), str(root)) == 1
+        assert os.path.exists(f"{root}/{'a/' * 1500}f")
+    finally:
+        remove_tree(str(root))
+
+
+def test_what_steers_an_overlay_is_not_taken_over(root: Path, tmp_path: Path) -> None:
+    headers = {"SCHILY.xattr.trusted.overlay.redirect": "/etc", "SCHILY.xattr.trusted.other": "x"}
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(member("d", tarfile.DIRTYPE, pax_headers=headers)[0])
+    unpack(str(tmp_path / "t.tar"), str(root))
+    assert os.listxattr(root / "d") == ["trusted.other"]

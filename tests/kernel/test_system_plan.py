@@ -169,6 +169,23 @@ def test_a_link_of_the_image_leads_no_mount_to_the_host(run: Run, place: Path, c
     assert not os.path.ismount(place / "x")
 
 
+@pytest.mark.parametrize("name", ["proc", "sys"])
+def test_no_target_leads_through_a_link(run: Run, place: Path, name: str) -> None:
+    """As LXC: a container's root may hold whatever its owner wrote there. This one would show the host's files."""
+    trap = place / "rootfs/trap"
+    (place / "rootfs" / name).rmdir()
+    (place / "rootfs" / name).symlink_to(trap)
+    (place / f"rootfs{trap}").mkdir(parents=True)  # what the link means inside
+    for path in ("sys/net", "devices/virtual/net", "tty"):
+        (trap / path).parent.mkdir(parents=True, exist_ok=True)
+        (trap / path).symlink_to(place)
+    with pytest.raises(AssertionError, match="Too many levels of symbolic links"):
+        run("lxc.mount.auto = proc:mixed sys:mixed\n", "ls /proc/sys/net /sys/devices/virtual/net")
+    (place / "rootfs/to").symlink_to("etc")
+    with pytest.raises(AssertionError, match="Too many levels of symbolic links"):
+        run("lxc.mount.entry = tmpfs to tmpfs defaults 0 0\n", "true")
+
+
 def test_an_image_that_is_shifted_into_the_containers_ids(run: Run, place: Path) -> None:
     (place / "rootfs/etc/owned").touch()
     config = USER_NAMESPACE + "lxc.rootfs.options = idmap=container\n"

@@ -241,7 +241,7 @@ def test_runs_from_a_sealed_copy(start: Start, binary: Path) -> None:  # noqa: F
 def test_directories_nodes_and_links_get_exact_modes_and_owners(start: Start, tmp_path: Path) -> None:
     steps = (
         step(Op.UMASK, 0o77),
-        step(Op.ROOT, str(tmp_path)),
+        step(Op.ROOT, str(tmp_path), 0),
         step(Op.MKDIR, "/a/b", 0o1777, 7, 8),
         step(Op.MKNOD, "/c/file", stat.S_IFREG | 0o666, 0, 9, KEEP),
         step(Op.MKNOD, "null", stat.S_IFCHR | 0o666, os.makedev(1, 3), KEEP, KEEP),
@@ -269,7 +269,7 @@ def test_links_do_not_lead_a_mount_out_of_the_root(start: Start, tmp_path: Path)
     steps = (
         step(Op.UNSHARE, NEWNS),
         step(Op.PROPAGATION, MS_REC_PRIVATE),
-        step(Op.ROOT, str(root)),
+        step(Op.ROOT, str(root), 0),
         step(Op.MOUNT, "tmpfs", "/escape", "tmpfs", 0, ""),
     )
     message = refused(start(plan(*steps)))
@@ -284,7 +284,7 @@ def test_masks_and_read_only_places(start: Start, tmp_path: Path) -> None:
     steps = (
         step(Op.UNSHARE, NEWNS),
         step(Op.PROPAGATION, MS_REC_PRIVATE),
-        step(Op.ROOT, str(tmp_path)),
+        step(Op.ROOT, str(tmp_path), 0),
         step(Op.MKNOD, "/dev/null", stat.S_IFCHR | 0o666, os.makedev(1, 3), KEEP, KEEP),
         step(Op.MASK, "/hidden"),
         step(Op.MASK, "/file"),
@@ -302,7 +302,7 @@ def test_a_mask_wants_the_real_null_device(start: Start, tmp_path: Path) -> None
     (tmp_path / "dev").mkdir()
     for name in ("dev/null", "file"):
         (tmp_path / name).write_text("planted")
-    message = refused(start(plan(step(Op.ROOT, str(tmp_path)), step(Op.MASK, "/file"))))
+    message = refused(start(plan(step(Op.ROOT, str(tmp_path), 0), step(Op.MASK, "/file"))))
     assert (message.step, message.error) == (1, errno.ENODEV)
 
 

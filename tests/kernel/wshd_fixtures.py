@@ -90,7 +90,7 @@ def launcher_steps(place: Path) -> list[Step]:
         step(Op.GID_MAP, f"0 {MAPPED} 65536"),
         step(Op.BIND, f"{place}/image", f"{place}/lower", 0, 2, 0),
         step(Op.MOUNT, "overlay", f"{place}/root", "overlay", 0, layers),
-        step(Op.ROOT, f"{place}/root"),
+        step(Op.ROOT, f"{place}/root", 0),
         step(Op.MOUNT, "tmpfs", "/dev", "tmpfs", NOSUID | NOEXEC, f"mode=0755,size=64k,uid={MAPPED},gid={MAPPED}"),
         *(
             step(Op.MKNOD, f"/dev/{name}", stat.S_IFCHR | 0o666, os.makedev(*at), MAPPED, MAPPED)

@@ -18,6 +18,8 @@ from storage_fixtures import Store, until
 from warden.errors import BadInput
 from warden.lxc.destroying import check_removable
 from warden.lxc.home import Home
+from warden.lxc.reading import load
+from warden.lxc.translate import translate
 
 pytestmark = pytest.mark.root
 
@@ -79,6 +81,19 @@ def test_what_cannot_be_right_changes_nothing(store: Store, words: tuple[str, ..
     place = given.index("--") if "--" in given else len(given)
     assert said in store.refused("create", *given[:place], *config, *given[place:])
     assert os.listdir(store.path) == []
+
+
+def test_a_name_that_can_be_no_host_name_is_refused_first(store: Store) -> None:
+    """Not after an hour of packages; a template of others says what it wants."""
+    archive = store.root / "root.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", store.root, "begin.conf"], check=True)
+    said = store.refused("create", "-n", "a b", "-t", "local", "--", "-f", str(archive))
+    assert "is not a host name" in said and "entries of" not in said
+    store.create("c")
+    assert "is not a host name" in store.refused("copy", "-n", "c", "-N", "a b")
+    assert os.listdir(store.path) == ["c"]
+    store.ok("copy", "-n", "c", "-N", "a b", "-K")
+    store.ok("destroy", "-n", "a b")
 
 
 def test_a_name_is_taken_once(store: Store) -> None:
@@ -180,6 +195,11 @@ def test_a_local_archive(store: Store) -> None:
     assert (store.path / "c/rootfs/etc/os-release").read_text() == "ID=own\n"
     assert store.value("c", "lxc.console.logfile") == f"{store.path}/c/log"
     assert store.value("c", "lxc.uts.name") == "c"
+
+    store.ok("create", "-n", "d", "-t", "local", "-f", str(store.config), "--", "-f", str(archive))
+    made = translate(load(str(store.path / "d/config")), "d")  # a system of somebody's: confined as LXC's own are
+    assert made.spec.system and not {"sys_rawio", "sys_module"} & set(made.spec.system.capabilities or ())
+    assert "c 1:3 rwm" in map(str, made.spec.limits.devices or ()) and "b 8:0 rwm" not in map(str, made.spec.limits.devices or ())
 
 
 # ---- destroying

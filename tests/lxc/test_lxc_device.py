@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from storage_fixtures import Store, until
 
+from warden.errors import WrongState
+from warden.lxc import devicing, place, stopping
+from warden.lxc.home import Home
+from warden.lxc.place import Running, Site
+
 pytestmark = [pytest.mark.root, pytest.mark.vm]
 #: Deny everything but null, as most configurations of LXC's begin.
 DENIED = "".join(f"lxc.{v}.devices.deny = a\nlxc.{v}.devices.allow = c 1:3 rwm\n" for v in ("cgroup", "cgroup2"))
 #: Opens /dev/own as often as it is asked to.
-PROGRAM = "while read word < /gate; do (head -c 3 /dev/own | wc -c) > /answer 2>&1; mv /answer /answered; done"
+PROGRAM = "while :; do read word < /gate || continue; (head -c 3 /dev/own | wc -c) > /answer 2>&1; mv /answer /answered; done"
 
 
 def begin(store: Store, config: str) -> subprocess.Popen[bytes]:
@@ -93,3 +99,45 @@ def test_an_interface_goes_in_and_comes_back(store: Store) -> None:
 def test_one_that_does_not_run(store: Store, tmp_path: Path) -> None:
     store.create("c")
     assert "is not running" in store.refused("device", "-n", "c", "add", "/dev/zero")
+
+
+def test_a_node_that_is_replaced_at_once_changes_nothing_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container's root may put a link in its place between any two calls."""
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/config").touch()
+    make = os.mknod
+
+    def replaced(name: str, *rest: int, dir_fd: int) -> None:
+        make(name, *rest, dir_fd=dir_fd)
+        os.unlink(name, dir_fd=dir_fd)
+        os.symlink(secret, name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mknod", replaced)
+    (tmp_path / "state/1").mkdir(parents=True)
+    site, home = Site(str(tmp_path / "state"), "none"), Home(str(tmp_path), "c")
+    guest = devicing.Guest(site, home, Running("1", "c", str(tmp_path), os.getpid()))
+    devicing.add_node(guest, "/dev/null", f"{tmp_path}/dev/own")
+    assert (secret.stat().st_mode & 0o777, os.readlink(tmp_path / "dev/own")) == (0o600, str(secret))
+
+
+def test_a_process_that_has_the_number_of_one_that_is_gone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever started the container was killed, and so was its first process."""
+    store.create("c")
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        (store.root / "state/1").mkdir(parents=True)
+        (store.root / "state/1/lock").touch()
+        known = {"name": "c", "lxcpath": str(store.path), "pid": other.pid}
+        (store.root / "state/1/container.json").write_text(json.dumps(known))
+        assert "is not running" in store.refused("device", "-n", "c", "add", "/dev/zero", f"{store.root}/zero")
+        with place.claim(str(store.path), "c"):  # somebody starts it just now
+            monkeypatch.setattr(stopping, "_PATIENCE_S", 0.1)
+            with pytest.raises(WrongState, match="does not stop"):
+                stopping.stop_now(Home(str(store.path), "c"), Site(str(store.root / "state"), "none"))
+        store.ok("destroy", "-n", "c", "-f")
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()

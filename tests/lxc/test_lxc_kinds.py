@@ -95,6 +95,48 @@ def test_overlay_begins_below_and_changes_above(store: Store) -> None:
     store.ok("destroy", "-n", "c", "-s")
 
 
+@pytest.mark.parametrize("kind", ["dir", "overlay"])
+def test_the_root_of_a_clone_belongs_to_whom_the_original_belongs(store: Store, kind: str) -> None:
+    """Of an overlay the upper directory's owner is what is seen."""
+    store.config.write_text("lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 200000 65536\n")
+    store.create("c", "-B", kind)
+    (store.path / "c/rootfs").chmod(0o750)
+    store.ok("copy", "-n", "c", "-N", "clone", "-s")
+    for path in ["clone/overlay/delta", *(["c/overlay/delta"] if kind == "overlay" else [])]:
+        status = (store.path / path).stat()
+        assert (status.st_uid, status.st_gid) == (100000, 200000)
+        assert kind == "overlay" or status.st_mode & 0o777 == 0o750
+
+
+def test_a_clone_keeps_the_parent_whose_root_is_elsewhere(store: Store) -> None:
+    outside = store.root / "outside"
+    store.create("a", "--dir", str(outside))
+    store.ok("copy", "-n", "a", "-N", "b", "-s")
+    store.ok("copy", "-n", "b", "-N", "c", "-s")
+    for name in ("b", "c"):
+        assert "has clones" in store.refused("destroy", "-n", "a", "--remove-rootfs")
+        store.ok("destroy", "-n", name)
+    store.ok("destroy", "-n", "a", "--remove-rootfs")
+    assert not outside.exists()
+
+
+def test_a_directory_named_work_beside_an_overlay_is_not_its_own(store: Store) -> None:
+    for name in ("base", "mine/delta", "mine/work/thesis", "its/delta", "its/work/work"):
+        (store.root / name).mkdir(parents=True)
+    for name in ("mine", "its"):
+        store.ok("create", "-n", "c", "-t", "none", "-f", str(store.config))
+        store.add("c", f"lxc.rootfs.path = overlay:{store.root}/base:{store.root}/{name}/delta\n")
+        store.ok("destroy", "-n", "c", "--remove-rootfs")
+    assert os.listdir(store.root / "mine") == ["work"] and os.listdir(store.root / "its") == []
+
+
+def test_a_root_that_has_the_copy_in_it_is_not_copied(store: Store) -> None:
+    store.ok("create", "-n", "c", "-t", "none", "-f", str(store.config))
+    store.add("c", f"lxc.rootfs.path = {store.root}\n")
+    assert "cannot be copied into itself" in store.refused("copy", "-n", "c", "-N", "d")
+    assert os.listdir(store.path) == ["c"]
+
+
 def test_deleted_and_replaced_files_stay_so_in_a_clone_of_a_clone(store: Store) -> None:
     store.create("base")
     store.ok("copy", "-n", "base", "-N", "one", "-s")

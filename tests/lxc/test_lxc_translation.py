@@ -101,3 +101,26 @@ def test_the_host_decides_which_version_of_a_limit_counts(configs: Path, tmp_pat
     for unified, expected in ((False, 1 << 20), (True, 2 << 20)):
         spec = translate(load(str(file)), "x", Circumstances(unified=unified)).spec
         assert spec.limits.memory_bytes == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "left", "warned"),
+    [
+        ("deny = a,allow = c 1:3 rwm,deny = c 1:3 w", "c 1:3 rm", ""),
+        ("deny = a,allow = c 1:3 r,allow = c 1:3 w,deny = c 1:3 rw", "none", ""),
+        ("deny = a,allow = c 1:3 rwm,deny = a  *:*  rwm", "none", ""),
+        ("deny = a,allow = c 1:3 rwm,deny = a", "none", ""),
+        ("deny = a,allow = a *:* rw", "all", ""),
+        ("deny = a,allow = c *:* m,allow = c 5:1 rwm,deny = c 5:1 rwm", "c *:* m", "stays allowed, by c *:* m"),
+        ("deny = a,allow = c 5:* rwm,deny = c 5:1 w", "c 5:* rwm", "stays allowed, by c 5:* rwm"),
+        ("deny = a,allow = c 1:3 rwm,deny = b 1:3 w", "c 1:3 rwm", "was not allowed: ignored"),
+    ],
+)
+def test_a_denial_takes_what_the_kernel_would_take(lines: str, left: str, warned: str, tmp_path: Path) -> None:
+    file = tmp_path / "devices.conf"
+    file.write_text("".join(f"lxc.cgroup.devices.{line}\n" for line in lines.split(",")))
+    made = translate(load(str(file)), "x")
+    devices = made.spec.limits.devices
+    assert ("all" if devices is None else ", ".join(map(str, devices)) or "none") == left
+    assert not made.missing
+    assert warned in " ".join(made.warnings) and bool(warned) == bool(made.warnings)

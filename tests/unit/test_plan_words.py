@@ -123,7 +123,7 @@ def test_an_overlay_path_is_one_path_whatever_it_contains(lower: str, upper: str
 
 
 def test_paths_that_are_no_text_come_through() -> None:
-    assert words.root(os.fsdecode(b"/\xff\xfe"), "").args == (b"/\xff\xfe",)
+    assert words.root(os.fsdecode(b"/\xff\xfe"), "").args == (b"/\xff\xfe", 0)
 
 
 def test_a_hostile_name_stays_on_its_line_of_the_description() -> None:

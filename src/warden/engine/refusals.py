@@ -22,6 +22,10 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
     (Op.NETLINK, errno.ENODEV): "a link of the host has vanished meanwhile",
     (Op.NETLINK, errno.EOPNOTSUPP): "the kernel has no veth; load its module: modprobe veth",
     (Op.JOIN_CGROUP, errno.ENOENT): "somebody removed the engine's cgroups; restart wardend",
+    **{
+        (op, errno.ELOOP): "a symbolic link is in its way, and targets in a root of its own are not looked up through links"
+        for op in (Op.MOUNT, Op.BIND, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.READONLY)
+    },
     (None, errno.ENOMEM): "the host is out of memory",
     (None, errno.ENOSPC): "the disk or a kernel limit is full",
     (None, errno.EMFILE): "too many open files: raise the limit of wardend",

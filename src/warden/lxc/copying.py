@@ -23,6 +23,7 @@ from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import DEFAULT_SIZE, Root, Wanted, root_of
 from warden.lxc.storage.kinds import choose, filling, storage_of
 from warden.lxc.storage.kinds import reading as showing
+from warden.lxc.values import uts_name
 from warden.rootfs.duplicate import copy_tree
 from warden.undo import Undo
 
@@ -48,13 +49,13 @@ def copy(order: Copy) -> None:
     """Raises WrongState, HandleTaken, BadInput, NotSupported before anything is made; what storage and hooks raise after
     what was made is gone again."""
     old, new = order.old, order.new
-    with old.locked(shared=True), not_running(old), Undo() as undo:
+    with old.locked(shared=True), not_running(old):
         config = reading.load(old.config)
         root = root_of(config.rootfs_path)
         _check(order, root)
         creating.make_directory(new)
-        undo.add("container", destroying.remove_remains, new)
-        with new.partial():
+        with new.partial(new=True), Undo() as undo:
+            undo.add("container", destroying.remove_remains, new)
             made = _copy_root(order, root) if root else None
             _copy_config(order, config, root, made)
             dependencies.record(new, needed(old, root, new, made))
@@ -62,12 +63,14 @@ def copy(order: Copy) -> None:
                 configfile.write(configfile.parse(text, os.path.join(new.path, name)))
             if order.hooks:
                 _run_hook(order, made)
-        undo.release()
+            undo.release()
 
 
 def _check(order: Copy, root: Root | None) -> None:
     if order.new.path == order.old.path:
         raise HandleTaken("Container already exists", hint="give it another name")
+    if not order.keep_name:
+        uts_name(order.new.name)
     if root is None:
         return
     kind = storage_of(root)
@@ -87,7 +90,10 @@ def needed(old: Home, root: Root | None, new: Home, made: Root | None) -> tuple[
     known = dependencies.parents(old)
     if not below or below.startswith(new.path + "/"):
         return ()
-    return tuple(home for home in (old, *known) if below.startswith(home.path + "/"))
+    found = tuple(home for home in (old, *known) if below.startswith(home.path + "/"))
+    if found or root.kind not in ("dir", "btrfs"):
+        return found or known
+    return (old,)  # what is below is outside of all of them, and goes with it if that is asked for
 
 
 def _copy_root(order: Copy, root: Root) -> Root:

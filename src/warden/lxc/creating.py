@@ -17,8 +17,10 @@ from warden.lxc.home import Home
 from warden.lxc.settings import LxcConfig
 from warden.lxc.storage.base import Root, Wanted
 from warden.lxc.storage.kinds import choose, filling
+from warden.lxc.storage.overlay import show_root
 from warden.lxc.templates import table
 from warden.lxc.templates.filling import Filling, Template
+from warden.lxc.values import uts_name
 from warden.model.system import System
 from warden.rootfs.duplicate import give_tree
 from warden.undo import Undo
@@ -48,18 +50,18 @@ def create(creation: Creation) -> None:
     if template is not None:
         _check(creation, begin)
     make_directory(home)
-    with Undo() as undo:
+    with home.partial(new=True), Undo() as undo:
         undo.add("container", destroying.remove_remains, home)
-        with home.partial():
-            _Making(creation, begin).run(template)
+        _Making(creation, begin).run(template)
         undo.release()
 
 
 def make_directory(home: Home) -> None:
-    """LXCPATH/NAME, which is taken by this alone; the remains of one that was never finished go first. Raises
-    HandleTaken."""
-    if os.path.isdir(home.path) and home.is_half_made:
-        destroying.remove_remains(home)
+    """LXCPATH/NAME; the remains of one that was never finished go first. It is taken once `Home.partial` has marked it.
+    Raises HandleTaken."""
+    with home.remains() as found:
+        if found:
+            destroying.remove_remains(home)
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
         with contextlib.suppress(OSError):
@@ -89,6 +91,8 @@ def _check(creation: Creation, begin: ConfigFile) -> None:
     if creation.wanted.directory and not creation.wanted.directory.startswith("/"):
         raise BadInput(f"--dir: {creation.wanted.directory!r} is not an absolute path")
     choose(creation.backing, creation.home.lxcpath)
+    if creation.template in table.OWN:
+        uts_name(creation.home.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class _Making:
             lines = fill(Filling(home, directory, self.creation.args, self.creation.quiet))
             config = self._finish(self._added(lines))
             _give(directory, config)
+        if root.kind == "overlay":
+            show_root(root)  # its owner has changed
 
     def _with_directory(self) -> ConfigFile:
         """Without a template: the configuration as it was given, and the directory that -dir names."""

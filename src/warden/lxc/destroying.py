@@ -40,9 +40,11 @@ def destroy(order: Destruction) -> str:
     not be removed: then it is half destroyed, and doing it again goes on.
     """
     home = order.home
-    if home.is_half_made:
-        remove_remains(home)
-        return ""
+    check_own(home)
+    with home.remains() as found:
+        if found:
+            remove_remains(home)
+            return ""
     if not home.is_defined:
         raise WrongState("Container is not defined", hint=f"there is no {home.config}")
     with home.locked(), not_running(home):
@@ -73,6 +75,7 @@ def _destroy(order: Destruction, config: LxcConfig) -> str:
 
 def remove_remains(home: Home) -> None:
     """A container that is whole no more, or never was. What is outside of its directory stays. Raises KernelRefused."""
+    check_own(home)
     refuse_mounts(home.path)
     for snapshot in snapshots_of(home):
         dependencies.forget(snapshot)
@@ -81,7 +84,8 @@ def remove_remains(home: Home) -> None:
 
 
 def _unmark_last(home: Home) -> None:
-    """All but the mark goes first, the configuration before everything: who is killed leaves it marked."""
+    """All but the mark goes first, the configuration before everything: who is killed leaves it marked. Where the directory
+    is a link, nothing goes but that."""
     for name in sorted(_entries(home.path), key=lambda name: name != "config"):
         if name != "partial":
             remove_tree(os.path.join(home.path, name), drop_subvolume)
@@ -90,7 +94,7 @@ def _unmark_last(home: Home) -> None:
 
 def _entries(path: str) -> list[str]:
     try:
-        return os.listdir(path)
+        return [] if os.path.islink(path) else os.listdir(path)
     except FileNotFoundError:
         return []
 
@@ -136,14 +140,25 @@ def _outside(home: Home, root: Root | None) -> tuple[str, ...]:
     return tuple(path for path in places if path.startswith("/") and not home.holds(path) and os.path.lexists(path))
 
 
+def check_own(home: Home) -> None:
+    """Raises BadInput where -P and a name, or a link, make one of the host's directories a container's."""
+    if not os.path.islink(home.path):
+        _refuse_precious(home.path)
+
+
+def _refuse_precious(path: str) -> None:
+    real = os.path.realpath(path)
+    homes = (os.path.realpath(user.pw_dir) for user in pwd.getpwall())
+    if len([part for part in real.split("/") if part]) < 2 or real in homes:
+        raise BadInput(f"{path} is not removed, whatever is asked", hint="remove it by hand if that is meant")
+
+
 def check_removable(home: Home, paths: tuple[str, ...]) -> None:
     """Raises BadInput for what nobody can mean: the host's own directories, somebody's home, what has all containers."""
-    homes = {os.path.realpath(user.pw_dir) for user in pwd.getpwall()} if paths else set()
     for path in paths:
-        real = os.path.realpath(path)
-        parts = [part for part in real.split("/") if part]
-        if len(parts) < 2 or real in homes or (os.path.realpath(home.lxcpath) + "/").startswith(real + "/"):
-            raise BadInput(f"{path} is not removed, whatever is asked", hint="remove it by hand if that is meant")
+        _refuse_precious(path)
+        if (os.path.realpath(home.lxcpath) + "/").startswith(os.path.realpath(path) + "/"):
+            raise BadInput(f"{path} is not removed, whatever is asked", hint="it has other containers in it")
         if not stat.S_ISDIR(os.lstat(path).st_mode) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise BadInput(f"{path} is neither a directory nor a file", hint="remove it by hand if that is meant")
 

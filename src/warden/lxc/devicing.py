@@ -51,8 +51,11 @@ def add_node(guest: Guest, device: str, inside: str) -> None:
     parent = _parent(guest, inside, make=True)
     try:
         name = os.path.basename(inside)
-        os.mknod(name, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev, dir_fd=parent)
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
+        mask = os.umask(0)  # its mode at once: the container may put a link in its place, and chmod(2) follows it
+        try:
+            os.mknod(name, status.st_mode, status.st_rdev, dir_fd=parent)
+        finally:
+            os.umask(mask)
         os.chown(name, _owner(guest, "uid_map"), _owner(guest, "gid_map"), dir_fd=parent, follow_symlinks=False)
     except OSError as error:
         raise KernelRefused("mknod", f"{inside} in {guest.home.name}", error.errno or 0) from error

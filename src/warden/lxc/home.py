@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from warden.errors import BadInput, KernelRefused, WrongState
+from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 
 CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 #: What is there only while something is being done to a container, or after somebody was killed doing it.
@@ -65,33 +65,60 @@ class Home:
     @property
     def is_half_made(self) -> bool:
         """Whether somebody began to make or to destroy it and is no longer there to finish."""
-        try:
-            fd = os.open(os.path.join(self.path, PARTIAL), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise WrongState(f"{self.name} is being made or destroyed", hint="wait until that is done") from error
-            raise
-        finally:
-            os.close(fd)
-        return True
+        with self.remains() as found:
+            return found
 
     @contextlib.contextmanager
-    def partial(self) -> Iterator[None]:
-        """While it is being made or destroyed. Left behind by an error: the caller removes what there is."""
-        path = os.path.join(self.path, PARTIAL)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    def remains(self) -> Iterator[bool]:
+        """The same, and in the `with` block nobody else takes what there is for his. A link is not followed: what is
+        where it leads was not made here. Raises WrongState while somebody is at it."""
+        fd = -1
+        if not os.path.islink(self.path):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                fd = os.open(os.path.join(self.path, PARTIAL), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if fd < 0:
+            yield False
+            return
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(fd)
+            yield os.fstat(fd).st_nlink > 0  # else somebody was faster
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def partial(self, *, new: bool = False) -> Iterator[None]:
+        """While it is being made or destroyed; *new*: its directory was made just now, and whoever has the mark first has
+        that. Left behind by an error: the caller removes what there is. Raises WrongState, HandleTaken for a new one."""
+        path = os.path.join(self.path, PARTIAL)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags | os.O_EXCL if new else flags, 0o600)
+        except (FileExistsError, FileNotFoundError) as error:
+            raise HandleTaken(f"{self.name} is being made by somebody else") from error
+        try:
+            try:
+                self._lock(fd)
+            except WrongState as error:
+                raise HandleTaken(error.message, hint=error.hint) if new else error from error
+            if new and os.fstat(fd).st_nlink and os.listdir(self.path) != [PARTIAL]:
+                os.unlink(path)  # an empty directory is taken by whoever comes: another one has, and is done by now
+                raise HandleTaken("Container already exists", hint=f"{self.path} is somebody else's")
+            if not os.fstat(fd).st_nlink:
+                raise HandleTaken(f"{self.name} is being made by somebody else")
             os.fsync(fd)
             yield
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         finally:
             os.close(fd)
+
+    def _lock(self, fd: int) -> None:
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise WrongState(f"{self.name} is being made or destroyed", hint="wait until that is done") from error
 
     # ---- who may change it
 

@@ -93,6 +93,9 @@ def drop(home: Home, name: str) -> None:
             if clones:
                 names = ", ".join(clone.path for clone in clones)
                 raise WrongState(f"{one.name} has clones", hint=f"destroy them first: {names}")
+            if os.path.islink(one.path):
+                os.unlink(one.path)
+                continue
             with one.partial():
                 destroying.remove_remains(one)
     with contextlib.suppress(OSError):

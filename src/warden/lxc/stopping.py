@@ -45,7 +45,12 @@ def stop_now(home: Home, site: Site) -> None:
     with contextlib.suppress(WrongState, ProcessLookupError):
         found = place.find(site, home.lxcpath, home.name)
         pidfd = os.pidfd_open(found.pid)
-        if found in place.running(site):  # still its own: the number was not taken again before it was opened
+        try:
+            again = place.find(site, home.lxcpath, home.name)
+        except WrongState:
+            os.close(pidfd)
+            raise
+        if again == found:  # still its own: the number was not taken again before it was opened
             place.end(pidfd)
         else:
             os.close(pidfd)

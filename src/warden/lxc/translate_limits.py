@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import naming
-from warden.model.limits import Limits
+from warden.model.limits import DeviceRule, Limits
 from warden.model.resources import ALIASES, BY_NAME, find, parse_rules
 
 _AFTER = ("memory.memsw.limit_in_bytes", "memory.swap.max", "cpu.cfs_burst_us", "cpu.max.burst")
-_EVERYTHING = ("a", "a *:* rwm", "a *:*")
 #: Written by a person, not a limit: what LXC itself would do with it.
 _OURS = ("cpus", "swap", "disk.max", "disk.inodes", "bandwidth", "oom.policy", "devices.add")
 
@@ -52,7 +51,7 @@ def _one(done: Translated, key: str, name: str, value: str) -> None:
 def _devices(done: Translated, key: str, name: str, value: str) -> None:
     """v1's list is of exceptions to "all" or to "none"; Limits says what is allowed, so exceptions to "all" are files."""
     now = done.limits.devices
-    if value in _EVERYTHING:
+    if value.split()[:1] == ["a"]:  # the kernel reads no further (devcgroup_update_access, security/device_cgroup.c)
         done.limits = replace(done.limits, devices=() if name == "devices.deny" else None)
     elif name == "devices.allow":
         rules = parse_rules(value)
@@ -61,9 +60,27 @@ def _devices(done: Translated, key: str, name: str, value: str) -> None:
         done.missing.append(Missing(Need.CGROUP, key, value, "an exception where all devices are allowed"))
     else:
         denied = parse_rules(value)
-        done.limits = replace(done.limits, devices=tuple(rule for rule in now if rule not in denied))
-        done.warnings += [f"{key}: {rule} was not allowed: ignored" for rule in _strangers(denied, now)]
+        done.limits = replace(done.limits, devices=tuple(_left(now, denied)))
+        for rule in denied:
+            wider = [str(one) for one in done.limits.devices or () if _covers(one, rule)]
+            if wider:
+                done.warnings.append(f"{key}: {rule} stays allowed, by {', '.join(wider)}")
+            elif not any(_is_of(one, rule) for one in now):
+                done.warnings.append(f"{key}: {rule} was not allowed: ignored")
 
 
-def _strangers(denied: tuple[object, ...], allowed: tuple[object, ...]) -> Iterator[object]:
-    return (rule for rule in denied if rule not in allowed)
+def _left(allowed: tuple[DeviceRule, ...], denied: tuple[DeviceRule, ...]) -> Iterator[DeviceRule]:
+    """A denial takes its ways of access from the rules of just these devices, from no wider one: dev_exception_rm."""
+    for rule in allowed:
+        access = "".join(way for way in rule.access if not any(_is_of(rule, one) and way in one.access for one in denied))
+        if access:
+            yield replace(rule, access=access)
+
+
+def _is_of(rule: DeviceRule, other: DeviceRule) -> bool:
+    return (rule.kind, rule.major, rule.minor) == (other.kind, other.major, other.minor)
+
+
+def _covers(rule: DeviceRule, other: DeviceRule) -> bool:
+    devices = rule.kind in (other.kind, "a") and rule.major in (other.major, None) and rule.minor in (other.minor, None)
+    return devices and bool(set(rule.access) & set(other.access))

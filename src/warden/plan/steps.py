@@ -33,7 +33,7 @@ class Op(enum.IntEnum):
     SETGROUPS = 9  # allow|deny
     RELEASE = 10
     NETLINK = 11  # bytes
-    ROOT = 12  # path
+    ROOT = 12  # path, resolve
     PROPAGATION = 13  # flags
     MOUNT = 14  # source, target, fstype, flags, data
     BIND = 15  # source, target, attributes, flags, propagation

@@ -140,7 +140,10 @@ def _root(system: System, place: Placement) -> Iterator[Step]:
     how = BIND_IDMAP if shifted else BIND_RECURSIVE
     why = "its owners shifted into the container's ids" if shifted else "the root file system as it is"
     yield words.bind(place.lower, target, options.attributes, how, why, options.propagation)
-    yield words.root(target, "targets are resolved below it with openat2(RESOLVE_IN_ROOT)")
+    for name, wanted in (("proc", system.proc), ("sys", system.sys)):
+        if wanted == "mixed":
+            yield words.mkdir(f"{place.directory}/mnt/{name}", 0o555, why="where another one is put aside")
+    yield words.root(target, "targets are resolved below it, and none through a link", flags.RESOLVE_NO_SYMLINKS)
 
 
 def _dev(system: System) -> Iterator[Step]:
@@ -191,6 +194,7 @@ def _inside(system: System, place: Placement) -> Iterator[Step]:
     if "cgroup" not in system.kept and "cgroup" not in dict(system.entered):
         own |= flags.CLONE_NEWCGROUP
     yield words.unshare(own, "what was mounted so far is locked for the container")
+    yield words.root(".", "where unshare left it: its targets lead through no link either", flags.RESOLVE_NO_SYMLINKS)
     if system.proc:
         yield words.mkdir("/proc", 0o555)
         yield words.mount("proc", "/proc", "proc", NOTHING, "", "before pivot_root: the host's must still be in sight")
@@ -198,11 +202,10 @@ def _inside(system: System, place: Placement) -> Iterator[Step]:
         read_only = flags.MS_RDONLY if system.sys == "ro" else 0
         yield words.mkdir("/sys", 0o555)
         yield words.mount("sysfs", "/sys", "sysfs", NOTHING | read_only)
-    root = f"{place.directory}/mnt/root"
     if system.proc == "mixed":
-        yield from _close_proc(root)
+        yield from _close_proc(f"{place.directory}/mnt")
     if system.sys == "mixed":
-        yield from _close_sys(root)
+        yield from _close_sys(f"{place.directory}/mnt")
     if system.terminals:
         shared = flags.MS_NOSUID | flags.MS_NOEXEC
         if not system.dev:
@@ -223,22 +226,28 @@ def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[St
         yield words.write(f"/proc/sys/{name.replace('.', '/')}", value, "of its own namespaces")
 
 
-def _close_proc(root: str) -> Iterator[Step]:
-    """Read-only what steers the host, but for what is its own network's: that is put aside over a directory of no use
-    while the rest is closed, and back in its place."""
-    yield words.bind(f"{root}/proc/sys/net", "/proc/tty", 0, 0, "put aside, while it can be written")
+def _close_proc(beside: str) -> Iterator[Step]:
+    """Read-only what steers the host, but for what is its own network's."""
+    yield from _aside(beside, "proc", "proc")
     yield words.readonly("/proc/sys", "steers the host")
-    yield words.bind(f"{root}/proc/tty", "/proc/sys/net", 0, 0, "its own namespace's, back in its place")
-    yield words.umount("/proc/tty", MNT_DETACH)
+    yield words.bind(f"{beside}/proc/sys/net", "/proc/sys/net", 0, 0, "its own namespace's, which can be written")
     yield words.readonly("/proc/sysrq-trigger", "steers the host")
 
 
-def _close_sys(root: str) -> Iterator[Step]:
-    """The same: a second sysfs has what is its own network's, since the first is closed with all that lies on it."""
+def _close_sys(beside: str) -> Iterator[Step]:
+    """The same, of sysfs."""
     own = "/sys/devices/virtual/net"
+    yield from _aside(beside, "sys", "sysfs")
     yield words.readonly("/sys", "steers the host")
-    yield words.mount("sysfs", own, "sysfs", NOTHING, "", "another one, which can be written")
-    yield words.bind(f"{root}{own}/devices/virtual/net", own, 0, 0, "of it only its own network's links")
+    yield words.bind(f"{beside}{own}", own, 0, 0, "its own network's links, which can be written")
+
+
+def _aside(beside: str, name: str, fstype: str) -> Iterator[Step]:
+    """Another one, beside the root, from where parts can be bound: the source of a bind is looked up from the host's root,
+    so a path that leads through the container's own could lead anywhere. It goes with the host's files."""
+    yield words.root(beside, "beside the root")
+    yield words.mount(fstype, f"/{name}", fstype, NOTHING, "", "another one, for a part of it")
+    yield words.root(".", "back in the root", flags.RESOLVE_NO_SYMLINKS)
 
 
 def _first(system: System, init: Init, place: Placement) -> Iterator[Step]:

@@ -51,8 +51,9 @@ def netlink(messages: bytes, text: str, why: str) -> Step:
     return Step(Op.NETLINK, (messages,), text, why)
 
 
-def root(path: str, why: str) -> Step:
-    return Step(Op.ROOT, (raw(path),), f"open({path}, O_PATH)", why)
+def root(path: str, why: str, resolve: int = 0) -> Step:
+    """*resolve*: of openat2(2), beside the usual."""
+    return Step(Op.ROOT, (raw(path), resolve), f"open({path}, O_PATH)", why)
 
 
 def propagation(flags: int, text: str, why: str) -> Step:

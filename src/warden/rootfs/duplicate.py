@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from warden.errors import KernelRefused
+from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from warden.rootfs.place import DIRECTORY, by_descriptor, stream
 
@@ -39,7 +39,11 @@ class _Level:
 
 def copy_tree(source: str, target: str) -> None:
     """All that *source*, a directory, holds into *target*, an empty one; its own mode and owner too. Blocks are shared
-    where the file system can. Raises KernelRefused naming the entry; what was copied by then stays."""
+    where the file system can. Raises BadInput for a target in the source, KernelRefused naming the entry; what was copied
+    by then stays."""
+    inside = os.path.realpath(target) + "/"
+    if inside.startswith(os.path.realpath(source).rstrip("/") + "/"):
+        raise BadInput(f"{source} cannot be copied into itself", hint=f"{target} is below it")
     walk = _Copy(source, target)
     try:
         walk.run()

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 from warden.errors import BadInput, ImageError, KernelRefused
 from warden.kernel.paths import open_in_root
@@ -22,6 +22,8 @@ from warden.rootfs.place import by_descriptor
 
 _CHUNK = 1 << 20
 _XATTR = "SCHILY.xattr."
+#: What tells the kernel's overlay where a layer's files are, is for whoever makes the layer.
+_OF_OVERLAYS = "trusted.overlay."
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 
@@ -33,7 +35,8 @@ def unpack(archive: str, root: str) -> int:
     try:
         with _opened(archive) as stream, tarfile.open(fileobj=stream, mode="r|*") as members:
             return _Unpacking(root_fd).all(members)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        # the last two: numbers in headers that are none, of which tarfile says no more
         raise BadInput(f"{archive}: is not a whole tar archive: {error}") from error
     finally:
         os.close(root_fd)
@@ -71,6 +74,8 @@ class _Unpacking:
                 self._one(members, member)
             except OSError as error:
                 raise KernelRefused("unpack", repr(member.name), error.errno or 0) from error
+            except (ValueError, OverflowError) as error:  # a NUL in a name, an owner or a time that cannot be
+                raise BadInput(f"{member.name[:200]!r}: {error}") from error
         for name, time in reversed(self._times):
             with contextlib.suppress(OSError):  # replaced by something else later in the archive
                 self._set_time(name, time)
@@ -99,17 +104,17 @@ class _Unpacking:
 
     def _parent(self, parts: list[str]) -> int:
         """The directory that a member goes into; what is missing of it is made."""
-        try:
+        with contextlib.suppress(FileNotFoundError):
             return open_in_root(self._root_fd, "/".join(parts) or ".", _DIRECTORY)
-        except FileNotFoundError:
-            if not parts:
-                raise
-        above = self._parent(parts[:-1])
-        try:
-            os.mkdir(parts[-1], 0o755, dir_fd=above)
-        finally:
-            os.close(above)
-        return open_in_root(self._root_fd, "/".join(parts), _DIRECTORY)
+        at = os.dup(self._root_fd)
+        for count, part in enumerate(parts, 1):
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=at)
+            finally:
+                os.close(at)
+            at = open_in_root(self._root_fd, "/".join(parts[:count]), _DIRECTORY)
+        return at
 
     def _make(self, members: tarfile.TarFile, member: tarfile.TarInfo, parent_fd: int, name: str) -> int:
         """Puts it in its place; a descriptor of it, or -1 for a further name of something else."""
@@ -158,8 +163,9 @@ class _Unpacking:
         path = by_descriptor(fd)
         os.chown(path, member.uid, member.gid)
         for key, value in member.pax_headers.items():
-            if key.startswith(_XATTR):
-                _attribute(path, key.removeprefix(_XATTR), value)
+            name = key.removeprefix(_XATTR)
+            if name != key and not name.startswith(_OF_OVERLAYS):
+                _attribute(path, name, value)
         if not member.issym():
             os.chmod(path, member.mode & 0o7777)
         os.utime(path, (member.mtime, member.mtime))
@@ -193,12 +199,24 @@ def _clear(parent_fd: int, name: str) -> None:
 def _file(members: tarfile.TarFile, member: tarfile.TarInfo, parent_fd: int, name: str) -> int:
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent_fd)
     try:
-        content = members.extractfile(member)
-        assert content is not None
-        while data := content.read(_CHUNK):
-            while data:
-                data = data[os.write(fd, data) :]
+        content = cast(IO[bytes], members.fileobj)
+        content.seek(member.offset_data)  # where all that is no hole lies in one piece
+        parts = cast(list[tuple[int, int]] | None, member.sparse)
+        for start, size in parts or [(0, member.size)]:
+            os.lseek(fd, start, os.SEEK_SET)
+            _write(fd, content, size)
+        os.ftruncate(fd, member.size)  # it may end in a hole
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _write(fd: int, content: IO[bytes], size: int) -> None:
+    while size:
+        data = content.read(min(size, _CHUNK))
+        if not data:
+            raise tarfile.ReadError("unexpected end of data")
+        size -= len(data)
+        while data:
+            data = data[os.write(fd, data) :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from warden.errors import BadInput
+from warden.errors import BadInput, KernelRefused
 from warden.kernel import mounts
 from warden.lxc.home import Home
 from warden.lxc.storage.base import Root, Wanted, make_directory, mount, occupied, rootfs_directory
@@ -66,7 +66,16 @@ class OverlayStorage:
 
     def places(self, root: Root) -> tuple[str, ...]:
         upper = split_layers(root)[1]
-        return (upper, os.path.join(os.path.dirname(upper), _WORK))
+        work = os.path.join(os.path.dirname(upper), _WORK)
+        return (upper, work) if _is_overlays(work) else (upper,)
+
+
+def _is_overlays(work: str) -> bool:
+    """Whether in the directory is what overlay makes there and nothing else: its name is one that people use too."""
+    try:
+        return not os.path.islink(work) and set(os.listdir(work)) <= {"work", "index"}
+    except OSError:
+        return False
 
 
 def split_layers(root: Root) -> tuple[tuple[str, ...], str]:
@@ -82,7 +91,20 @@ def over(lower: str, home: Home) -> Root:
     for path in (f"{home.path}/overlay", f"{home.path}/overlay/delta", f"{home.path}/overlay/work"):
         make_directory(path)
     rootfs_directory(home)
-    return Root("overlay", f"{lower}:{home.path}/overlay/delta")
+    made = Root("overlay", f"{lower}:{home.path}/overlay/delta")
+    show_root(made)
+    return made
+
+
+def show_root(root: Root) -> None:
+    """The directory that a container sees as its root is the upper one: it gets owner and mode of the one below."""
+    lower, upper = split_layers(root)
+    try:
+        status = os.stat(lower[0])
+        os.chown(upper, status.st_uid, status.st_gid)
+        os.chmod(upper, status.st_mode & 0o7777)
+    except OSError as error:
+        raise KernelRefused("chown", upper, error.errno or 0) from error
 
 
 def _escaped(path: str) -> str:

@@ -8,13 +8,13 @@ import os
 import re
 
 from warden.errors import BadInput
-from warden.lxc.templates.filling import COMMON, Filling
+from warden.lxc.templates.filling import CONFINED, Filling
 from warden.lxc.templates.options import Options
 from warden.rootfs.builders import Debian, build_debian
 from warden.rootfs.skeleton import write_file
 
 CONFIG = (
-    COMMON
+    CONFINED
     + """\
 lxc.signal.halt = SIGRTMIN+3
 lxc.tty.max = 4

@@ -36,3 +36,16 @@ lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed
 lxc.mount.entry = shm dev/shm tmpfs nosuid,nodev,mode=1777,create=dir 0 0
 lxc.mount.entry = mqueue dev/mqueue mqueue defaults,optional,create=dir 0 0
 """
+
+#: For systems of others: what LXC's own common.conf keeps from them. Nodes may be made, but only these be opened: null,
+#: zero, full, random, urandom, tty, console, ptmx, terminals, fuse.
+_DEVICES = "1:3 1:5 1:7 1:8 1:9 5:0 5:1 5:2 136:* 10:229".split()
+CONFINED = (
+    COMMON
+    + "lxc.cap.drop = sys_rawio\n"
+    + "".join(
+        f"lxc.{version}.devices.{line}\n"
+        for version in ("cgroup", "cgroup2")
+        for line in ("deny = a", "allow = c *:* m", "allow = b *:* m", *(f"allow = c {one} rwm" for one in _DEVICES))
+    )
+)

@@ -7,7 +7,7 @@ import os
 import tarfile
 
 from warden.errors import BadInput
-from warden.lxc.templates.filling import COMMON, Filling
+from warden.lxc.templates.filling import CONFINED, Filling
 from warden.lxc.templates.options import Options
 from warden.rootfs.unpack import unpack
 
@@ -30,7 +30,7 @@ def options(args: tuple[str, ...]) -> argparse.Namespace:
 
 def fill(filling: Filling) -> str:
     given = options(filling.args)
-    config = _metadata(given.metadata, filling) if given.metadata else COMMON.format(name=filling.home.name)
+    config = _metadata(given.metadata, filling) if given.metadata else CONFINED.format(name=filling.home.name)
     count = unpack(given.fstree, filling.root)
     filling.progress(f"template local: {count} entries of {given.fstree}")
     return config

@@ -8,7 +8,7 @@ import sys
 from warden.lxc.destroying import Destruction, destroy
 from warden.lxc.home import home_of
 from warden.lxc.options import Given, Option, Tool
-from warden.lxc.place import Site
+from warden.lxc.place import Site, sweep
 from warden.lxc.snapshots import mend
 from warden.lxc.stopping import running, stop_now
 from warden.lxc.system import default_lxcpath
@@ -37,8 +37,10 @@ def _destroy(given: Given) -> None:
     home = home_of(given.lxcpath or default_lxcpath(), given.name)
     if os.path.isdir(home.path) and not home.is_half_made:
         mend(home)
+    site = Site.from_environment()
+    sweep(site)  # it may still run, while who started it was killed
     if home.is_defined and given.has("force") and running(home):
-        stop_now(home, Site.from_environment())
+        stop_now(home, site)
     kept = destroy(Destruction(home, given.has("snapshots"), given.has("remove-rootfs")))
     if kept:
         say(TOOL, given, "WARN", f"{kept} is outside of {home.path} and stays")
