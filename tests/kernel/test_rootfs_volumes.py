@@ -39,6 +39,26 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
+def test_what_is_not_ours_is_neither_listed_nor_removed(store: VolumeStore) -> None:
+    place = Path(store.place)
+    (place / ".git").mkdir(parents=True)
+    (place / ".profile").write_text("x")
+    (place / "www/data").mkdir(parents=True)
+    (place / "www/fill").mkdir()
+    (place / ".new-half/data").mkdir(parents=True)
+    (place / ".old-gone-0123/data").mkdir(parents=True)
+    store.make("data", 0)
+    (place / "data/fill/sub").mkdir(parents=True)
+    store.close()
+    assert [volume.name for volume in store.list()] == ["data"]
+    assert store.find("www") is None
+    assert sorted(os.listdir(place)) == [".git", ".lock", ".profile", "data", "www"]
+    assert sorted(os.listdir(place / "www")) == ["data", "fill"]
+    assert sorted(os.listdir(place / "data")) == ["data", "volume.json"], "a crash came while it was filled"
+    with pytest.raises(VolumeTaken):
+        store.make("www", 0)
+
+
 def test_made_found_removed(store: VolumeStore) -> None:
     assert (store.list(), store.find("data"), os.path.exists(store.place)) == ([], None, False)
     volume = store.make("data", 1234)
