@@ -98,7 +98,8 @@ class VolumeStore:
         try:
             with open(f"{path}/{RECORD}", encoding="utf-8") as file:
                 data = json.load(file)
-            return Volume(name, self.data(name), float(data["created"]), bool(data["anonymous"]))
+            anonymous = bool(data["anonymous"])
+            return Volume(name, self.data(name), float(data["created"]), anonymous, stays=data.get("stays", not anonymous))
         except (ValueError, KeyError, TypeError):
             return Volume(name, self.data(name), 0.0)
         except (FileNotFoundError, NotADirectoryError):
@@ -106,7 +107,7 @@ class VolumeStore:
         except OSError:
             return Volume(name, self.data(name), 0.0)
 
-    def make(self, name: str, owner: int, *, anonymous: bool = False) -> Volume:
+    def make(self, name: str, owner: int, *, anonymous: bool = False, stays: bool = True) -> Volume:
         """A new, empty one that belongs to the user of number *owner* in containers. Raises VolumeTaken."""
         self.open()
         half = f"{self.place}/{NEW}{name}"
@@ -116,7 +117,7 @@ class VolumeStore:
             os.mkdir(f"{half}/data", 0o755)
             os.chown(f"{half}/data", owner, owner)
             with open(f"{half}/{RECORD}", "w", encoding="utf-8") as file:
-                json.dump({"version": 1, "created": created, "anonymous": anonymous}, file)
+                json.dump({"version": 1, "created": created, "anonymous": anonymous, "stays": stays}, file)
             os.rename(half, f"{self.place}/{name}")
         except OSError as error:
             with contextlib.suppress(KernelRefused):
@@ -124,7 +125,7 @@ class VolumeStore:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 raise VolumeTaken(f"volume {name}: it exists") from None
             raise KernelRefused("mkdir", f"{self.place}/{name}", error.errno or 0) from error
-        return Volume(name, self.data(name), created, anonymous)
+        return Volume(name, self.data(name), created, anonymous, stays=stays)
 
     def is_empty(self, name: str) -> bool:
         try:

@@ -158,7 +158,7 @@ class Engine:
     async def _recover(self) -> None:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
-        site.volumes.handle_of = self._handle_of
+        site.volumes.handles = self._handles_by_id
         await site.volumes.start((found.snapshot.container_id, found.snapshot.spec) for found in survivors)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
         bridges = await site.blocking(site.networks.load, [found.snapshot for found in survivors])
@@ -274,7 +274,7 @@ class Engine:
     async def networks(self, name: str | None = None) -> list[BridgeReport]:
         """All bridges, or one, and who is on them. Raises UnknownNetwork."""
         found = await self.site.blocking(self.site.networks.members, name)
-        handles = {container.id: container.handle for container in self._containers.values()}
+        handles = self._handles_by_id()
         return [networking.report(bridge, users, handles) for bridge, users in found]
 
     async def remove_network(self, name: str) -> None:
@@ -475,10 +475,11 @@ class Engine:
         self.site.resolvers.changed()
         self._release(container.snapshot)
         if names_in(container.snapshot.spec.mounts):
-            self.site.in_background(asyncio.ensure_future(self.site.volumes.release(container.id)))
+            left = self.site.volumes.let_go(container.id)
+            self.site.in_background(asyncio.ensure_future(self.site.volumes.drop(left)))
 
-    def _handle_of(self, container_id: str) -> str:
-        return next((found.handle for found in self._containers.values() if found.id == container_id), "")
+    def _handles_by_id(self) -> dict[str, str]:
+        return {container.id: container.handle for container in self._containers.values()}
 
 
 def _raise_open_files() -> None:
