@@ -15,8 +15,18 @@ import pytest
 from scene import client_of, configured_daemon, nothing_new, wait_until
 
 from warden.client.blocking import Client, Container
-from warden.errors import BadInput, EngineFault, KernelRefused, UnknownVolume, VolumeInUse, VolumeTaken, WardenError
+from warden.errors import (
+    BadInput,
+    EngineFault,
+    ImageError,
+    KernelRefused,
+    UnknownVolume,
+    VolumeInUse,
+    VolumeTaken,
+    WardenError,
+)
 from warden.model.mounts import Mount
+from warden.rootfs.volumecopy import MAX_DEPTH
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
@@ -226,6 +236,23 @@ def test_a_create_that_fails_leaves_no_volume(client: Client, daemon: PrivateDae
         made(client, ("fresh", "/usr/none/such"))
     assert names(client) == ["kept"]
     assert client.volume("kept").used_by == ()
+
+
+def test_what_did_not_fit_is_not_kept(client: Client, daemon: PrivateDaemon, image: Path) -> None:
+    client.create_volume("kept")
+    deep = image / "srv/data"
+    for _ in range(MAX_DEPTH + 2):
+        deep /= "d"
+        deep.mkdir()
+    with pytest.raises(ImageError, match="deeper than"):
+        made(client, ("kept", "/srv/data"), ("/usr", "/usr", "ro"), rootfs=str(image))
+    assert sorted(os.listdir(place(daemon) / "kept")) == ["data", "volume.json"]
+
+
+def test_hundreds_of_mounts_inside_of_a_volume(client: Client) -> None:
+    inner = [Mount.tmpfs(f"/data/m{number}") for number in range(600)]
+    with made(client, ("data", "/data"), *inner) as container:
+        assert text(container, "ls /data | wc -l") == "600\n"
 
 
 def test_hostile_images_lead_nowhere(client: Client, image: Path, tmp_path: Path) -> None:

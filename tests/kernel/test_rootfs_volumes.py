@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,16 @@ def test_too_deep(image: Path, target: Path) -> None:
     deep.mkdir(parents=True)
     with pytest.raises(ImageError, match="deeper than"):
         copy_into(str(target), [Origin(str(image))], "/data")
+
+
+def test_a_deep_place_needs_no_more_descriptors_than_a_flat_one(target: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
+    try:
+        make_place(str(target), "/a" * 500, is_directory=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert os.path.isdir(str(target) + "/a" * 500)
 
 
 def test_places_for_mounts(target: Path, tmp_path: Path) -> None:

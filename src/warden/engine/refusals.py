@@ -22,6 +22,7 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
     (Op.NETLINK, errno.ENODEV): "a link of the host has vanished meanwhile",
     (Op.NETLINK, errno.EOPNOTSUPP): "the kernel has no veth; load its module: modprobe veth",
     (Op.JOIN_CGROUP, errno.ENOENT): "somebody removed the engine's cgroups; restart wardend",
+    (None, errno.EOVERFLOW): "in another mount nothing can be made: the target must exist in its source",
     (None, errno.ENOMEM): "the host is out of memory",
     (None, errno.ENOSPC): "the disk or a kernel limit is full",
     (None, errno.EMFILE): "too many open files: raise the limit of wardend",

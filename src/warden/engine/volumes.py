@@ -231,8 +231,9 @@ class Volumes:
         for mount in _volumes(mounts):
             if mount.source in fresh and self._store.is_empty(mount.source):
                 self._fill(mount, origins, owner)
+        by_place = {mount.place: mount for mount in mounts}
         for mount in mounts:
-            around = max((m for m in mounts if mount.place.startswith(f"{m.place}/")), key=_depth, default=None)
+            around = _around(mount.place, by_place)
             if around is not None and around.kind is MountKind.VOLUME:
                 inner = mount.place.removeprefix(around.place)
                 is_directory = mount.kind is not MountKind.BIND or os.path.isdir(mount.source)
@@ -240,11 +241,13 @@ class Volumes:
 
     def _fill(self, mount: Mount, origins: Sequence[Origin], owner: int) -> None:
         name = mount.source
-        if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
-            self._store.fill(name)
-        else:
-            self._store.drop_fill(name)
-            os.chown(self.path(name), owner, owner)
+        try:
+            if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
+                self._store.fill(name)
+            else:
+                os.chown(self.path(name), owner, owner)
+        finally:
+            self._store.drop_fill(name)  # what did not fit, too
 
 
 def with_borrowed(spec: ContainerSpec, mounts_of: Callable[[str], Sequence[Mount]]) -> ContainerSpec:
@@ -262,8 +265,12 @@ def _volumes(mounts: Iterable[Mount]) -> list[Mount]:
     return [mount for mount in mounts if mount.kind is MountKind.VOLUME]
 
 
-def _depth(mount: Mount) -> int:
-    return len(mount.place)
+def _around(place: str, by_place: Mapping[str, Mount]) -> Mount | None:
+    """The innermost mount that *place* lies in."""
+    while place := place.rpartition("/")[0]:
+        if place in by_place:
+            return by_place[place]
+    return None
 
 
 def _named(mount: Mount) -> Mount:
