@@ -232,6 +232,7 @@ class Engine:
         await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
         await self._site.volumes.close()
         self._site.workers.shutdown(wait=True)
+        self._site.fillers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
         self._site.held.close()
@@ -385,7 +386,8 @@ class Engine:
                 order, shared = sharing.share(site, order, self.get(spec.network_of))
                 undo.add("shared network", shared.undo)
                 opened.callback(os.close, shared.fd)
-            built = await site.building(build.build, site, order, binds)
+            copies = site.volumes.may_fill(container_id)
+            built = await site.building(build.build, site, order, binds, copies=copies)
         site.volumes.settle(container_id)
         return await self._take_up(order, built, left_out)
 

@@ -224,6 +224,11 @@ class Volumes:
         """Where its files are."""
         return self._store.data(name)
 
+    def may_fill(self, container_id: str) -> bool:
+        """Whether the container that is being made has volumes that `fill` may have to copy into."""
+        making = self._making.get(container_id)
+        return making is not None and bool(making.fresh)
+
     def fill(self, container_id: str, mounts: Sequence[Mount], origins: Sequence[Origin], owner: int) -> None:
         """Blocking, while the container is made: new volumes get what the image has at their place, as docker's do; where
         it has nothing they belong to *owner*, who is vcap."""
