@@ -177,10 +177,10 @@ def test_a_deep_place_needs_no_more_descriptors_than_a_flat_one(target: Path) ->
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
     try:
-        make_place(str(target), "/a" * 500, is_directory=True)
+        make_place(str(target), "/a" * 100, is_directory=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert os.path.isdir(str(target) + "/a" * 500)
+    assert os.path.isdir(str(target) + "/a" * 100)
 
 
 def test_places_for_mounts(target: Path, tmp_path: Path) -> None:

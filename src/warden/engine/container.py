@@ -274,6 +274,7 @@ class Container:
     async def resume(self) -> None:
         """Lets them go on; fine for one that is not paused. Raises WrongState, KernelRefused."""
         await pausing.resume(self)
+        self.main.resumed()
 
     async def kill(self) -> None:
         """SIGKILL to every process of every job, and returns when the jobs have ended; the container stays active, and
