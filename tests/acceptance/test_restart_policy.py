@@ -18,6 +18,7 @@ from scene import client_of, nothing_new, processes_of, wait_until
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput, HandleTaken, JobFailed, UnknownHandle, WrongState
 from warden.model.info import Info, State
+from warden.model.job import JobSpec
 from warden.model.life import RestartMode
 from warden.testing.daemon import PrivateDaemon
 
@@ -271,6 +272,15 @@ def test_resumed_it_does_not_wait_for_long(client: Client, flags: Path) -> None:
     container.resume()
     client.create(network="none").run("sleep 1.5")
     assert (main_runs(container.info()), container.info().restarts) in ((True, seen), (True, seen + 1))
+
+
+def test_what_cannot_be_a_main_job(client: Client) -> None:
+    for wrong in ({"main": "#" * 300_000}, {"main": ["a", "b" * 300_000]}, {"labels": {f"l{n}": "x" * 4000 for n in range(99)}}):
+        with pytest.raises(BadInput, match=r"bytes are too long|characters are too many"):
+            client.create(network="none", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="standard input"):
+        client.create(network="none", main=JobSpec(script=b"true", stdin=b"more"))
+    assert client.list() == []
 
 
 def test_restart_by_hand(client: Client, flags: Path) -> None:

@@ -20,6 +20,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import (
     build,
     limits,
+    mainjob,
     networking,
     pausing,
     ports,
@@ -299,6 +300,7 @@ class Engine:
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
         left."""
+        mainjob.check(spec)
         container_id = self._ids.next()
         handle = spec.handle or container_id
         if handle in self._containers or handle in self._reserved:

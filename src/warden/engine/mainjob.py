@@ -21,12 +21,27 @@ from warden.model.life import Phase, RestartMode, next_wait
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
+    from warden.model.spec import ContainerSpec
 
 log = logging.getLogger("warden.container")
 
+MAX_KEPT = 256 * 1024
 KEPT = 10  # main jobs whose output is kept, the last ones
 REMOVE_AFTER_S = 0.5  # for whoever still reads its output
 REMOVE_AGAIN_S = 1.0  # where it could not be removed yet
+
+
+def check(spec: ContainerSpec) -> None:
+    """Raises BadInput for a main job that could not read its script, and for what is too long to be written into the
+    snapshot at every change."""
+    if spec.main is not None:
+        spec.main.check_script()
+        words = (*spec.main.argv, *(text for pair in spec.main.env for text in pair))
+        given = sum(map(len, words)) + len(spec.main.script or b"") + len(spec.main.stdin or b"")
+        if given > MAX_KEPT:
+            raise BadInput(f"main: {given} bytes are too long", hint=f"{MAX_KEPT} at most; mount a file with them")
+    if (given := sum(len(name) + len(value) for name, value in spec.labels)) > MAX_KEPT:
+        raise BadInput(f"labels: {given} characters are too many", hint=f"{MAX_KEPT} at most in all")
 
 
 class MainJob:
