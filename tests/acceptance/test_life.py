@@ -299,3 +299,24 @@ def test_a_fork_bomb_that_is_limited_goes_with_the_container(client: Client) -> 
         wait_until(lambda: len(container.info().jobs) == 1)
         job.kill()
         job.wait()
+
+
+def test_what_happens_beside_a_change_of_ports_is_not_taken_back(client: Client, other: Client) -> None:
+    """A change of the firewall takes a while, and then only what it changed is written."""
+
+    def forward(container: Container) -> None:
+        with suppress(WrongState, UnknownHandle):  # it may come too late
+            container.net_in()
+
+    for number in range(20):
+        container = client.create(f"was{number}")
+        change = threading.Thread(target=forward, args=(container,))
+        change.start()
+        renamed = other.container(f"was{number}")
+        renamed.rename(f"is{number}")
+        renamed.stop()
+        change.join()
+        info = other.container(f"is{number}").info()
+        assert (info.handle, info.state) == (f"is{number}", State.STOPPED)
+        other.container(f"is{number}").destroy()
+        assert other.list() == []

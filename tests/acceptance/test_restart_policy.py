@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from scene import client_of, nothing_new, wait_until
+from scene import client_of, nothing_new, processes_of, wait_until
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput, HandleTaken, JobFailed, UnknownHandle, WrongState
 from warden.model.info import Info, State
+from warden.model.job import JobSpec
 from warden.model.life import RestartMode
 from warden.testing.daemon import PrivateDaemon
 
@@ -210,6 +214,24 @@ def test_crashes_neither_lose_nor_double_it(client: Client, flags: Path, daemon:
     assert [one.id for one in info.jobs if one.running] == [job]
 
 
+def test_a_restart_that_was_counted_and_not_done_is_done(client: Client, flags: Path, daemon: PrivateDaemon) -> None:
+    """The daemon dies between the two; then the last restart of all would be lost."""
+    container = started(client, flags, restart="on-failure:1")
+    wait_until(lambda: runs(flags) == 1)
+    record = Path(container.info().path) / "snapshot.json"
+    daemon.kill()
+    written = json.loads(record.read_text())
+    written["warden"]["restarts"] = 1
+    record.write_text(json.dumps(written))
+    (flags / "go").write_text("3")
+    wait_until(lambda: len(processes_of(daemon)) == 1)
+    daemon.start()
+    wait_until(lambda: runs(flags) == 2 and not main_runs(container.info()))
+    assert container.info().restarts == 1
+    container.run("sleep 0.5")
+    assert runs(flags) == 2
+
+
 def test_one_that_cannot_start(client: Client, flags: Path) -> None:
     container = client.create(main=["/no/such/program"], restart="always", network="none")
     with pytest.raises(JobFailed, match="/no/such/program"):
@@ -237,6 +259,30 @@ def test_paused_it_waits(client: Client, flags: Path) -> None:
     wait_until(lambda: main_runs(container.info()))
 
 
+def test_resumed_it_does_not_wait_for_long(client: Client, flags: Path) -> None:
+    """However often it was its turn meanwhile."""
+    container = started(client, flags, restart="always")
+    wait_until(lambda: runs(flags) == 1)
+    (flags / "go").write_text("0")
+    wait_until(lambda: container.info().restarts == 3)
+    container.pause()
+    seen = container.info().restarts
+    client.create(network="none").run("sleep 4")
+    (flags / "go").unlink()
+    container.resume()
+    client.create(network="none").run("sleep 1.5")
+    assert (main_runs(container.info()), container.info().restarts) in ((True, seen), (True, seen + 1))
+
+
+def test_what_cannot_be_a_main_job(client: Client) -> None:
+    for wrong in ({"main": "#" * 300_000}, {"main": ["a", "b" * 300_000]}, {"labels": {f"l{n}": "x" * 4000 for n in range(99)}}):
+        with pytest.raises(BadInput, match=r"bytes are too long|characters are too many"):
+            client.create(network="none", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="standard input"):
+        client.create(network="none", main=JobSpec(script=b"true", stdin=b"more"))
+    assert client.list() == []
+
+
 def test_restart_by_hand(client: Client, flags: Path) -> None:
     container = started(client, flags)
     other = container.spawn("sleep 60")
@@ -261,6 +307,44 @@ def test_stop_signal_and_time(client: Client, flags: Path) -> None:
     deaf = started(client, flags, ["bash", "-c", "trap '' TERM; while :; do sleep 0.05; done"], stop_timeout=0)
     deaf.stop()
     assert deaf.info().jobs[0].verdict == "stopped"
+
+
+def test_removed_at_its_end_whatever_somebody_does_beside_it(client: Client, flags: Path, daemon: PrivateDaemon) -> None:
+    with nothing_new(daemon):
+        container = started(client, flags, auto_remove=True)
+        (flags / "go").write_text("0")
+        wait_until(lambda: not main_runs(container.info()))
+        (flags / "go").unlink()
+        container.start()
+        container.run("sleep 0.8")
+        assert main_runs(container.info()), "it was started again before it was removed"
+
+        def restart(_: int) -> None:
+            with client_of(daemon) as other:
+                other.container(container.handle).restart(kill=True)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(restart, range(8)))
+        container.run("sleep 0.8")
+        assert main_runs(container.info())
+        (flags / "go").write_text("0")
+        with suppress(UnknownHandle):
+            container.restart()
+        wait_until(lambda: container.handle not in client.list())
+        wrong = client.create(main=["/no/such/program"], auto_remove=True, network="none")
+        with pytest.raises(JobFailed):
+            wrong.start()
+        wait_until(lambda: wrong.handle not in client.list())
+
+
+def test_one_whose_network_is_shared_is_removed_later(client: Client, flags: Path) -> None:
+    owner = started(client, flags, auto_remove=True)
+    sharer = client.create(network=f"container:{owner.handle}")
+    (flags / "go").write_text("0")
+    wait_until(lambda: not main_runs(owner.info()))
+    sharer.run("sleep 1")
+    sharer.destroy()
+    wait_until(lambda: owner.handle not in client.list())
 
 
 def test_without_a_main_job(client: Client) -> None:

@@ -15,8 +15,18 @@ import pytest
 from scene import client_of, configured_daemon, nothing_new, wait_until
 
 from warden.client.blocking import Client, Container
-from warden.errors import BadInput, EngineFault, KernelRefused, UnknownVolume, VolumeInUse, VolumeTaken, WardenError
+from warden.errors import (
+    BadInput,
+    EngineFault,
+    ImageError,
+    KernelRefused,
+    UnknownVolume,
+    VolumeInUse,
+    VolumeTaken,
+    WardenError,
+)
 from warden.model.mounts import Mount
+from warden.rootfs.volumecopy import MAX_DEPTH
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
@@ -103,7 +113,6 @@ def test_in_use_is_told_by_name_and_not_removable(client: Client) -> None:
         with pytest.raises(VolumeInUse):
             client.remove_volume("data")
         client.container("crate").destroy()
-    wait_until(lambda: client.volume("data").used_by == ())
     client.remove_volume("data")
     with pytest.raises(UnknownVolume):
         client.volume("data")
@@ -117,9 +126,13 @@ def test_created_listed_and_pruned(client: Client, daemon: PrivateDaemon) -> Non
     with pytest.raises(VolumeTaken, match="volume data: it exists"):
         client.create_volume("data")
     nameless = client.create_volume()
-    assert sorted(names(client)) == sorted(["data", nameless.name])
-    assert client.prune_volumes() == []
-    assert sorted(client.prune_volumes(every=True)) == sorted(["data", nameless.name])
+    daemon.kill()
+    daemon.start()
+    with made(client, (nameless.name, "/data")):
+        assert client.prune_volumes() == []
+    assert sorted(names(client)) == sorted(["data", nameless.name]), "it is nobody's own, so it does not go with anybody"
+    assert client.prune_volumes() == [nameless.name]
+    assert client.prune_volumes(every=True) == ["data"]
     assert client.volumes() == []
     for bad in ("..", "a/b", ".hidden", "", "x", "-v", "a" * 200, "new\nline"):
         with pytest.raises(BadInput):
@@ -160,7 +173,7 @@ def test_anonymous_ones_go_with_their_last_container(client: Client) -> None:
     assert text(second, "cat /data/f") == "1\n"
     assert b"Read-only" in second.run("touch /data/g").stderr
     first.destroy()
-    wait_until(lambda: client.volume(name).used_by == (second.handle,))
+    assert client.volume(name).used_by == (second.handle,)
     assert text(second, "cat /data/f") == "1\n"
     second.destroy()
     wait_until(lambda: names(client) == [])
@@ -223,6 +236,23 @@ def test_a_create_that_fails_leaves_no_volume(client: Client, daemon: PrivateDae
         made(client, ("fresh", "/usr/none/such"))
     assert names(client) == ["kept"]
     assert client.volume("kept").used_by == ()
+
+
+def test_what_did_not_fit_is_not_kept(client: Client, daemon: PrivateDaemon, image: Path) -> None:
+    client.create_volume("kept")
+    deep = image / "srv/data"
+    for _ in range(MAX_DEPTH + 2):
+        deep /= "d"
+        deep.mkdir()
+    with pytest.raises(ImageError, match="deeper than"):
+        made(client, ("kept", "/srv/data"), ("/usr", "/usr", "ro"), rootfs=str(image))
+    assert sorted(os.listdir(place(daemon) / "kept")) == ["data", "volume.json"]
+
+
+def test_hundreds_of_mounts_inside_of_a_volume(client: Client) -> None:
+    inner = [Mount.tmpfs(f"/data/m{number}") for number in range(600)]
+    with made(client, ("data", "/data"), *inner) as container:
+        assert text(container, "ls /data | wc -l") == "600\n"
 
 
 def test_hostile_images_lead_nowhere(client: Client, image: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,26 @@ def target(tmp_path: Path) -> Path:
     path = tmp_path / "target"
     path.mkdir()
     return path
+
+
+def test_what_is_not_ours_is_neither_listed_nor_removed(store: VolumeStore) -> None:
+    place = Path(store.place)
+    (place / ".git").mkdir(parents=True)
+    (place / ".profile").write_text("x")
+    (place / "www/data").mkdir(parents=True)
+    (place / "www/fill").mkdir()
+    (place / ".new-half/data").mkdir(parents=True)
+    (place / ".old-gone-0123/data").mkdir(parents=True)
+    store.make("data", 0)
+    (place / "data/fill/sub").mkdir(parents=True)
+    store.close()
+    assert [volume.name for volume in store.list()] == ["data"]
+    assert store.find("www") is None
+    assert sorted(os.listdir(place)) == [".git", ".lock", ".profile", "data", "www"]
+    assert sorted(os.listdir(place / "www")) == ["data", "fill"]
+    assert sorted(os.listdir(place / "data")) == ["data", "volume.json"], "a crash came while it was filled"
+    with pytest.raises(VolumeTaken):
+        store.make("www", 0)
 
 
 def test_made_found_removed(store: VolumeStore) -> None:
@@ -150,6 +171,16 @@ def test_too_deep(image: Path, target: Path) -> None:
     deep.mkdir(parents=True)
     with pytest.raises(ImageError, match="deeper than"):
         copy_into(str(target), [Origin(str(image))], "/data")
+
+
+def test_a_deep_place_needs_no_more_descriptors_than_a_flat_one(target: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, hard))
+    try:
+        make_place(str(target), "/a" * 100, is_directory=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert os.path.isdir(str(target) + "/a" * 100)
 
 
 def test_places_for_mounts(target: Path, tmp_path: Path) -> None:

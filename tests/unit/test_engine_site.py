@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any, cast
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warden.engine.ids import DIGITS, LENGTH, IdSource, encode
-from warden.engine.site import Site, make_pools, system_lang
+from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.errors import BadInput, PoolExhausted
 from warden.model.settings import EngineSettings
 
@@ -104,6 +106,23 @@ def site() -> Site:
         resolvers=nothing,
         lending=nothing,
     )
+
+
+async def test_copies_into_volumes_hold_up_nothing_else() -> None:
+    made, over = site(), threading.Event()
+    made.workers = ThreadPoolExecutor(WORKERS)
+    try:
+        copies = [asyncio.ensure_future(made.building(over.wait, 60, copies=True)) for _ in range(2 * WORKERS)]
+        await asyncio.sleep(0)
+        assert await made.building(int, "1") == 1
+        assert await made.blocking(int, "2") == 2
+        assert not any(copy.done() for copy in copies)
+        over.set()
+        assert await asyncio.gather(*copies) == [True] * len(copies)
+    finally:
+        over.set()
+        made.workers.shutdown()
+        made.fillers.shutdown()
 
 
 def test_jobs_are_numbered_over_the_whole_engine() -> None:

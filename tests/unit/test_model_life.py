@@ -101,11 +101,18 @@ def test_options_of_tmpfs(options: tuple[str, ...]) -> None:
     [
         *("", "size", "size=", "size=0", "size=0%", "size=101%", "size=1m,uid=0", "size=1m\0", "mode=888"),
         *("uid=65536", "uid=", "gid=x", "mpol=bind", "huge=always", "EXEC", "exec=1"),
+        *("nr_inodes=50%", "nr_inodes=0", "nr_inodes=99999999999999999"),
     ],
 )
 def test_what_is_no_option_of_tmpfs(option: str) -> None:
     with pytest.raises(BadInput, match="tmpfs: "):
         Mount.tmpfs("/x", option)
+
+
+def test_a_target_has_the_length_of_a_path() -> None:
+    assert Mount.volume("data", "/a" * 2047).target
+    with pytest.raises(BadInput, match="longer than 4095"):
+        Mount.volume("data", "/a" * 2048)
 
 
 @pytest.mark.parametrize("target", ["/", "//", "/.", "/proc", "/proc/", "/proc/self/x", "/dev", "/./dev/pts", "/dev/mqueue"])

@@ -28,7 +28,7 @@ def all_mounts(options: Namespace) -> tuple[Mount, ...]:
 
 def parse_volume(text: str, option: str = "-v") -> Mount:
     """HOST:DST, NAME:DST or DST, then [:ro|rw|nocopy]; what has a slash or begins with a dot is a path. Raises BadInput."""
-    from warden.model.mounts import VOLUME_NAME, Mount
+    from warden.model.mounts import Mount
 
     parts = text.split(":")
     words = parts.pop().split(",") if len(parts) > 1 and set(parts[-1].split(",")) <= {"ro", "rw", "nocopy"} else []
@@ -36,7 +36,7 @@ def parse_volume(text: str, option: str = "-v") -> Mount:
     if len(parts) > 2 or not target.startswith("/") or {"ro", "rw"} <= set(words) or (len(parts) == 2 and not source):
         raise BadInput(f"{option}: {text!r} is not SRC:DST[:ro|rw]", hint="SRC is a path, or the name of a volume")
     read_only = "ro" in words
-    if not source or ("/" not in source and VOLUME_NAME.fullmatch(source)):
+    if "/" not in source and not source.startswith("."):
         return Mount.volume(source, target, read_only=read_only, no_copy="nocopy" in words)
     if "nocopy" in words:
         raise BadInput(f"{option}: {text!r}: nocopy is for volumes")

@@ -119,7 +119,7 @@ class AsyncClient:
         await self._pool.call(messages.request("VolumeRemove", name=name), patient=True)
 
     async def prune_volumes(self, *, every: bool = False) -> builtins.list[str]:
-        """Removes the anonymous volumes that no container has, *every*: named ones too. Returns their names."""
+        """Removes the volumes without a name that no container has, *every*: named ones too. Returns their names."""
         response = await self._pool.call(messages.request("VolumePrune", all=every), patient=True)
         return [name.decode("utf-8", "surrogateescape") for name in response.names]
 

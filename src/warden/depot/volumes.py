@@ -2,6 +2,7 @@
 
     PLACE/NAME/volume.json   what is known of it
     PLACE/NAME/data          its files, with the owners that containers see
+    PLACE/NAME/fill          what they are to be, while it is copied
     PLACE/.new-…, .old-…     half made and half removed: gone at the next start
 
 Making and removing are a rename each. What is in `data` was written by containers: nothing here looks into it.
@@ -22,6 +23,8 @@ from warden.kernel.paths import remove_tree
 from warden.model.volumes import Volume
 
 LOCK = ".lock"
+NEW, OLD = ".new-", ".old-"  # what the names of what is half made and half removed begin with
+RECORD, FILL = "volume.json", "fill"
 
 
 class VolumeStore:
@@ -53,9 +56,16 @@ class VolumeStore:
                 hint = "give this one a place of its own: server.volumes_path"
                 raise EngineFault(f"volumes {self.place}: another engine holds them", hint=hint) from error
             self._lock_fd = fd
-            for name in os.listdir(self.place):
-                if name.startswith(".") and name != LOCK:
-                    remove_tree(f"{self.place}/{name}")
+            self._clear()
+
+    def _clear(self) -> None:
+        """What is ours and half done, and nothing else: the place may be one where other things lie too."""
+        for name in os.listdir(self.place):
+            path = f"{self.place}/{name}"
+            if name.startswith((NEW, OLD)):
+                remove_tree(path)
+            elif os.path.isfile(f"{path}/{RECORD}"):
+                remove_tree(f"{path}/{FILL}")
 
     def close(self) -> None:
         """Lets go of the lock; twice is fine."""
@@ -83,28 +93,31 @@ class VolumeStore:
         return self._read(name)
 
     def _read(self, name: str) -> Volume | None:
-        """A record that cannot be read says nothing of the files, which are kept."""
+        """A record that cannot be read says nothing of the files, which are kept; what has none is none of ours."""
         path = f"{self.place}/{name}"
         try:
-            with open(f"{path}/volume.json", encoding="utf-8") as file:
+            with open(f"{path}/{RECORD}", encoding="utf-8") as file:
                 data = json.load(file)
-            return Volume(name, self.data(name), float(data["created"]), bool(data["anonymous"]))
+            anonymous = bool(data["anonymous"])
+            return Volume(name, self.data(name), float(data["created"]), anonymous, stays=data.get("stays", not anonymous))
         except (ValueError, KeyError, TypeError):
             return Volume(name, self.data(name), 0.0)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError:
-            return Volume(name, self.data(name), 0.0) if os.path.isdir(self.data(name)) else None
+            return Volume(name, self.data(name), 0.0)
 
-    def make(self, name: str, owner: int, *, anonymous: bool = False) -> Volume:
+    def make(self, name: str, owner: int, *, anonymous: bool = False, stays: bool = True) -> Volume:
         """A new, empty one that belongs to the user of number *owner* in containers. Raises VolumeTaken."""
         self.open()
-        half = f"{self.place}/.new-{name}"
+        half = f"{self.place}/{NEW}{name}"
         created = time.time()
         try:
             os.mkdir(half, 0o700)
             os.mkdir(f"{half}/data", 0o755)
             os.chown(f"{half}/data", owner, owner)
-            with open(f"{half}/volume.json", "w", encoding="utf-8") as file:
-                json.dump({"version": 1, "created": created, "anonymous": anonymous}, file)
+            with open(f"{half}/{RECORD}", "w", encoding="utf-8") as file:
+                json.dump({"version": 1, "created": created, "anonymous": anonymous, "stays": stays}, file)
             os.rename(half, f"{self.place}/{name}")
         except OSError as error:
             with contextlib.suppress(KernelRefused):
@@ -112,7 +125,7 @@ class VolumeStore:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 raise VolumeTaken(f"volume {name}: it exists") from None
             raise KernelRefused("mkdir", f"{self.place}/{name}", error.errno or 0) from error
-        return Volume(name, self.data(name), created, anonymous)
+        return Volume(name, self.data(name), created, anonymous, stays=stays)
 
     def is_empty(self, name: str) -> bool:
         try:
@@ -123,7 +136,7 @@ class VolumeStore:
 
     def prepare_fill(self, name: str) -> str:
         """An empty directory beside its files, for what they are to be; `fill` puts it in their place."""
-        place = f"{self.place}/{name}/fill"
+        place = f"{self.place}/{name}/{FILL}"
         remove_tree(place)
         try:
             os.mkdir(place, 0o700)
@@ -134,19 +147,19 @@ class VolumeStore:
     def fill(self, name: str) -> None:
         """All at once, so that a crash leaves it empty or filled. Only while nothing has it mounted."""
         try:
-            os.rename(f"{self.place}/{name}/fill", self.data(name))
+            os.rename(f"{self.place}/{name}/{FILL}", self.data(name))
         except OSError as error:
-            raise KernelRefused("rename", f"{self.place}/{name}/fill", error.errno or 0) from error
+            raise KernelRefused("rename", f"{self.place}/{name}/{FILL}", error.errno or 0) from error
 
     def drop_fill(self, name: str) -> None:
         """There is nothing to fill it with."""
-        remove_tree(f"{self.place}/{name}/fill")
+        remove_tree(f"{self.place}/{name}/{FILL}")
 
     def hide(self, name: str) -> str:
         """Takes it out of sight: it is gone; the path that `remove_tree` finishes, now or at the next start. Raises
         UnknownVolume."""
         self.open()
-        hidden = f"{self.place}/.old-{name}-{os.urandom(4).hex()}"
+        hidden = f"{self.place}/{OLD}{name}-{os.urandom(4).hex()}"
         try:
             os.rename(f"{self.place}/{name}", hidden)
         except FileNotFoundError:

@@ -48,7 +48,7 @@ from warden.engine.mainjob import MainJob
 from warden.engine.pidfd import pid_of, readable
 from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
-from warden.errors import BadInput, EngineFault, UnknownJob, WardenError, WrongState
+from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.info import Info, State
 from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
@@ -188,9 +188,7 @@ class Container:
         """Starts a job. Raises WrongState, also while it is paused, and JobFailed when it cannot start (then nothing is
         left of it)."""
         self.require(State.ACTIVE)
-        if spec.script is not None and (spec.stdin is not None or spec.interactive or spec.tty):
-            hint = "give a command, such as bash -c '…'"
-            raise BadInput("job: a script comes on standard input, which is then not free for more", hint=hint)
+        spec.check_script()
         with self.passing():
             return await spawn.spawn(self, spec)
 
@@ -306,6 +304,7 @@ class Container:
     async def resume(self) -> None:
         """Lets them go on; fine for one that is not paused. Raises WrongState, KernelRefused."""
         await pausing.resume(self)
+        self.main.resumed()
 
     async def kill(self) -> None:
         """SIGKILL to every process of every job, and returns when the jobs have ended; the container stays active, and

@@ -20,6 +20,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import (
     build,
     limits,
+    mainjob,
     networking,
     pausing,
     ports,
@@ -161,7 +162,7 @@ class Engine:
     async def _recover(self) -> None:
         site = self.site
         survivors = await site.blocking(recovery.survey, site)
-        site.volumes.handle_of = self._handle_of
+        site.volumes.handles = self._handles_by_id
         await site.volumes.start((found.snapshot.container_id, found.snapshot.spec) for found in survivors)
         guests = [guest for guest in (networking.guest(found.snapshot) for found in survivors) if guest is not None]
         bridges = await site.blocking(site.networks.load, [found.snapshot for found in survivors])
@@ -235,6 +236,7 @@ class Engine:
         await self._site.blocking(partial(self._site.firewall.close, remove=not self._containers))
         await self._site.volumes.close()
         self._site.workers.shutdown(wait=True)
+        self._site.fillers.shutdown(wait=True)
         if self._site.builders is not None:
             self._site.builders.shutdown(wait=True)
         self._site.held.close()
@@ -278,7 +280,7 @@ class Engine:
     async def networks(self, name: str | None = None) -> list[BridgeReport]:
         """All bridges, or one, and who is on them. Raises UnknownNetwork."""
         found = await self.site.blocking(self.site.networks.members, name)
-        handles = {container.id: container.handle for container in self._containers.values()}
+        handles = self._handles_by_id()
         return [networking.report(bridge, users, handles) for bridge, users in found]
 
     async def remove_network(self, name: str) -> None:
@@ -302,6 +304,7 @@ class Engine:
     async def create(self, spec: ContainerSpec) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
         left."""
+        mainjob.check(spec)
         container_id = self._ids.next()
         handle = spec.handle or container_id
         if handle in self._containers or handle in self._reserved:
@@ -389,7 +392,8 @@ class Engine:
                 order, shared = sharing.share(site, order, self.get(spec.network_of))
                 undo.add("shared network", shared.undo)
                 opened.callback(os.close, shared.fd)
-            built = await site.building(build.build, site, order, binds)
+            copies = site.volumes.may_fill(container_id)
+            built = await site.building(build.build, site, order, binds, copies=copies)
         site.volumes.settle(container_id)
         return await self._take_up(order, built, left_out)
 
@@ -479,10 +483,11 @@ class Engine:
         self.site.resolvers.changed()
         self._release(container.snapshot)
         if names_in(container.snapshot.spec.mounts):
-            self.site.in_background(asyncio.ensure_future(self.site.volumes.release(container.id)))
+            left = self.site.volumes.let_go(container.id)
+            self.site.in_background(asyncio.ensure_future(self.site.volumes.drop(left)))
 
-    def _handle_of(self, container_id: str) -> str:
-        return next((found.handle for found in self._containers.values() if found.id == container_id), "")
+    def _handles_by_id(self) -> dict[str, str]:
+        return {container.id: container.handle for container in self._containers.values()}
 
 
 def _raise_open_files() -> None:

@@ -42,10 +42,11 @@ class About:
     output_limit: int
     cpu_limit_s: float | None = None
     main: bool = False  # the one its container is made for
+    restarts: int | None = None  # of a main job: how many it was started after; None: an earlier version started it
 
     @classmethod
-    def of(cls, spec: JobSpec, output_limit: int, *, main: bool = False) -> About:
-        """*output_limit*: the engine's, used where *spec* has none."""
+    def of(cls, spec: JobSpec, output_limit: int, *, restarts: int | None = None) -> About:
+        """*output_limit*: the engine's, used where *spec* has none. *restarts*: given for a main job."""
         return cls(
             command=command_text(spec),
             discard_output=spec.discard_output,
@@ -55,7 +56,8 @@ class About:
             wall_limit_s=spec.wall_limit_s,
             output_limit=output_limit if spec.output_limit is None else spec.output_limit,
             cpu_limit_s=spec.cpu_limit_s,
-            main=main,
+            main=restarts is not None,
+            restarts=restarts,
         )
 
 

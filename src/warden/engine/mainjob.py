@@ -14,18 +14,34 @@ from typing import TYPE_CHECKING
 
 from warden.engine import spawn
 from warden.engine.job import Job
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, WardenError, WrongState
 from warden.model.info import State
 from warden.model.job import JobResult
 from warden.model.life import Phase, RestartMode, next_wait
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
+    from warden.model.spec import ContainerSpec
 
 log = logging.getLogger("warden.container")
 
+MAX_KEPT = 256 * 1024
 KEPT = 10  # main jobs whose output is kept, the last ones
 REMOVE_AFTER_S = 0.5  # for whoever still reads its output
+REMOVE_AGAIN_S = 1.0  # where it could not be removed yet
+
+
+def check(spec: ContainerSpec) -> None:
+    """Raises BadInput for a main job that could not read its script, and for what is too long to be written into the
+    snapshot at every change."""
+    if spec.main is not None:
+        spec.main.check_script()
+        words = (*spec.main.argv, *(text for pair in spec.main.env for text in pair))
+        given = sum(map(len, words)) + len(spec.main.script or b"") + len(spec.main.stdin or b"")
+        if given > MAX_KEPT:
+            raise BadInput(f"main: {given} bytes are too long", hint=f"{MAX_KEPT} at most; mount a file with them")
+    if (given := sum(len(name) + len(value) for name, value in spec.labels)) > MAX_KEPT:
+        raise BadInput(f"labels: {given} characters are too many", hint=f"{MAX_KEPT} at most in all")
 
 
 class MainJob:
@@ -36,7 +52,9 @@ class MainJob:
         self._turn = asyncio.Lock()  # held while one is started
         self._timer: asyncio.TimerHandle | None = None
         self._wait = 0.0  # the last one
-        self._held = False  # a restart by hand is between its stop and its start
+        self._held = 0  # restarts by hand that are between their stop and their start
+        self._counted = False  # the restart that is due, by an earlier engine that did not live to do it
+        self._paused = False  # it is due, and its container was paused
         self._removing = False
 
     @property
@@ -74,21 +92,27 @@ class MainJob:
                 await self._first()
 
     async def _first(self) -> None:
+        self._counted = False
         self._save(Phase.DUE, 0)
         try:
             await self._spawn()
-        except BaseException:
+        except WrongState:  # a pause or stop came in between, which may not be its end
             self._save(Phase.OVER, 0)
+            raise
+        except BaseException:
+            self._finish()
             raise
 
     async def restart(self, *, kill: bool = False) -> None:
         """Stops everything in the container and starts the main job."""
-        self._held = True
+        self._held += 1
         try:
             await self._container.stop(kill=kill)
             await self.start()
         finally:
-            self._held = False
+            self._held -= 1
+            if not self._held and self.phase is Phase.OVER:  # it did not start, or ended meanwhile
+                self._finish()
 
     def halt(self) -> None:
         """The container is being stopped, or its jobs killed: it is not started again, however the one that runs ends. That
@@ -108,7 +132,7 @@ class MainJob:
         spec = self._container.snapshot.spec.main
         assert spec is not None
         with self._container.passing():
-            await spawn.spawn(self._container, spec, main=True)
+            await spawn.spawn(self._container, spec, restarts=self._container.snapshot.restarts)
         old = [job for job in self._container.jobs() if job.about.main and job.result is not None]
         for job in old[: 1 - KEPT]:
             await job.forget()
@@ -119,14 +143,16 @@ class MainJob:
         """A job of the container was judged."""
         if job.about.main and not self._runs():
             if self.phase is Phase.DUE:
-                self._decide(result)
+                self._decide(result, job)
             else:
                 self._finish()
 
-    def _decide(self, result: JobResult | None) -> None:
-        """*result* None: it could not be started."""
+    def _decide(self, result: JobResult | None, job: Job | None = None) -> None:
+        """*result* None: it could not be started. An earlier engine may have counted one that it did not live to do."""
         snapshot = self._container.snapshot
-        wanted = snapshot.spec.restart.wants(result, snapshot.restarts)
+        before = None if job is None else job.about.restarts
+        self._counted = before is not None and before < snapshot.restarts
+        wanted = self._counted or snapshot.spec.restart.wants(result, snapshot.restarts)
         if snapshot.state is State.ACTIVE and wanted and self._container.pid:
             self._later(0.0 if result is None else result.usage.wall_s)
         else:
@@ -136,6 +162,12 @@ class MainJob:
         self._cancel()
         self._wait = next_wait(self._wait, ran_s)
         self._timer = asyncio.get_running_loop().call_later(self._wait, self._begin)
+
+    def resumed(self) -> None:
+        """Its container goes on."""
+        if self._paused:
+            self._paused = False
+            self._begin()
 
     def _begin(self) -> None:
         self._timer = None
@@ -149,9 +181,10 @@ class MainJob:
             if container.state is not State.ACTIVE:
                 self._finish()
             elif container.snapshot.paused:
-                self._later(0.0)
+                self._paused = True
             else:
-                self._save(Phase.DUE, container.snapshot.restarts + 1)
+                counted, self._counted = self._counted, False
+                self._save(Phase.DUE, container.snapshot.restarts + (not counted))
                 try:
                     await self._spawn()
                 except (WardenError, OSError) as error:
@@ -167,10 +200,14 @@ class MainJob:
 
     async def _remove(self) -> None:
         await asyncio.sleep(REMOVE_AFTER_S)
+        self._removing = False
+        if self.phase is Phase.DUE:  # somebody started it meanwhile
+            return
         try:
             await self._container.destroy()
+        except WrongState:  # others share its network
+            self._timer = asyncio.get_running_loop().call_later(REMOVE_AGAIN_S, self._finish)
         except (WardenError, OSError) as error:
-            self._removing = False
             log.error("container %s: not removed: %s", self._container.handle, error)
 
     # ---- over restarts of the engine
@@ -185,7 +222,7 @@ class MainJob:
             if job is None and snapshot.spec.restart.mode is RestartMode.NO:
                 self._finish()
             else:
-                self._decide(None if job is None else job.result)
+                self._decide(None if job is None else job.result, job)
         elif self.phase is Phase.OVER and snapshot.spec.auto_remove:
             self._finish()
         if self.phase is Phase.OVER and snapshot.spec.restart.mode is RestartMode.ALWAYS:
@@ -198,6 +235,7 @@ class MainJob:
             log.error("container %s: its main job does not start again: %s", self._container.handle, error)
 
     def _cancel(self) -> None:
+        self._paused = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

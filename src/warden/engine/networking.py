@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from warden.depot.snapshot import Snapshot
 from warden.engine import ports
@@ -120,12 +120,12 @@ async def net_in(container: Container, wish: PortMap, *, alone: bool) -> PortMap
         (port,), owned = ports.choose(site, container.id, [wish])
         for one in owned:
             undo.add("port", site.pools.ports.release, one, time.monotonic())
-        after = replace(snapshot, ports=(*snapshot.ports, *owned))
+        changes: dict[str, Any] = {"ports": (*snapshot.ports, *owned)}
         if alone:
-            after = replace(after, published=(*snapshot.published, port))
+            changes["published"] = (*snapshot.published, port)
         else:
-            after = replace(after, net_in=(*snapshot.net_in, (port.host_port, port.container_port)))
-        await _apply(container, after, undo, alone=alone)
+            changes["net_in"] = (*snapshot.net_in, (port.host_port, port.container_port))
+        await _apply(container, changes, undo, alone=alone)
         undo.release()
     return port
 
@@ -134,8 +134,9 @@ async def remove_port(container: Container, host_port: int, protocol: str, host_
     """See Container.remove_port."""
     snapshot = container.snapshot
     after = ports.without(snapshot, host_port, protocol, host_ip)
+    changes = {"published": after.published, "net_in": after.net_in, "ports": after.ports}
     async with AsyncUndo() as undo:
-        await _apply(container, after, undo)
+        await _apply(container, changes, undo)
         undo.release()
     for port in set(snapshot.ports) - set(after.ports):
         container.site.pools.ports.release(port, time.monotonic())
@@ -168,7 +169,7 @@ async def replace_rules(container: Container, rules: Sequence[NetRule], policy: 
     """See Container.replace_rules."""
     with_network(container.snapshot, "net_replace")
     async with AsyncUndo() as undo:
-        await _apply(container, replace(container.snapshot, net_out=tuple(rules), net_policy=policy), undo)
+        await _apply(container, {"net_out": tuple(rules), "net_policy": policy}, undo)
         undo.release()
 
 
@@ -184,16 +185,19 @@ def with_network(snapshot: Snapshot, request: str) -> None:
         raise WrongState(f"{request}: container {snapshot.handle} has no network of its own: it was made with {mode}")
 
 
-async def _apply(container: Container, after: Snapshot, undo: AsyncUndo, *, alone: bool = False) -> None:
-    """First the kernel, then the record; without the record the kernel's part is taken back."""
-    site, old, new = container.site, guest(container.snapshot), guest(after)
+async def _apply(
+    container: Container, changes: Mapping[str, Any], undo: AsyncUndo, *, alone: bool = False
+) -> None:
+    """First the kernel, then the record; without the record the kernel's part is taken back. Meanwhile the container may
+    have been stopped or renamed, or its main job have ended: of the record only *changes* are written."""
+    site, old, new = container.site, guest(container.snapshot), guest(replace(container.snapshot, **changes))
     assert old is not None
     assert new is not None
     await site.blocking(partial(ports.admit, site, old, new, alone=alone))
     undo.add("firewall", site.blocking, partial(ports.admit, site, new, old, alone=False))
     if new.ports != old.ports:
         await site.blocking(ports.open_links, new, old)
-    container.remember(after)
+    container.remember(replace(container.snapshot, **changes))
 
 
 def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[str, str]) -> BridgeReport:

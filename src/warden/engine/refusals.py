@@ -26,6 +26,7 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
         (op, errno.ELOOP): "a symbolic link is in its way, and targets in a root of its own are not looked up through links"
         for op in (Op.MOUNT, Op.BIND, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.READONLY)
     },
+    (None, errno.EOVERFLOW): "in another mount nothing can be made: the target must exist in its source",
     (None, errno.ENOMEM): "the host is out of memory",
     (None, errno.ENOSPC): "the disk or a kernel limit is full",
     (None, errno.EMFILE): "too many open files: raise the limit of wardend",

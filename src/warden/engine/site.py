@@ -36,6 +36,7 @@ from warden.rootfs.images import ImageStore
 
 T = TypeVar("T")
 WORKERS = 8
+FILLERS = 4  # creates at once that may have to fill a volume; their threads start with the first
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class Site:
     events: Emitter = field(default_factory=Emitter)
     held: PortHolder = field(default_factory=PortHolder)
     builders: ThreadPoolExecutor | None = None  # where creates wait for hooks without holding up others; None: workers
+    fillers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(FILLERS, thread_name_prefix="filler"))
     last_job: int = 0
     background: set[asyncio.Task[None]] = field(default_factory=set)
     janitor: Janitor = field(init=False)
@@ -108,9 +110,10 @@ class Site:
         """Runs *function* in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, function, *args)
 
-    async def building(self, function: Callable[..., T], *args: object) -> T:
-        """The same for what an operator's program may hold up."""
-        return await asyncio.get_running_loop().run_in_executor(self.builders or self.workers, function, *args)
+    async def building(self, function: Callable[..., T], *args: object, copies: bool = False) -> T:
+        """The same for what an operator's program may hold up, or a copy of whatever size (*copies*)."""
+        threads = self.fillers if copies else self.builders or self.workers
+        return await asyncio.get_running_loop().run_in_executor(threads, function, *args)
 
     def next_job(self) -> int:
         """Numbers of jobs count up over the whole engine (spec/warden.md §4)."""

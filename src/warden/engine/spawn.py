@@ -40,11 +40,11 @@ class _Prepared:
     extras: int
 
 
-async def spawn(container: Container, spec: JobSpec, *, main: bool = False) -> Job:
-    """See Container.spawn. *main*: it is its container's main job."""
+async def spawn(container: Container, spec: JobSpec, *, restarts: int | None = None) -> Job:
+    """See Container.spawn. *restarts*: it is its container's main job, started after so many."""
     site = container.site
     job_id = site.next_job()
-    about = jobfiles.About.of(spec, site.settings.job_output_limit, main=main)
+    about = jobfiles.About.of(spec, site.settings.job_output_limit, restarts=restarts)
     group = container.group.job(job_id)
     prepared = await site.blocking(_prepare, container, spec, job_id, about, group)
     place = JobPlace(

@@ -1,7 +1,7 @@
 """Volumes in use: which container has which, what a new one is filled with, and when one goes.
 
-Owns who uses what, in memory: at a start it is told by the containers that live. An anonymous volume goes with the last
-container that has it; one that nobody has when the engine starts goes too.
+Owns who uses what, in memory: at a start it is told by the containers that live. A volume that was made for a container
+goes with the last one that has it; one that nobody has when the engine starts goes too.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from warden.depot.volumes import VolumeStore
@@ -66,7 +67,7 @@ class _Making:
 
 
 class Volumes:
-    """One engine's. *handle_of* gives the handle of a container's id, "" while it has none."""
+    """One engine's. *handles* gives the handles of containers by id; one that is still made has none."""
 
     def __init__(
         self, settings: EngineSettings, run: Run, keep: Callable[[asyncio.Task[None]], None]
@@ -79,7 +80,7 @@ class Volumes:
         self._filling: dict[str, asyncio.Event] = {}
         self._making: dict[str, _Making] = {}  # by container
         self._changing = asyncio.Lock()
-        self.handle_of: Callable[[str], str] = lambda _container_id: ""
+        self.handles: Callable[[], Mapping[str, str]] = dict
 
     async def start(self, held: Iterable[tuple[str, ContainerSpec]]) -> None:
         """*held*: the containers that live, by id. What a crash left of volumes is removed."""
@@ -87,7 +88,7 @@ class Volumes:
             self._hold(container_id, names_in(spec.mounts))
         try:
             for volume in await self._run(self._store.list):
-                if volume.anonymous and not self._users.get(volume.name):
+                if not volume.stays and not self._users.get(volume.name):
                     await self._take_away(volume.name)
         except WardenError as error:  # containers without volumes need none
             log.error("%s", error)
@@ -105,29 +106,30 @@ class Volumes:
         """A volume; without *name* one is made up. Raises BadInput, VolumeTaken, KernelRefused."""
         chosen = check_volume_name(name) if name else os.urandom(16).hex()
         async with self._changing:
-            volume: Volume = await self._run(self._store.make, chosen, self._owner)
+            volume: Volume = await self._run(partial(self._store.make, chosen, self._owner, anonymous=not name))
         return volume
 
     async def all(self) -> list[Volume]:
         """All, by name."""
         found: list[Volume] = await self._run(self._store.list)
-        return [self._with_users(volume) for volume in found]
+        handles = self.handles()
+        return [self._with_users(volume, handles) for volume in found]
 
     async def get(self, name: str) -> Volume:
         """Raises UnknownVolume."""
-        return self._with_users(await self._find(name))
+        return self._with_users(await self._find(name), self.handles())
 
     async def remove(self, name: str) -> None:
         """Removes it with its files. Raises UnknownVolume, VolumeInUse."""
         async with self._changing:
             await self._find(name)
-            if users := self._handles(name):
+            if users := self._users_of(name, self.handles()):
                 hint = "destroy what uses it first"
                 raise VolumeInUse(f"volume {name}: in use by " + ", ".join(users), hint=hint)
             await self._take_away(name)
 
     async def prune(self, *, every: bool = False) -> list[str]:
-        """Removes the anonymous ones that no container has, *every*: named ones too. Their names."""
+        """Removes those without a name that no container has, *every*: named ones too. Their names."""
         removed = []
         async with self._changing:
             for volume in await self._run(self._store.list):
@@ -142,11 +144,11 @@ class Volumes:
             raise UnknownVolume(f"volume {name}: there is none", hint="warden volume list shows all")
         return found
 
-    def _with_users(self, volume: Volume) -> Volume:
-        return replace(volume, used_by=tuple(self._handles(volume.name)))
+    def _with_users(self, volume: Volume, handles: Mapping[str, str]) -> Volume:
+        return replace(volume, used_by=tuple(self._users_of(volume.name, handles)))
 
-    def _handles(self, name: str) -> list[str]:
-        return sorted(self.handle_of(user) or user for user in self._users.get(name, ()))
+    def _users_of(self, name: str, handles: Mapping[str, str]) -> list[str]:
+        return sorted(handles.get(user, user) for user in self._users.get(name, ()))
 
     # ---- what containers take and give
 
@@ -169,7 +171,8 @@ class Volumes:
         async with self._changing:
             for name in names:
                 if await self._run(self._store.find, name) is None:
-                    await self._run(_make, self._store, name, self._owner, name in own)
+                    make = partial(self._store.make, name, self._owner, anonymous=name in own, stays=name not in own)
+                    await self._run(make)
                     making.made.append(name)
         return replace(spec, mounts=mounts)
 
@@ -179,24 +182,32 @@ class Volumes:
             for name in making.filling:
                 self._filling.pop(name).set()
 
-    async def release(self, container_id: str) -> None:
-        """The container is gone, or was never made: then what was made for it goes as well."""
-        making = self._making.get(container_id, _Making())
-        async with self._changing:
-            for name in [name for name, users in self._users.items() if container_id in users]:
-                self._users[name].discard(container_id)
-                if not self._users[name]:
-                    del self._users[name]
-                    await self._drop(name, even_named=name in making.made)
-        self.settle(container_id)
+    def let_go(self, container_id: str) -> list[str]:
+        """The container is gone: at once it has none of them any more. Those that nobody has now, for `drop`."""
+        left = []
+        for name, users in list(self._users.items()):
+            users.discard(container_id)
+            if not users:
+                del self._users[name]
+                left.append(name)
+        return left
 
-    async def _drop(self, name: str, *, even_named: bool) -> None:
-        try:
-            volume = await self._run(self._store.find, name)
-            if volume is not None and (volume.anonymous or even_named):
-                await self._take_away(name)
-        except WardenError as error:
-            log.error("volume %s: %s", name, error)
+    async def drop(self, names: Iterable[str], *, made: Collection[str] = ()) -> None:
+        """Removes of these what does not stay, and what was *made* for nothing, unless somebody has it again."""
+        async with self._changing:
+            for name in names:
+                try:
+                    volume = None if self._users.get(name) else await self._run(self._store.find, name)
+                    if volume is not None and (not volume.stays or name in made):
+                        await self._take_away(name)
+                except WardenError as error:
+                    log.error("volume %s: %s", name, error)
+
+    async def release(self, container_id: str) -> None:
+        """The container was never made: then what was made for it goes as well."""
+        making = self._making.get(container_id, _Making())
+        await self.drop(self.let_go(container_id), made=making.made)
+        self.settle(container_id)
 
     async def _take_away(self, name: str) -> None:
         """It is gone at once; its files take as long as they take, and nobody waits for them."""
@@ -213,6 +224,11 @@ class Volumes:
         """Where its files are."""
         return self._store.data(name)
 
+    def may_fill(self, container_id: str) -> bool:
+        """Whether the container that is being made has volumes that `fill` may have to copy into."""
+        making = self._making.get(container_id)
+        return making is not None and bool(making.fresh)
+
     def fill(self, container_id: str, mounts: Sequence[Mount], origins: Sequence[Origin], owner: int) -> None:
         """Blocking, while the container is made: new volumes get what the image has at their place, as docker's do; where
         it has nothing they belong to *owner*, who is vcap."""
@@ -220,8 +236,9 @@ class Volumes:
         for mount in _volumes(mounts):
             if mount.source in fresh and self._store.is_empty(mount.source):
                 self._fill(mount, origins, owner)
+        by_place = {mount.place: mount for mount in mounts}
         for mount in mounts:
-            around = max((m for m in mounts if mount.place.startswith(f"{m.place}/")), key=_depth, default=None)
+            around = _around(mount.place, by_place)
             if around is not None and around.kind is MountKind.VOLUME:
                 inner = mount.place.removeprefix(around.place)
                 is_directory = mount.kind is not MountKind.BIND or os.path.isdir(mount.source)
@@ -229,11 +246,13 @@ class Volumes:
 
     def _fill(self, mount: Mount, origins: Sequence[Origin], owner: int) -> None:
         name = mount.source
-        if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
-            self._store.fill(name)
-        else:
-            self._store.drop_fill(name)
-            os.chown(self.path(name), owner, owner)
+        try:
+            if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
+                self._store.fill(name)
+            else:
+                os.chown(self.path(name), owner, owner)
+        finally:
+            self._store.drop_fill(name)  # what did not fit, too
 
 
 def with_borrowed(spec: ContainerSpec, mounts_of: Callable[[str], Sequence[Mount]]) -> ContainerSpec:
@@ -247,16 +266,16 @@ def with_borrowed(spec: ContainerSpec, mounts_of: Callable[[str], Sequence[Mount
     return replace(spec, mounts=tuple(mounts.values())) if spec.volumes_from else spec
 
 
-def _make(store: VolumeStore, name: str, owner: int, anonymous: bool) -> Volume:
-    return store.make(name, owner, anonymous=anonymous)
-
-
 def _volumes(mounts: Iterable[Mount]) -> list[Mount]:
     return [mount for mount in mounts if mount.kind is MountKind.VOLUME]
 
 
-def _depth(mount: Mount) -> int:
-    return len(mount.place)
+def _around(place: str, by_place: Mapping[str, Mount]) -> Mount | None:
+    """The innermost mount that *place* lies in."""
+    while place := place.rpartition("/")[0]:
+        if place in by_place:
+            return by_place[place]
+    return None
 
 
 def _named(mount: Mount) -> Mount:

@@ -107,6 +107,12 @@ class JobSpec:
         if self.stdin is not None and self.interactive:
             raise BadInput("job: give either the bytes of stdin or an interactive one")
 
+    def check_script(self) -> None:
+        """Raises BadInput for a script that could not be read, as something else is wanted of standard input."""
+        if self.script is not None and (self.stdin is not None or self.interactive or self.tty):
+            hint = "give a command, such as bash -c '…'"
+            raise BadInput("job: a script comes on standard input, which is then not free for more", hint=hint)
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

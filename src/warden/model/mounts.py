@@ -14,6 +14,8 @@ VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 #: Options of a file system in memory that are a word, and those that have a value.
 TMPFS_FLAGS = ("exec", "noexec", "suid", "nosuid", "dev", "nodev")
 TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes")
+MAX_INODES = (1 << 64) // 1024 - 1  # ULONG_MAX / BOGO_INODE_SIZE (mm/shmem.c)
+MAX_TARGET = 4096  # PATH_MAX
 #: Where a container's own file systems lie, of which nothing could be seen or too much would be hidden.
 _TAKEN = ("/", "/proc", "/dev", "/dev/pts", "/dev/mqueue")
 
@@ -57,6 +59,8 @@ class Mount:
             raise BadInput(f"mount target: {self.target!r} is not an absolute path")
         if ".." in self.target.split("/"):
             raise BadInput(f"mount target: {self.target!r} must not contain '..'")
+        if len(self.target) >= MAX_TARGET:
+            raise BadInput(f"mount target: {self.target[:40]}… is longer than {MAX_TARGET - 1} characters")
         if self.kind is MountKind.BIND:
             if not self.source.startswith("/") or "\0" in self.source:
                 raise BadInput(f"mount source: {self.source!r} is not an absolute path")
@@ -103,8 +107,15 @@ def _check_option(word: str) -> None:
     elif name in ("uid", "gid"):
         if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > 65535:
             raise BadInput(f"tmpfs: {name}={value} is not an id", hint="0 to 65535")
-    elif not re.fullmatch(r"(100|[1-9][0-9]?)%", value) and parse_size(value, field=f"tmpfs: {name}") == 0:
-        raise BadInput(f"tmpfs: {name}={value} would be no limit", hint="leave it out")
+    elif name == "nr_inodes" or not re.fullmatch(r"(100|[1-9][0-9]?)%", value):
+        _check_amount(name, parse_size(value, field=f"tmpfs: {name}"))
+
+
+def _check_amount(name: str, amount: int) -> None:
+    if amount == 0:
+        raise BadInput(f"tmpfs: {name}=0 would be no limit", hint="leave it out")
+    if name == "nr_inodes" and amount > MAX_INODES:
+        raise BadInput(f"tmpfs: nr_inodes={amount} is more than there can be ({MAX_INODES})")
 
 
 def in_order(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:

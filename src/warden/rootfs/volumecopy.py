@@ -112,13 +112,17 @@ def make_place(directory: str, path: str, *, is_directory: bool) -> None:
     whose ids it does not map (EOVERFLOW), and the launcher is such a one. Where a link or a file of a container's is in the
     way nothing is made, and the mount fails or follows it inside."""
     *above, last = [part for part in path.split("/") if part]
-    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-        fd = os.open(directory, place.DIRECTORY)
-        stack.callback(os.close, fd)
+    fd = os.open(directory, place.DIRECTORY)
+    try:
         for name in (*above, last) if is_directory else above:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=fd)
-            fd = openat2(name, place.DIRECTORY, resolve=RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV, dir_fd=fd)
-            stack.callback(os.close, fd)
+            below = openat2(name, place.DIRECTORY, resolve=RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV, dir_fd=fd)
+            os.close(fd)
+            fd = below
         if not is_directory:
             os.close(os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=fd))
+    except OSError:
+        pass
+    finally:
+        os.close(fd)

@@ -205,7 +205,7 @@ class Volumes(Protocol):
         ...
 
     async def prune(self, *, every: bool = False) -> Sequence[str]:
-        """Removes the anonymous ones that no container has, *every*: named ones too."""
+        """Removes those without a name that no container has, *every*: named ones too."""
         ...
 
 
