@@ -34,7 +34,7 @@ static _Noreturn void become_program(const struct step *step, int input, int out
 		_exit(EXIT_FAILED);
 	if (sys_close_range(3, FD_CONTROL - 1) < 0 || sys_close_range(FD_LISTEN, FD_LISTEN) < 0)
 		_exit(EXIT_FAILED);
-	run.argc = run.envc = 0;
+	run.argc = run.envc = run.monitored = run.terminal = 0;
 	if (step->length[3] > 0) {
 		snprintf(told, sizeof told, "%s=%d", step->text[3], run.child);
 		run.envp[run.envc++] = told;

@@ -26,6 +26,8 @@ static _Noreturn void fail(int error) {
 		kill(run.child, SIGKILL); /* the number is its own until the next line */
 		waitpid(run.child, NULL, 0);
 	}
+	if (run.monitored && run.child == 0) /* first: who hears of it on CONTROL kills this process */
+		fd_send(FD_SYNC, "", 1, NULL, 0);
 	report(CONTROL_FAILED, error, -1);
 	_exit(EXIT_FAILED);
 }
@@ -54,7 +56,8 @@ static int await_release(void) {
 	close(FD_CGROUP);
 	if (fd_receive(FD_SYNC, &byte, 1, &root, &count) != 1)
 		_exit(EXIT_FAILED);
-	close(FD_SYNC);
+	if (!run.monitored)
+		close(FD_SYNC);
 	if (count == 0)
 		return 0;
 	run.root = fd_place(root, FD_ROOT);
@@ -92,6 +95,8 @@ int step_release(const struct step *step) {
 		return -1;
 	if (run.plan.last != OP_EXEC)
 		_exit(0);
+	if (run.monitored)
+		monitor();
 	sys_close_range(3, ~0u); /* CONTROL's end is the sign that exec worked; no namespace is held */
 	if (waitpid(run.child, &status, 0) < 0)
 		_exit(EXIT_FAILED);
@@ -106,12 +111,20 @@ int step_write_map(const struct step *step) {
 	return fd_write_file(path, step->text[0], step->length[0]);
 }
 
+/* Whoever started this does his part beside a container that is all made; his death is the end of it. */
+static int await_word(void) {
+	char byte;
+	if (recv(FD_CONTROL, &byte, 1, 0) != 1)
+		return refuse(ECANCELED);
+	return fd_send(FD_SYNC, &(char){SYNC_EXEC}, 1, NULL, 0);
+}
+
 /* Without a slash it is searched along PATH of the program's environment, not of ours. */
 int step_exec(const struct step *step) {
 	static char *standard[] = {"PATH=/usr/bin:/bin", NULL};
 	run.argv[run.argc] = NULL;
 	run.envp[run.envc] = NULL;
-	if (report(CONTROL_READY, 0, -1) < 0)
+	if (report(CONTROL_READY, 0, -1) < 0 || (run.monitored && await_word() < 0))
 		return -1;
 	if (strchr(step->text[0], '/'))
 		return execve(step->text[0], run.argv, run.envp);

@@ -45,6 +45,8 @@ int step_call(const struct step *step) {
 		return (int)syscall(SYS_setgroups, step->length[0] / sizeof(uint32_t), text);
 	case OP_SETGID:
 		return (int)syscall(SYS_setresgid, number, number, number);
+	case OP_PERSONALITY:
+		return (int)syscall(SYS_personality, number);
 	case OP_UMASK:
 		umask((mode_t)number);
 		return 0;
@@ -144,7 +146,7 @@ int step_setsid(const struct step *step) {
 	(void)step;
 	if (setsid() < 0)
 		return -1;
-	return run.terminal ? ioctl(0, TIOCSCTTY, 0) : 0;
+	return ioctl(0, TIOCSCTTY, 0) < 0 && run.terminal ? -1 : 0; /* one that is nobody's becomes its own */
 }
 
 int step_use_fd(const struct step *step) {

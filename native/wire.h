@@ -63,7 +63,9 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(42, NAME, call, "t", ANYWHERE) \
 	X(43, DOMAINNAME, call, "t", ANYWHERE) \
 	X(44, PDEATHSIG, call, "n", ANYWHERE) \
-	X(45, RUN, run, "bbbtnn", OF_CONTAINER)
+	X(45, RUN, run, "bbbtnn", OF_CONTAINER) \
+	X(46, MONITOR, monitor, "bnn", BEFORE_CLONE) \
+	X(47, PERSONALITY, call, "n", ANYWHERE)
 
 #define X(number, name, function, kinds, where) OP_##name = number,
 enum op { OPERATIONS(X) OP_END /* one more than the last */ };
@@ -73,6 +75,7 @@ enum op { OPERATIONS(X) OP_END /* one more than the last */ };
 #define BIND_IDMAP 2u
 #define BIND_TRY_IDMAP 4u
 #define RUN_MUST_SUCCEED 1u
+#define TERMINAL_ANY 0xffffffffu /* the first that nobody has */
 
 /* On CONTROL, from launcher and child. After RAN the end of what the program wrote follows in the packet. */
 enum { CONTROL_CLONED = 1, CONTROL_FAILED = 2, CONTROL_READY = 3, CONTROL_RAN = 4 };

@@ -4,7 +4,7 @@
  *   run.c      command line, launcher, clone, exec  serve.c    PID 1: the loop and its connections
  *   steps.c    identity, limits, names              job.c      PID 1: jobs, and the requests about them
  *   mounts.c   everything on paths and mounts       net.c      rtnetlink
- *   program.c  a program beside the plan
+ *   program.c  a program beside the plan            monitor.c  the launcher, after release, of a system
  *
  * A function that can fail returns -1 with errno set, unless said otherwise. Every descriptor is close-on-exec, and
  * what comes in from outside is moved to a fixed number or closed: so exec closes all but what `use_fd` placed. */
@@ -18,6 +18,7 @@
 #define PASSED_MAX 64
 #define EXIT_FAILED 125 /* a step failed, as env(1) and docker have it */
 #define PROC_PATH 64
+#define SYNC_EXEC 'x' /* from the child of a monitor: exec is next; and anything else: it failed */
 
 /* Numbers below 100 belong to the plan; the two namespaces are part of its contract, the rest is ours. */
 enum {
@@ -53,7 +54,7 @@ struct run {
 	uint32_t step;	  /* the one that is running */
 	int root, cgroup; /* -1, or their fixed number */
 	pid_t child;	  /* in the launcher, after clone */
-	bool terminal;
+	bool terminal, monitored;
 	unsigned argc, envc;
 	char *argv[PLAN_MAX_STEPS + 1], *envp[PLAN_MAX_STEPS + 1]; /* touched only by who is about to exec */
 };
@@ -61,10 +62,11 @@ extern struct run run;
 
 /* run.c */
 _Noreturn void run_plan(struct plan plan, enum stage stage);
+_Noreturn void monitor(void); /* monitor.c */
 struct plan plan_map(int fd);
 int report(uint32_t kind, int error, int fd);
 
-/* steps.c, mounts.c, net.c, program.c, run.c, serve.c */
+/* steps.c, mounts.c, net.c, program.c, run.c, serve.c, monitor.c */
 #define X(number, name, function, kinds, where) int step_##function(const struct step *step);
 OPERATIONS(X)
 #undef X

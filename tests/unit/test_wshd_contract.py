@@ -60,4 +60,4 @@ def test_the_format_page_describes_every_operation() -> None:
 def test_wshd_stays_small_enough_to_be_read() -> None:
     """docs/architecture.md, "Events and hooks"."""
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "native").glob("*.[ch]"))
-    assert lines <= 1650
+    assert lines <= 1800

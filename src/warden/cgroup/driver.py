@@ -7,12 +7,14 @@ jobs are in groups.py; what is imported from there is part of this module's inte
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from warden.cgroup import files, kill
+from warden.cgroup import files
 from warden.cgroup.extras import lazy_hierarchies, make_parents, way_to
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
 from warden.cgroup.jobio import JobIo, blkio_root
@@ -105,6 +107,25 @@ class Manager:
         """Directory for CLONE_INTO_CGROUP (since 5.7); None when v2 is not used."""
         return next((f"{h.root}/{self._parent}/{SUPERVISORS}" for h in self._used if h.is_v2), None)
 
+    def way_back(self, joins: Sequence[str]) -> list[str]:
+        """Files into each of which a process writes "0" that has written to *joins*: it lives in PARENT/wshd then, and
+        above PARENT where there is no such group."""
+        back = [f"{h.root}/{self._parent}/{SUPERVISORS}/{h.procs}" for h in self._used]
+        others = [(h.root, h.procs) for h in self._lazy] + ([(self._blkio, "tasks")] if self._blkio else [])
+        above = self._parent.rpartition("/")[0]
+        for root, procs in others:
+            if any(path.startswith(f"{root}/{self._parent}/") for path in joins):
+                back.append(f"{root}/{above}/{procs}".replace("//", "/"))
+        return list(dict.fromkeys(back))
+
+    def leave(self) -> None:
+        """Moves the calling process out of PARENT, to what is above it, so that PARENT can be removed; where that is not
+        allowed it stays."""
+        above = self._parent.rpartition("/")[0]
+        for hierarchy in self._used:
+            with contextlib.suppress(KernelRefused):
+                files.write(f"{hierarchy.root}/{above}/{hierarchy.procs}".replace("//", "/"), "0")
+
     def container(self, container_id: str) -> ContainerGroup:
         """The groups of container *container_id*; makes nothing. Raises BadInput for an id that is not a file name."""
         if not container_id or "/" in container_id or "\0" in container_id:
@@ -173,7 +194,7 @@ def _remove_if_empty(path: str) -> bool:
     """Without recursion: what another process makes below *path* meanwhile stays, and *path* with it."""
     deadline = time.monotonic() + files.REMOVE_TIMEOUT_S
     while not files.remove_empty(path):
-        if files.subgroups(path) or kill.pids(path) or time.monotonic() > deadline:
+        if files.subgroups(path) or time.monotonic() > deadline:  # the last process may be just ending
             return False
         time.sleep(0.001)
     return True

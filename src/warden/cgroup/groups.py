@@ -219,6 +219,15 @@ class ContainerGroup(_Group):
         names = files.read_optional(f"{path}/cgroup.controllers") or ""
         return V2_NAMES.get(controller, controller) in names.split()
 
+    def directories(self) -> dict[str, str]:
+        """Its directory by controller, as it is called here, in every hierarchy in use or joined; "" is v2's."""
+        unified = self.place("")
+        found = {} if unified is None else {"": unified.path}
+        for hierarchy in (*self._hierarchies, *self._extras):
+            if os.path.isdir(self._path(hierarchy)):
+                found |= {name: self._path(hierarchy) for name in hierarchy.controllers}
+        return found
+
     def use(self, controller: str) -> None:
         """Make the group that *controller* has for this container, and move its processes in. Raises KernelRefused."""
         hierarchy = self._hierarchy_of(controller)
@@ -424,15 +433,23 @@ class JobGroup(_Group):
 
         Raises KernelRefused and leaves none open then.
         """
-        own = [f"{self._path(hierarchy)}/{hierarchy.procs}" for hierarchy in self._hierarchies]
         with Undo() as undo:
             opened = []
-            for path in own + self._shared + self._extra_joins() + self._io.joins(self._job_id):
+            for path in self.join_paths():
                 fd = files.open_write(path)
                 undo.add(path, os.close, fd)
                 opened.append(fd)
             undo.release()
         return opened
+
+    def join_paths(self) -> list[str]:
+        """The files themselves, for a task with the host's rights."""
+        own = [f"{self._path(hierarchy)}/{hierarchy.procs}" for hierarchy in self._hierarchies]
+        return own + self._shared + self._extra_joins() + self._io.joins(self._job_id)
+
+    def place_in_v2(self) -> str | None:
+        """Directory for CLONE_INTO_CGROUP (since 5.7); None when v2 is not used."""
+        return next((self._path(hierarchy) for hierarchy in self._hierarchies if hierarchy.is_v2), None)
 
     def usage(self) -> JobUse:
         """Processor time, peak memory, OOM kills and I/O so far; raises KernelRefused when the group is gone."""

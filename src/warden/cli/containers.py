@@ -169,6 +169,10 @@ def ps(options: Namespace) -> int:
         options.all = True  # as docker: who asks for a state gets it
     with closing(connect.open_client(options)) as client:
         found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+    if options.all:
+        from warden.depot import systems
+
+        found += systems.infos()
     found = [info for info in found if matches(info, filters)]
     if options.json:
         output.print_json([as_json(info) for info in found])
@@ -268,7 +272,8 @@ def destroy(options: Namespace) -> int:
 COMMANDS = {
     "ps": Command(
         "[-a] [-q] [-f KEY=VALUE]... [--format json|PATH,...] [--json]",
-        "Lists containers; those that are stopped with --all. Filters: name (a part of the handle), id (its beginning),\n"
+        "Lists containers; with --all those too that are stopped, and LXC's that run here.\n"
+        "Filters: name (a part of the handle), id (its beginning),\n"
         "label (NAME or NAME=VALUE), state (active, stopped, paused); of one kind one must match, of labels all.",
         ("all", "quiet", "filter", "columns", "json"),
         "warden ps\nwarden ps --all --json\nwarden ps --filter name=web --format .handle,.container_ip\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from warden.cli import output
 from warden.cli.options import Command
-from warden.errors import BadInput, WrongState
+from warden.errors import BadInput, UnknownHandle, Unreachable, WrongState
 
 if TYPE_CHECKING:
     from warden.cli.explain_view import Style
@@ -50,8 +50,16 @@ def _container(options: Namespace, wanted: Wanted) -> Report:
     from warden.cli import connect
     from warden.explain import report as reports
 
-    with closing(connect.open_client(options)) as client:
-        info = client.container(options.maybe_handle).info()
+    try:
+        with closing(connect.open_client(options)) as client:
+            info = client.container(options.maybe_handle).info()
+    except (UnknownHandle, Unreachable):
+        from warden.depot import systems  # one of LXC's, which no daemon knows
+
+        found = systems.find(options.maybe_handle)
+        if found is None:
+            raise
+        return reports.of_process(found.pid, wanted)
     if not info.pid:
         raise WrongState(f"explain {info.handle}: its first process is gone, there is nothing to look at")
     jobs = [job.id for job in info.jobs if job.running]

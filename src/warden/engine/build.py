@@ -39,7 +39,7 @@ from warden.plan.mounting import Tmpfs
 from warden.plan.program import Programs
 from warden.plan.steps import Op, Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
-from warden.rootfs import etc, inuse
+from warden.rootfs import etc
 from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image
 from warden.rootfs.volumecopy import Origin
@@ -177,7 +177,6 @@ def build(site: Site, order: Order, binds: tuple[Bind | Tmpfs, ...]) -> Built:
             order.directory.claim()
             undo.add("container directory", site.depot.discard, order.directory)
             order.directory.fill()
-            os.symlink(order.image.lower, order.directory / inuse.LINK)
             disk = site.disks.of(order.snapshot.disk)
             if order.snapshot.layer:
                 undo.add("layer", disk.remove, order.layer.path)

@@ -87,6 +87,11 @@ class Lending:
                 os.close(old)
             self._held[container_id] = fd
 
+    def hold_by(self, container_id: str, path: str) -> None:
+        """As `hold`, by a file that leads to the namespace."""
+        with contextlib.suppress(OSError), self._mutex:
+            self._held[container_id] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
     def loans(self, container_id: str | None = None) -> list[Loan]:
         """Those of one container, or all."""
         try:

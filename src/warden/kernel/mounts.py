@@ -39,6 +39,7 @@ _umount2 = libc_call("umount2", _path, ctypes.c_int)
 _unshare = libc_call("unshare", ctypes.c_int)
 _open_tree = system_call(428, ctypes.c_int, _path, ctypes.c_uint)
 _move_mount = system_call(429, ctypes.c_int, _path, ctypes.c_int, _path, ctypes.c_uint)
+_setns = libc_call("setns", ctypes.c_int, ctypes.c_int)
 _fsopen = system_call(430, _path, ctypes.c_uint)
 _fsconfig = system_call(431, ctypes.c_int, ctypes.c_uint, _path, _path, ctypes.c_int)
 _fsmount = system_call(432, ctypes.c_int, ctypes.c_uint, ctypes.c_uint)
@@ -91,6 +92,11 @@ def have_filesystem(fstype: str) -> bool:
             return False
         raise
     return True
+
+
+def setns(fd: int, flags: int) -> None:
+    """setns(2), of the calling thread. Raises OSError."""
+    _setns(fd, flags)
 
 
 def unshare(flags: int) -> None:

@@ -36,7 +36,8 @@ BEFORE, AFTER = ("pre-start", "start-host"), ("stop", "post-stop")
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What hooks are told of a container. *config_file*: of its configuration; *mount*: where its root is before it is
-    one; *host*: the environment of who starts it; *log_level*: as the tools' option has it."""
+    one; *host*: the environment of who starts it; *log_level*: as the tools' option has it; *console*: the host's path of
+    the other side of its console."""
 
     config: LxcConfig
     name: str
@@ -44,6 +45,7 @@ class Scene:
     mount: str
     host: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "ERROR"
+    console: str = ""
 
     def environment(self, which: str) -> dict[str, str]:
         """The host's, and LXC's names on top."""
@@ -60,8 +62,8 @@ class Scene:
             "LXC_HOOK_SECTION": "lxc",
             "LXC_CGNS_AWARE": "1",
         }
-        if config.console_path:
-            told["LXC_CONSOLE"] = config.console_path
+        if self.console or config.console_path:
+            told["LXC_CONSOLE"] = self.console or config.console_path
         if config.console_logfile:
             told["LXC_CONSOLE_LOGPATH"] = config.console_logfile
         return {**self.host, **told, **dict(_pairs(config.environment_hooks, self.host))}
@@ -88,10 +90,16 @@ class Scene:
         """Every program of a hook, one after another, *extra* after its arguments; raises HookFailed for the first that
         fails."""
         for line in self.config.hooks(which):
-            code, said = _run((*self.argv(which, line), *extra), {**self.environment(which), **(more or {})})
-            if code:
-                how = f"status {code}" if code > 0 else f"signal {-code}"
-                raise HookFailed(f"lxc.hook.{which}: {line}: ended with {how}" + _said(said))
+            env = {**self.environment(which), **(more or {})}
+            run_program(f"lxc.hook.{which}", line, (*self.argv(which, line), *extra), env)
+
+
+def run_program(key: str, line: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
+    """A program of the host that *key* names by *line*; raises HookFailed when it fails."""
+    code, said = _run(argv, env)
+    if code:
+        how = f"status {code}" if code > 0 else f"signal {-code}"
+        raise HookFailed(f"{key}: {line}: ended with {how}" + _said(said))
 
 
 def _run(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[int, bytes]:

@@ -20,7 +20,6 @@ class Need(enum.Enum):
     NAMESPACE = "namespace"  # of another container, by its name
     SECCOMP = "seccomp"
     LSM = "lsm"
-    PERSONALITY = "personality"
     PROC_FILE = "proc_file"
     SCHEDULING = "scheduling"
     SHARED_MOUNTS = "shared_mounts"

@@ -17,13 +17,15 @@ LXC_VERSION = "5.0.2"
 
 
 class Option(NamedTuple):
-    """*short*: a letter or ""; *value*: what its argument is called, "" for none; *many*: may be given again."""
+    """*short*: a letter or ""; *value*: what its argument is called, "" for none; *many*: may be given again;
+    *optional*: its argument may be left out, and stands in the same word."""
 
     short: str
     long: str
     value: str = ""
     note: str = ""
     many: bool = False
+    optional: bool = False
 
 
 NAME = Option("n", "name", "NAME", "NAME of the container")
@@ -132,7 +134,8 @@ class Tool(NamedTuple):
 
 
 def _words(option: Option, between: str) -> str:
-    long = f"--{option.long}" + (f"={option.value}" if option.value else "")
+    value = f"[={option.value}]" if option.optional else f"={option.value}" if option.value else ""
+    long = f"--{option.long}{value}"
     return between.join(part for part in (f"-{option.short}" if option.short else "", long) if part)
 
 
@@ -176,7 +179,7 @@ def _long(tool: Tool, word: str, argv: list[str], values: dict[str, list[str]]) 
     option = (exact or fitting)[0]
     if equals and not option.value:
         raise _Wrong(f"option '--{option.long}' doesn't allow an argument")
-    if option.value and not equals:
+    if option.value and not equals and not option.optional:
         if not argv:
             raise _Wrong(f"option '--{option.long}' requires an argument")
         value = argv.pop(0)
@@ -192,7 +195,9 @@ def _short(tool: Tool, letters: str, argv: list[str], values: dict[str, list[str
         if option is None:
             raise _Wrong(f"invalid option -- '{letter}'")
         value = ""
-        if option.value:
+        if option.optional:
+            value, letters = letters, ""
+        elif option.value:
             if not letters and not argv:
                 raise _Wrong(f"option requires an argument -- '{letter}'")
             value, letters = letters or argv.pop(0), ""

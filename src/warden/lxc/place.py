@@ -10,23 +10,23 @@ import contextlib
 import fcntl
 import json
 import os
-import select
-import signal
-import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from warden.depot import systems
 from warden.errors import WardenError, WrongState
-from warden.kernel.paths import remove_tree
-from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
+
+if TYPE_CHECKING:
+    import socket
 
 LENT = ".lent"  # beside the containers: what lending.py writes
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
     The environment can move both."""
 
@@ -40,14 +40,23 @@ class Site:
         return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """What is known of a running container. *pid*: of its first process, as the host sees it."""
+class Running(NamedTuple):
+    """What is known of a running container. *pid*: of its first process, as the host sees it, 0 while it has none;
+    *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
+    *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
+    of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to
+    reboot, and ends it; 0: the usual one."""
 
     container_id: str
     name: str
     lxcpath: str
     pid: int
+    monitor: int = 0
+    asked: Mapping[str, Any] = _NONE
+    tasks: tuple[str, ...] = ()
+    groups: Mapping[str, str] = _NONE
+    signals: tuple[int, int, int] = (0, 0, 0)
+    made: tuple[str, ...] = ()
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -67,6 +76,8 @@ def _fnv1a_64(data: bytes) -> int:
 
 def claim(lxcpath: str, name: str) -> socket.socket:
     """Marks the container as taken until the socket is closed, for LXC's own tools too. Raises WrongState."""
+    import socket  # who only looks needs none
+
     claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         claimed.bind(command_socket_name(lxcpath, name))
@@ -90,7 +101,7 @@ def make_directory(site: Site, container_id: str) -> tuple[str, int]:
 
 def remember(site: Site, running: Running) -> None:
     """For tools that look for it by name."""
-    data = {"name": running.name, "lxcpath": running.lxcpath, "pid": running.pid}
+    data = {**running._asdict(), "asked": dict(running.asked), "groups": dict(running.groups)}
     scratch = f"{site.state}/{running.container_id}/container.new"
     with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
         json.dump(data, file)
@@ -98,12 +109,21 @@ def remember(site: Site, running: Running) -> None:
 
 
 def running(site: Site) -> Iterator[Running]:
-    """All that run now."""
-    for container_id in _entries(site):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            with open(f"{site.state}/{container_id}/container.json", encoding="utf-8") as file:
-                data = json.load(file)
-            yield Running(container_id, data["name"], data["lxcpath"], data["pid"])
+    """All that have a first process, or had one until they were killed."""
+    return (item for item in present(site) if item.pid)
+
+
+def present(site: Site) -> Iterator[Running]:
+    """Those too that are being started."""
+    for container_id in systems.entries(site.state):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            yield recalled(f"{site.state}/{container_id}")
+
+
+def recalled(directory: str) -> Running:
+    """What `remember` wrote. Raises OSError, ValueError, TypeError."""
+    data = systems.recalled(directory)
+    return Running(**{**data, **{name: tuple(data[name]) for name in ("tasks", "signals", "made")}})
 
 
 def find(site: Site, lxcpath: str, name: str) -> Running:
@@ -116,7 +136,9 @@ def find(site: Site, lxcpath: str, name: str) -> Running:
 
 def sweep(site: Site) -> None:
     """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
-    for container_id in _entries(site):
+    from warden.kernel.paths import remove_tree
+
+    for container_id in systems.entries(site.state):
         path = f"{site.state}/{container_id}"
         try:
             lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CLOEXEC)
@@ -133,15 +155,12 @@ def sweep(site: Site) -> None:
             os.close(lock)
 
 
-def _entries(site: Site) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(site.state) if not name.startswith("."))
-    except FileNotFoundError:
-        return []
-
-
 def end_left(path: str) -> None:
     """Kills the PID 1 that serves in a directory, if one does: the pidfd comes from itself."""
+    import socket
+
+    from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
+
     try:
         sock = connect_socket(f"{path}/run")
     except OSError:
@@ -156,6 +175,9 @@ def end_left(path: str) -> None:
 
 def end(pidfd: int) -> None:
     """Kills a PID 1 and with it all its namespace, waits with a bound until it is gone, closes the descriptor."""
+    import select
+    import signal
+
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     gone = select.poll()
@@ -164,8 +186,8 @@ def end(pidfd: int) -> None:
     os.close(pidfd)
 
 
-def remove_cgroups(site: Site, container_id: str) -> None:
-    """The container's, and the parent where it is the last."""
+def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> None:
+    """The container's, and the parent where it is the last; *leave*: this process lives there itself."""
     from warden.cgroup.driver import Manager  # who only looks for containers needs none
 
     manager = Manager(site.parent)
@@ -174,4 +196,6 @@ def remove_cgroups(site: Site, container_id: str) -> None:
     for job in group.existing_jobs():
         group.job(job).remove()
     group.remove()
+    if leave:
+        manager.leave()
     manager.remove_parent_if_empty()

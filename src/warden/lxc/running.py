@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -86,17 +86,17 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         start = replace(start, scene=replace(start.scene, mount=f"{directory}/mnt/root"))
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")
-        start = _stored(start, f"{directory}/mnt/storage", undo)
-        group = _limited(start, container_id, undo)
-        launched = _launch(start, container_id, directory, undo)
+        start = stored(start, f"{directory}/mnt/storage", undo)
+        group = limited(start, container_id, undo)
+        launched = _launch(start, container_id, directory, group, undo)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
 
 
-def check(missing: Sequence[Missing]) -> None:
-    """Raises NotSupported for what would be left out silently and is no matter of taste."""
+def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
+    """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
     for item in missing:
         absent = item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
-        if item.need not in _OF_NO_USE and not absent:
+        if item.need not in done and not absent:
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
 
@@ -113,7 +113,7 @@ def program_filter(config: LxcConfig) -> bytes:
     return program
 
 
-def _stored(start: Start, target: str, undo: Undo) -> Start:
+def stored(start: Start, target: str, undo: Undo) -> Start:
     """With its root mounted, where that is no directory."""
     if all(item.need is not Need.STORAGE for item in start.translation.missing):
         return start
@@ -123,7 +123,8 @@ def _stored(start: Start, target: str, undo: Undo) -> Start:
     return replace(start, translation=replace(start.translation, spec=spec))
 
 
-def _limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
+def limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
+    """Its cgroups, with its limits in force."""
     manager = Manager(start.site.parent)
     manager.prepare()
     group = manager.container(container_id)
@@ -133,11 +134,11 @@ def _limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
     return group
 
 
-def _launch(start: Start, container_id: str, directory: str, undo: Undo) -> Launched:
+def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/"))
     manager = Manager(start.site.parent)
     host, inside, made = connected(container_id, spec)
-    hold = _lend(start, container_id, made, undo)
+    hold = lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     where = Placement(
@@ -168,11 +169,12 @@ def _launch(start: Start, container_id: str, directory: str, undo: Undo) -> Laun
         except StepFailed as failed:
             raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    place.remember(start.site, Running(container_id, start.scene.name, start.lxcpath, launched.pid))
+    found = Running(container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories())
+    place.remember(start.site, found)
     return launched
 
 
-def _lend(start: Start, container_id: str, made: tuple[Link, ...], undo: Undo) -> Callable[[int], None] | None:
+def lend(start: Start, container_id: str, made: tuple[Link, ...], undo: Undo) -> Callable[[int], None] | None:
     """Links of the host that it gets come back at its end. What is to be told of its first process; None for nothing."""
     if not any(link.kind is LinkKind.PHYSICAL for link in made):
         return None

@@ -22,6 +22,7 @@ from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import NAMESPACES, FileSystem, Init, System
 from warden.plan.capabilities import NAMES
 
+PER_LINUX32 = 8  # sys/personality.h
 _NO_LSM = ("", "unconfined", "unchanged")
 
 
@@ -95,6 +96,7 @@ def _system(
             entered=spaces.entered,
             kept=spaces.kept,
             clocks=(config.time_offset_boot, config.time_offset_monotonic),
+            personality=PER_LINUX32 if config.arch in ARCH_32 else 0,
         )
     with naming("lxc.idmap"):
         system.outside(0)
@@ -232,8 +234,6 @@ def _rest(config: LxcConfig) -> Iterator[Missing]:
         yield Missing(Need.LSM, "lxc.apparmor.profile", config.apparmor_profile, "confined by AppArmor")
     if config.selinux_context:
         yield Missing(Need.LSM, "lxc.selinux.context", config.selinux_context, "confined by SELinux")
-    if config.arch in ARCH_32:
-        yield Missing(Need.PERSONALITY, "lxc.arch", config.arch, "uname says a 32-bit machine")
     for name, value in config.proc:
         yield Missing(Need.PROC_FILE, f"lxc.proc.{name}", value, "written to /proc of the first process")
     if config.sched_core:

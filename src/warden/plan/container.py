@@ -79,6 +79,21 @@ class Shared:
     ours: str
 
 
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """What stays of the launcher of a system. *ending*: the steps by which it becomes the program that cleans up;
+    *terminals*: of those passed, the console among them; *console*: whether it is one, and the index of its other side,
+    None for none; *home*: file of the mount namespace that it goes back to; *back*: cgroup files it joins again;
+    *death*: the signal that the first process gets at its death, 0 for none."""
+
+    ending: Plan
+    terminals: int
+    console: int | None
+    home: str
+    back: tuple[str, ...] = ()
+    death: int = 9
+
+
 #: So that who shares a namespace without rights over it can listen on any port, and ping (ip-sysctl.rst).
 FOR_SHARERS = (
     ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
@@ -95,7 +110,7 @@ class Placement:
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
     *programs*: what an operator wants to be run on the way. *shared*: for the network mode container. *permitted*: the
     engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
-    of its own.
+    of its own. *monitor*: for such an init, who watches it.
     """
 
     directory: str
@@ -112,6 +127,7 @@ class Placement:
     shared: Shared | None = None
     permitted: int = ALL
     seccomp: bytes = b""
+    monitor: Monitor | None = None
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:
@@ -184,7 +200,7 @@ def _root_file_system(place: Placement) -> Iterator[Step]:
     )
     target = f"{place.directory}/mnt/root"
     why = "image below, the container's own layer above"
-    yield words.mount("overlay", target, "overlay", flags.MS_NODEV, options, why)
+    yield words.mount(place.lower, target, "overlay", flags.MS_NODEV, options, why)  # whose it is: rootfs/inuse.py
     yield words.root(target, "targets are resolved below it with openat2(RESOLVE_IN_ROOT)")
 
 

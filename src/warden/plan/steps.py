@@ -67,6 +67,8 @@ class Op(enum.IntEnum):
     DOMAINNAME = 43  # text
     PDEATHSIG = 44  # signal
     RUN = 45  # plan, input, rest, name, milliseconds, flags
+    MONITOR = 46  # plan, console, terminals
+    PERSONALITY = 47  # persona
 
 
 BIND_RECURSIVE = 1

@@ -53,6 +53,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *(step for item in early for step in _mount(system, item)),
             *_terminals(system, place),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
+            *_go_back(place),
             words.simple(Op.RELEASE, "release the child", "from here on it acts for itself, without the host's rights"),
             *_inside(system, place),
             *(step for item in late for step in _mount(system, item)),
@@ -61,7 +62,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
-            *(_serve() if system.init is None else _become(system, system.init, place.permitted, place.seccomp)),
+            *(_serve() if system.init is None else _first(system, system.init, place)),
         )
     )
 
@@ -81,6 +82,9 @@ def split(system: System) -> tuple[tuple[FileSystem, ...], tuple[FileSystem, ...
 
 
 def _launch(system: System, place: Placement) -> Iterator[Step]:
+    if place.monitor is not None:
+        args = (place.monitor.ending.encode(), int(place.monitor.console is not None), place.monitor.terminals)
+        yield Step(Op.MONITOR, args, "monitor", "the launcher stays, has the terminals, and sees to the end")
     for path in place.joins:
         yield words.join_cgroup(path, "the first process is in its container's cgroup from its birth")
     if place.into is not None:
@@ -119,6 +123,14 @@ def _clone(spec: ContainerSpec, system: System, place: Placement) -> Iterator[St
             yield words.id_map(op, "\n".join(ranges), "root inside is nobody outside" if kind == "u" else "")
     if place.host_network is not None:
         yield words.netlink(place.host_network.messages, place.host_network.text, "the host's end of the link")
+
+
+def _go_back(place: Placement) -> Iterator[Step]:
+    """The launcher: nothing of the container's may be held by who watches it."""
+    if place.monitor is not None:
+        for path in place.monitor.back:
+            yield words.join_cgroup(path, "the launcher leaves the container's cgroup")
+        yield words.setns(place.monitor.home, flags.CLONE_NEWNS, "the launcher goes back to the host's mounts")
 
 
 def _root(system: System, place: Placement) -> Iterator[Step]:
@@ -229,6 +241,19 @@ def _close_sys(root: str) -> Iterator[Step]:
     yield words.bind(f"{root}{own}/devices/virtual/net", own, 0, 0, "of it only its own network's links")
 
 
+def _first(system: System, init: Init, place: Placement) -> Iterator[Step]:
+    """PID 1 itself, on the console if there is one."""
+    monitor = place.monitor
+    if monitor is not None and monitor.console is not None:
+        for number in range(3):
+            yield Step(Op.USE_FD, (monitor.console, number), f"dup2(console, {number})", "" if number else "its console")
+    *steps, last = _become(system, init, place.permitted, place.seccomp)
+    yield from steps
+    if monitor is not None and monitor.death:
+        yield Step(Op.PDEATHSIG, (monitor.death,), f"prctl(PR_SET_PDEATHSIG, {monitor.death})", "it ends with its monitor")
+    yield last
+
+
 def _serve() -> Iterator[Step]:
     yield Step(Op.NAME, (b"wshd",), "prctl(PR_SET_NAME, wshd)")
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
@@ -245,6 +270,8 @@ def program_plan(system: System, program: Init, joins: int, permitted: int, secc
 
 
 def _become(system: System, init: Init, permitted: int, seccomp: bytes) -> Iterator[Step]:
+    if system.personality:
+        yield Step(Op.PERSONALITY, (system.personality,), f"personality({system.personality:#x})", "uname says so")
     yield words.simple(Op.SETSID, "setsid()")
     for name, *pair in init.rlimits:
         soft, hard = (UNLIMITED if value is None else value for value in pair)

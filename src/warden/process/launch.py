@@ -14,9 +14,9 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import dataclass, replace
 
+import warden
 from warden.errors import EngineFault, KernelRefused
 
 _MESSAGE = struct.Struct("<IIii")
@@ -51,24 +51,28 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A container's PID 1 as the host sees it; the pidfd is the caller's to close."""
+    """A container's PID 1 as the host sees it; the pidfd is the caller's to close. *monitor*: of a plan with such a
+    step, the launcher, which lives on."""
 
     pid: int
     pidfd: int
+    monitor: int = 0
 
 
 class Binary:
     """wshd in a sealed memory file: nothing in a container can write to what the host will run (CVE-2019-5736)."""
 
     def __init__(self, path: str | None = None) -> None:
-        source = path or str(files("warden").joinpath("_native/wshd"))
+        source = path or os.path.join(os.path.dirname(warden.__file__), "_native/wshd")
         self.fd = os.memfd_create("wshd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             with open(source, "rb") as program:
                 os.write(self.fd, program.read())
         except OSError as error:
             os.close(self.fd)
-            raise EngineFault(f"wshd: cannot read {source}: {error.strerror}", hint="build it: make -C native") from error
+            raise EngineFault(
+                f"wshd: cannot read {source}: {error.strerror}", hint="build it: make -C native"
+            ) from error
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, _SEALS)
 
     @property
@@ -105,11 +109,15 @@ def launch(
     on_ran: Callable[[Ran], None] | None = None,
     on_cloned: Callable[[int], None] | None = None,
     patience_s: float = 0.0,
+    title: str = "wshd",
+    on_made: Callable[[], None] | None = None,
 ) -> Launched:
     """Runs *plan* to its `serve` step. Raises StepFailed, EngineFault when wshd says nothing, or KernelRefused.
 
     *descriptors*: those that steps name by index. *on_ran* is told of each program beside the plan, which together may
     take *patience_s*; what it raises ends the launch. *on_cloned* is told the child's number while it waits.
+    *on_made*: for a plan with a `monitor` step, which is run to the end of its `exec`; called when that is next. The
+    launcher, called *title*, then lives on; it is the caller's child.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
@@ -117,41 +125,58 @@ def launch(
         try:
             os.write(plan_fd, plan)
             os.lseek(plan_fd, 0, os.SEEK_SET)
-            launcher = _spawn(binary, [theirs.fileno(), plan_fd, listener.fileno(), *descriptors])
+            launcher = spawn(binary, [theirs.fileno(), plan_fd, listener.fileno(), *descriptors], title)
         finally:
             os.close(plan_fd)
         theirs.close()
         ours.settimeout(min(TIMEOUT_S + patience_s, LONGEST_S))
+        lives_on = False
         try:
-            return _await_ready(ours, on_ran, on_cloned)
+            launched = _await_ready(ours, on_ran, on_cloned, on_made)
+            lives_on = on_made is not None
+            return replace(launched, monitor=launcher) if lives_on else launched
         except EngineFault:
             os.kill(launcher, signal.SIGKILL)  # not waited for yet, so the number is still its own
             raise
         finally:
             # Closing first: a launcher that still waits for somebody to read ends by itself.
             ours.close()
-            os.waitpid(launcher, 0)
+            if not lives_on:
+                os.waitpid(launcher, 0)
 
 
-def _spawn(binary: Binary, descriptors: list[int]) -> int:
-    base = max(descriptors) + 1
+def spawn(
+    binary: Binary, descriptors: list[int], title: str = "wshd", given: tuple[int, int, int] | None = None
+) -> int:
+    """wshd with CONTROL, PLAN and so on. Its number: it is the caller's child. *given*: its standard streams."""
+    base = max(*descriptors, *(given or ())) + 1
     targets = [base + n for n in range(len(descriptors))]
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    streams: list[tuple[int, ...] | tuple[int, int, str, int, int]]
+    streams = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    if given is not None:  # by way of numbers that are none of theirs
+        above = base + len(descriptors)
+        streams = [(os.POSIX_SPAWN_DUP2, fd, above + n) for n, fd in enumerate(given)]
+        streams += [(os.POSIX_SPAWN_DUP2, above + n, n) for n in range(3)]
     moves = [(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in zip(descriptors, targets, strict=True)]
-    argv = ["wshd", *map(str, targets)]
+    argv = [title, *map(str, targets)]
     try:
-        return os.posix_spawn(binary.path, argv, {}, file_actions=null + moves, setsigmask=())
+        return os.posix_spawn(binary.path, argv, {}, file_actions=[*streams, *moves], setsigmask=())
     except OSError as error:
         raise KernelRefused("posix_spawn", "wshd", error.errno or 0) from error
 
 
 def _await_ready(
-    control: socket.socket, on_ran: Callable[[Ran], None] | None, on_cloned: Callable[[int], None] | None
+    control: socket.socket,
+    on_ran: Callable[[Ran], None] | None,
+    on_cloned: Callable[[int], None] | None,
+    on_made: Callable[[], None] | None,
 ) -> Launched:
-    pid, pidfd = 0, -1
+    pid, pidfd, released = 0, -1, False
     try:
         while True:
             data, descriptors = receive(control, _MESSAGE.size + _SAID_MAX, 1)
+            if released and not data:  # every copy is closed: by exec, and by the monitor once it knew
+                return Launched(pid, pidfd)
             if len(data) < _MESSAGE.size:
                 hint = "see the kernel log for a killed process"
                 raise EngineFault("wshd: ended before its container was ready", hint=hint)
@@ -160,6 +185,10 @@ def _await_ready(
                 pid, pidfd = number, descriptors[0]
                 if on_cloned is not None:
                     on_cloned(pid)
+            elif kind == READY and on_made is not None:
+                on_made()
+                control.send(b"\0")
+                released = True
             elif kind == READY:
                 return Launched(pid, pidfd)
             elif kind == RAN and on_ran is not None:

@@ -115,7 +115,7 @@ class ImageStore:
             remove_tree(directory)
 
     def prune(self) -> int:
-        """Remove older generations that no container uses, and what was never finished; how many. Raises EngineFault."""
+        """Remove older generations that no container uses, and what was never finished; how many."""
         removed = 0
         for name in _names(self.path):
             with self._locked(name) as directory:

@@ -39,3 +39,12 @@ def guarded(tool: Tool, given: Given, work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED  # what was made is undone by now
     return 0
+
+
+def lxcpath_of(given: Given) -> str:
+    """Where the container is defined, as whoever started it wrote it down."""
+    import os
+
+    from warden.lxc.system import default_lxcpath
+
+    return os.path.abspath(given.lxcpath or default_lxcpath())

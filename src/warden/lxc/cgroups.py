@@ -1,0 +1,63 @@
+"""A container's cgroups, removed by the directories that were written down when it was started.
+
+The short way of the end, whose every millisecond somebody waits for: where a process is left in one of them, or one does
+not go, nothing is decided here and the engine's own way is taken (place.remove_cgroups).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+_SUPERVISORS = "wshd"
+
+
+def directories(groups: Iterable[str], joins: Iterable[str]) -> tuple[str, ...]:
+    """Of the container's own groups, from those that have its limits and the files by which its processes join."""
+    found = dict.fromkeys(groups)
+    for path in joins:
+        directory = os.path.dirname(path)
+        found.setdefault(os.path.dirname(directory) if os.path.basename(directory).startswith("job-") else directory)
+    return tuple(found)
+
+
+def remove(made: Iterable[str]) -> bool:
+    """Whether all of them are gone, and the groups above them where these were the last."""
+    try:
+        for directory in made:
+            _remove(directory)
+    except OSError:
+        return False
+    for parent in dict.fromkeys(map(os.path.dirname, made)):
+        with contextlib.suppress(OSError):
+            _remove_parent(parent)
+    return True
+
+
+def _remove(directory: str) -> None:
+    for name in _below(directory):
+        os.rmdir(f"{directory}/{name}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(directory)
+
+
+def _remove_parent(parent: str) -> None:
+    """This process lives there itself, and moves to what is above."""
+    below = _below(parent)
+    if set(below) - {_SUPERVISORS}:
+        return
+    above = os.path.dirname(parent)
+    name = "tasks" if os.path.exists(f"{above}/tasks") else "cgroup.procs"
+    with open(f"{above}/{name}", "w", encoding="ascii") as file:
+        file.write("0")
+    if below:
+        os.rmdir(f"{parent}/{_SUPERVISORS}")
+    os.rmdir(parent)
+
+
+def _below(directory: str) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

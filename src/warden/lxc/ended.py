@@ -1,0 +1,172 @@
+"""`main(DIRECTORY)`: what a container's monitor becomes when its first process has ended.
+
+Undoes what life.py made, in reverse, whatever fails on the way: hooks, links, cgroups, the directory; then the container
+is stopped, or made anew when it was its wish. An ephemeral one is destroyed. What goes wrong is a line of the log.
+Imports what a task needs only when there is such a task: somebody waits for this.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from warden.lxc import place, states
+from warden.lxc.place import Running, Site
+
+if TYPE_CHECKING:
+    from warden.lxc.running import Start
+
+CLAIM_FD, LOCK_FD = 3, 4
+
+
+def main(directory: str) -> int:
+    for fd in (CLAIM_FD, LOCK_FD):
+        os.set_inheritable(fd, False)
+    running = place.recalled(directory)
+    _End(directory, running).run()
+    return 0
+
+
+class _End:
+    def __init__(self, directory: str, running: Running) -> None:
+        self._directory, self._running = directory, running
+        self._site = Site(os.path.dirname(directory), Site.from_environment().parent)
+        self._journal = states.open_journal(directory)
+        self._start: Start | None = None
+        self._status = states.exit_status(directory) or 0
+
+    @property
+    def _reboots(self) -> bool:
+        """reboot(2) in a pid namespace ends its first process by SIGHUP, or SIGINT to halt; by nothing else can it get
+        these (pid_namespaces(7))."""
+        return (
+            "own_pids" in self._running.tasks
+            and os.WIFSIGNALED(self._status)
+            and (os.WTERMSIG(self._status) == signal.SIGHUP)
+        )
+
+    def run(self) -> None:
+        tasks = self._running.tasks
+        more = {"LXC_TARGET": "reboot" if self._reboots else "stop", **_namespaces(self._directory)}
+        if {"hooks", "scripts", "ephemeral"} & set(tasks) or self._reboots:
+            self._try("configuration", self._load)
+        if self._start is not None and "hooks" in tasks:
+            scene = self._start.scene
+            self._try("stop", lambda: scene.run_on_host("stop", more))
+        if "lent" in tasks:
+            self._try("lent links", self._fetch)
+        if self._start is not None and "scripts" in tasks:
+            self._try("scripts", self._scripts)
+        self._try("namespaces", self._release)
+        self._try("cgroups", self._remove_cgroups)
+        if self._start is not None and "hooks" in tasks:
+            scene = self._start.scene
+            self._try("post-stop", lambda: scene.run_on_host("post-stop", more))
+        states.write(self._journal, "STOPPED")
+        self._try("directory", self._remove)
+        if self._reboots:
+            self._try("reboot", self._again)
+        elif "ephemeral" in tasks:
+            self._try("ephemeral", self._destroy)
+
+    def _try(self, what: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self._say(f"{what}: {error}")
+
+    def _say(self, line: str) -> None:
+        path = next(iter(self._running.asked.get("values", {}).get("logfile", ())), "")
+        if path:
+            stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
+            text = line.replace("\n", " ")
+            with open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
+                log.write(f"lxc-start {self._running.name} {stamp} ERROR    warden - {text}\n")
+
+    def _load(self) -> None:
+        from warden.lxc.options import Given
+        from warden.lxc.starting import start_of
+
+        asked = self._running.asked
+        given = Given(asked["name"], asked["values"], tuple(asked["rest"]))
+        self._start = start_of(given, execute=False, argv=given.rest)
+
+    def _fetch(self) -> None:
+        from warden.engine.lending import Lending
+
+        lending = Lending(f"{self._site.state}/{place.LENT}")
+        lending.hold_by(self._running.container_id, f"{self._directory}/ns/net")
+        lending.fetch(self._running.container_id)
+
+    def _scripts(self) -> None:
+        from warden.lxc.scripts import recalled_links, run_scripts
+
+        if self._start is not None:
+            run_scripts(self._start.scene, "down", recalled_links(self._directory), {})
+
+    def _release(self) -> None:
+        if os.path.isdir(f"{self._directory}/ns"):
+            from warden.lxc.life import release_namespaces
+
+            release_namespaces(self._directory)
+
+    def _remove_cgroups(self) -> None:
+        from warden.lxc.cgroups import remove
+
+        if not self._running.made or not remove(self._running.made):
+            place.remove_cgroups(self._site, self._running.container_id, leave=True)
+
+    def _remove(self) -> None:
+        from warden.kernel.paths import remove_tree
+
+        remove_tree(self._directory)
+
+    def _again(self) -> None:
+        """By the same command line; whoever waits for the monitor finds the new one."""
+        import socket
+
+        from warden.lxc.life import Order, bring_up
+        from warden.lxc.options import Given
+        from warden.lxc.pidfile import write_pidfile
+
+        asked = self._running.asked
+        given = Given(asked["name"], asked["values"], tuple(asked["rest"]))
+        if self._start is None:
+            return
+        with socket.socket(fileno=CLAIM_FD) as claim:
+            watched = _wait_until_taken if given.has("foreground") else _nobody
+            found = bring_up(Order(self._start, given, watched), claim)
+        write_pidfile(given.last("pidfile"), found.monitor)
+
+    def _destroy(self) -> None:
+        """What is in its own directory, and nothing outside of that, whatever its configuration says."""
+        from warden.lxc.destroying import Destruction, destroy
+        from warden.lxc.home import Home
+
+        os.close(CLAIM_FD)
+        destroy(Destruction(Home(self._running.lxcpath, self._running.name)))
+
+
+def _nobody(_directory: str) -> None:
+    pass
+
+
+def _wait_until_taken(directory: str) -> None:
+    """lxc-start -F takes the console again, if it lives, before there is a word on it."""
+    from warden.lxc.life import TAKEN
+
+    for _ in range(200):
+        if os.path.exists(f"{directory}/{TAKEN}"):
+            return
+        time.sleep(0.005)
+
+
+def _namespaces(directory: str) -> dict[str, str]:
+    try:
+        names = os.listdir(f"{directory}/ns")
+    except FileNotFoundError:
+        return {}
+    return {f"LXC_{name.upper()}_NS": f"{directory}/ns/{name}" for name in names}

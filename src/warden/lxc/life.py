@@ -1,0 +1,300 @@
+"""A container of LXC's from STARTING to RUNNING: made as its translation says, with an init and a monitor of its own.
+
+Owns the order in which things are acquired. Whoever starts it needs not stay: its monitor (wshd's launcher) waits for
+the end of its first process and becomes the program that undoes all this (ended.py). Nothing is left of a start that
+fails; what a kill -9 leaves the next start sweeps up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import warden
+from warden.cgroup.driver import Manager
+from warden.engine.ids import IdSource
+from warden.engine.refusals import refusal
+from warden.errors import BadInput, JobFailed, WardenError
+from warden.kernel.paths import remove_tree
+from warden.lxc import hooks, place, running, states, terminals
+from warden.lxc.cgroups import directories
+from warden.lxc.missing import Need
+from warden.lxc.options import Given
+from warden.lxc.place import Running
+from warden.lxc.running import JOB, Start
+from warden.lxc.scripts import remember_links, run_scripts
+from warden.model.interfaces import Link
+from warden.model.system import Init
+from warden.plan.container import Monitor, Placement
+from warden.plan.flags import CLONE_NEWNS
+from warden.plan.program import host_program
+from warden.plan.steps import Op, Plan, Step
+from warden.plan.system import plan_of
+from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
+from warden.undo import Undo
+
+DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
+#: Numbers under which the program at the end finds what marks the container as taken.
+CLAIM_FD, LOCK_FD = 3, 4
+#: In its directory: somebody in the foreground has its console again after a reboot.
+TAKEN = "taken"
+#: Tasks of the end.
+HOOKS, LENT, SCRIPTS, EPHEMERAL, OWN_PIDS = "hooks", "lent", "scripts", "ephemeral", "own_pids"
+FILTERED = "filtered"  # for who is attached
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """*given*: the command line, kept for the end and for reboots. *on_made* is called with its directory when all is
+    there and its init is about to run: until then its console can be taken without missing a word."""
+
+    start: Start
+    given: Given
+    on_made: Callable[[str], None] = lambda _directory: None
+
+
+def start(order: Order) -> Running:
+    """Raises WardenError, and then nothing is left. Raises WrongState when it runs already."""
+    claim = place.claim(order.start.lxcpath, order.start.scene.name)
+    with claim:
+        place.sweep(order.start.site)
+        return bring_up(order, claim)
+
+
+def bring_up(order: Order, claim: socket.socket) -> Running:
+    """As `start`, for who has claimed it. The claim and all else is the monitor's from then on."""
+    running.check(order.start.translation.missing, DONE)
+    filtered = running.program_filter(order.start.scene.config)
+    with Undo() as passing, Undo() as undo:
+        making = _Making(order, claim, filtered, undo, passing)
+        try:
+            found = making.run()
+        except BaseException:
+            making.tell("ABORTING")
+            making.tell("STOPPING")
+            raise
+        undo.release()
+        return found
+
+
+class _Making:
+    """One start. *undo*: what a failure undoes; *passing*: descriptors that are the monitor's after it."""
+
+    def __init__(self, order: Order, claim: socket.socket, filtered: bytes, undo: Undo, passing: Undo) -> None:
+        self._order, self._claim, self._filtered = order, claim, filtered
+        self._undo, self._passing = undo, passing
+        self._start, self._id = order.start, IdSource().next()
+        self._directory, self._lock = place.make_directory(self._start.site, self._id)
+        passing.add("lock", os.close, self._lock)
+        undo.add("directory", remove_tree, self._directory)
+        self._journal = states.open_journal(self._directory)
+        passing.add("journal", os.close, self._journal)
+        undo.add("state", self.tell, "STOPPED")
+        self._start = replace(self._start, scene=replace(self._start.scene, mount=f"{self._directory}/mnt/root"))
+        self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        passing.add("mount namespace", os.close, self._home)
+        self._away = False  # in a mount namespace where its root is mounted
+        self._links: tuple[Link, ...] = ()
+        self._groups: dict[str, str] = {}
+        self._made_groups: tuple[str, ...] = ()
+
+    def tell(self, state: str) -> None:
+        states.write(self._journal, state)
+
+    def run(self) -> Running:
+        self._remember(0, 0)
+        self.tell("STARTING")
+        self._undo.add("post-stop", self._start.scene.run_on_host, "post-stop")
+        self._start.scene.run_on_host("pre-start")
+        before = self._start.spec
+        self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
+        self._away = self._start.spec is not before
+        config = self._start.scene.config
+        consoles = terminals.make(config, self._start.system, self._passing)
+        if consoles.path:
+            self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
+        launched = self._launch(consoles)
+        os.close(launched.pidfd)
+        return self._remember(launched.pid, launched.monitor)
+
+    def _remember(self, pid: int, monitor: int) -> Running:
+        scene, given = self._start.scene, self._order.given
+        asked = {"name": given.name, "values": given.values, "rest": given.rest}
+        config = scene.config
+        signals = (config.signal_halt or 0, config.signal_reboot or 0, config.signal_stop or 0)
+        path, tasks = self._start.lxcpath, tuple(self._tasks())
+        found = Running(
+            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups
+        )
+        place.remember(self._start.site, found)
+        return found
+
+    def _tasks(self) -> list[str]:
+        config, system = self._start.scene.config, self._start.system
+        wanted = {
+            HOOKS: bool(config.hooks("stop") or config.hooks("post-stop")),
+            LENT: any(link.kind.value == "physical" for link in self._links),
+            SCRIPTS: any(net.script_down for net in config.net),
+            EPHEMERAL: config.ephemeral,
+            FILTERED: bool(config.seccomp_profile),
+            OWN_PIDS: "pid" not in (*system.kept, *(name for name, _ in system.entered)),
+        }
+        return [name for name, holds in wanted.items() if holds]
+
+    def _launch(self, consoles: terminals.Terminals) -> Launched:
+        start, rootfs = self._start, self._start.spec.rootfs or "/"
+        group = running.limited(start, self._id, self._undo)
+        self._groups = group.directories()
+        job = group.job(JOB)
+        job.create()
+        self._made_groups = directories(self._groups.values(), job.join_paths())
+        for path in self._made_groups:  # v1's block I/O is counted in a group of its own
+            if os.path.basename(path) == f"io-{self._id}":
+                self._groups.setdefault("blkio", path)
+        spec = replace(start.spec, system=running.settled(start.system, rootfs))
+        host, inside, self._links = running.connected(self._id, spec)
+        hold = running.lend(start, self._id, self._links, self._undo)
+        if not os.path.isdir(rootfs):
+            raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")
+        passed = (self._journal, consoles.log, *consoles.masters, self._claim.fileno(), self._lock)
+        where = Placement(
+            directory=self._directory,
+            lower=rootfs,
+            hostname=spec.hostname or "localhost",
+            id_base=None,
+            binds=consoles.binds,
+            joins=tuple(job.join_paths()),
+            into=job.place_in_v2(),
+            host_network=host,
+            container_network=inside,
+            programs=start.scene.programs(),
+            permitted=running.permitted(),
+            seccomp=self._filtered,
+            monitor=self._monitor(consoles, passed, job.join_paths()),
+        )
+        if consoles.console is not None:
+            passed = (*passed, consoles.console)
+
+        def cloned(pid: int) -> None:
+            self._remember(pid, 0)
+            if hold is not None:
+                hold(pid)
+
+        return self._run(plan_of(spec, where), passed, cloned)
+
+    def _monitor(self, consoles: terminals.Terminals, passed: tuple[int, ...], joins: list[str]) -> Monitor:
+        claim, lock = len(passed) - 2, len(passed) - 1
+        death = self._start.scene.config.monitor_signal_pdeath
+        return Monitor(
+            ending=ending(self._directory, self._start.scene.host, claim, lock),
+            terminals=len(consoles.masters),
+            console=None if consoles.console is None else len(passed),
+            home=f"/proc/{os.getpid()}/fd/{self._home}",
+            back=tuple(Manager(self._start.site.parent).way_back(joins)),
+            death=9 if death is None else death,
+        )
+
+    def _run(self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None]) -> Launched:
+        scene = self._start.scene
+        binary = Binary()
+        pids: list[int] = []
+
+        def began(pid: int) -> None:
+            pids.append(pid)
+            cloned(pid)
+
+        try:
+            with listen_at(f"{self._directory}/run") as listener:
+                return launch(
+                    binary,
+                    plan.encode(),
+                    listener,
+                    descriptors=passed,
+                    on_ran=lambda ran: hooks.judge(plan, ran),
+                    on_cloned=began,
+                    patience_s=hooks.PATIENCE_S,
+                    title=f"[lxc monitor] {self._start.lxcpath} {scene.name}",
+                    on_made=lambda: self._made(pids[0]),
+                )
+        except StepFailed as failed:
+            raise _failure(plan, failed, self._start) from failed
+        finally:
+            binary.close()
+
+    def _made(self, pid: int) -> None:
+        """All is there but the program itself."""
+        start = self._start
+        if self._away:  # what the container has is in its own by now
+            go_home(self._home)
+        for name, value in start.scene.config.proc:
+            _write_proc(pid, name, value)
+        told = {"LXC_PID": str(pid)}
+        if start.scene.config.net:
+            hosts = [link.host_name for link in self._links]
+            remember_links(self._directory, hosts)
+            run_scripts(start.scene, "up", hosts, told)
+        start.scene.run_on_host("start-host", told)
+        tasks = self._tasks()
+        if HOOKS in tasks or LENT in tasks:
+            _keep_namespaces(self._directory, pid, self._undo)
+        self._order.on_made(self._directory)
+
+
+def _failure(plan: Plan, failed: StepFailed, start: Start) -> WardenError:
+    init: Init | None = start.system.init
+    if init is not None and 0 <= failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.EXEC:
+        hint = "is it in the container, and executable?"
+        return JobFailed(f"exec {init.argv[0]}: {os.strerror(failed.errno)}", hint=hint)
+    return refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}")
+
+
+def _write_proc(pid: int, name: str, value: str) -> None:
+    try:
+        with open(f"/proc/{pid}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(value)
+    except OSError as error:
+        raise BadInput(f"lxc.proc.{name}: {value}: {error.strerror}") from error
+
+
+def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) -> Plan:
+    """The steps by which the monitor becomes the program of the end, in the environment of who started the container."""
+    # Without `site`, which takes longer than all the rest: nothing but the standard library and this package is needed.
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; sys.exit(main(sys.argv[2]))"
+    package = os.path.dirname(os.path.dirname(warden.__file__))
+    argv = (sys.executable, "-I", "-S", "-c", code, package, directory)
+    steps = (
+        Step(Op.USE_FD, (claim, CLAIM_FD), f"dup2(claim, {CLAIM_FD})", "the container is taken until it is gone"),
+        Step(Op.USE_FD, (lock, LOCK_FD), f"dup2(lock, {LOCK_FD})"),
+    )
+    own = [step for step in host_program(argv, environ).steps if step.op not in (Op.PDEATHSIG, Op.SETSID)]
+    return Plan((*steps, *own))
+
+
+def _keep_namespaces(directory: str, pid: int, undo: Undo) -> None:
+    """Files that lead to its namespaces when it is gone, for hooks, and for links that have to be fetched from there."""
+    from warden.kernel.mounts import mount
+
+    os.mkdir(f"{directory}/ns", 0o700)
+    undo.add("namespaces", release_namespaces, directory)
+    for path in hooks.namespaces_of(pid).values():
+        target = f"{directory}/ns/{os.path.basename(path)}"
+        with open(target, "wb"):
+            mount(path, target, "", 4096)  # MS_BIND
+
+
+def go_home(namespace: int) -> None:
+    from warden.kernel.mounts import setns
+
+    setns(namespace, CLONE_NEWNS)
+
+
+def release_namespaces(directory: str) -> None:
+    from warden.kernel.mounts import umount2
+
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(f"{directory}/ns"):
+            umount2(f"{directory}/ns/{name}", 2)  # MNT_DETACH

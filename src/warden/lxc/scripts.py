@@ -1,0 +1,47 @@
+"""Programs beside a network interface: lxc.net.N.script.up and .down, what they are told and when they are left out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+
+from warden.lxc.hooks import Scene, run_program
+from warden.lxc.networks import Net
+
+
+def run_scripts(scene: Scene, which: str, hosts: Sequence[str], more: Mapping[str, str]) -> None:
+    """*which*: "up" or "down"; *hosts*: the host's end of every interface that has a type of its own, "" for none. Raises
+    HookFailed for the first that fails."""
+    ends = iter(hosts)
+    for net in scene.config.net:
+        peer = next(ends, "") if net.type not in ("empty", "none") else ""
+        for line in net.script_up if which == "up" else net.script_down:
+            env = {**scene.environment(which), **_told(net, which, peer), **more}
+            run_program(f"lxc.net.{net.number}.script.{which}", line, _argv(scene, net, which, line, peer), env)
+
+
+def _told(net: Net, which: str, peer: str) -> dict[str, str]:
+    told = {"LXC_HOOK_TYPE": which, "LXC_HOOK_SECTION": "net", "LXC_NET_TYPE": net.type}
+    told |= {"LXC_NET_PARENT": net.link} if net.link else {}
+    return told | ({"LXC_NET_PEER": peer} if peer else {})
+
+
+def _argv(scene: Scene, net: Net, which: str, line: str, peer: str) -> tuple[str, ...]:
+    """Version 0 has NAME net WHICH TYPE [LINK] [HOST'S END] as arguments, which never become part of the line."""
+    if scene.config.hook_version == 1:
+        return ("/bin/sh", "-c", line)
+    words = [word for word in (scene.name, "net", which, net.type, net.link, peer) if word]
+    return ("/bin/sh", "-c", f'{line} "$@"', "sh", *words)
+
+
+def remember_links(directory: str, hosts: Sequence[str]) -> None:
+    """For the end, when they are gone."""
+    with open(f"{directory}/links.json", "w", encoding="utf-8") as file:
+        json.dump(list(hosts), file)
+
+
+def recalled_links(directory: str) -> list[str]:
+    with contextlib.suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
+        return list(map(str, json.load(file)))
+    return []

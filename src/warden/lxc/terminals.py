@@ -1,0 +1,122 @@
+"""The terminals of a container: pseudo terminals of the host, whose other sides lie on /dev/console and /dev/ttyN.
+
+Owns how they are made, and a client's way to one of them through the monitor's socket (docs/plan-format.md).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warden.errors import BadInput, WrongState
+from warden.lxc.settings import LxcConfig
+from warden.model.system import System
+from warden.plan.container import Bind
+from warden.process.launch import SOCKET_NAME, receive
+from warden.undo import Undo
+
+MOST = 50  # descriptors that the monitor can be given, less a few
+ANY = 2**32 - 1
+_NUMBER = struct.Struct("<I")
+_TTY_GROUP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Terminals:
+    """*masters*: the console's, or /dev/null, then those of the ttys. *console*: the descriptor that is the first
+    process's standard streams, None for none. *log*: what keeps the console's output. *path*: of the console."""
+
+    masters: tuple[int, ...]
+    console: int | None
+    log: int
+    binds: tuple[Bind, ...]
+    path: str = ""
+
+
+def make(config: LxcConfig, system: System, undo: Undo) -> Terminals:
+    """Descriptors are closed by *undo*. Raises BadInput for a path that cannot be the console or the log."""
+    if config.tty_max > MOST:
+        raise BadInput(f"lxc.tty.max: {config.tty_max}: at most {MOST}")
+    given = "" if config.console_path == "none" else config.console_path
+    is_file = bool(given) and not _is_terminal(given)
+    if is_file and config.console_logfile:
+        raise BadInput("lxc.console.path: is a file, and there is a lxc.console.logfile", hint="give one of them")
+    log = _open(given if is_file else config.console_logfile or "/dev/null", undo)
+    masters, console, path = [_open("/dev/null", undo)], None, ""
+    binds: list[Bind] = []
+    if given and not is_file:
+        console, path = _open(given, undo), given
+    elif config.console_path != "none":
+        masters[0], console, path = _pair(system, undo)
+        os.set_blocking(masters[0], False)
+    if path:
+        binds += _binds(config, path, "console")
+    for number in range(1, config.tty_max + 1):
+        master, _, other = _pair(system, undo)
+        masters.append(master)
+        binds += _binds(config, other, f"tty{number}")
+    return Terminals(tuple(masters), console, log, tuple(binds), path)
+
+
+def _binds(config: LxcConfig, path: str, name: str) -> Iterator[Bind]:
+    """Without a root file system of its own the host's stay as they are. With lxc.tty.dir they are there as well."""
+    folders = ("/dev", f"/dev/{config.tty_dir}") if config.tty_dir else ("/dev",)
+    for folder in folders if config.rootfs_path else ():
+        yield Bind(path, f"{folder}/{name}", read_only=False, is_directory=False)
+
+
+def _is_terminal(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.isatty(fd)
+    finally:
+        os.close(fd)
+
+
+def _open(path: str, undo: Undo) -> int:
+    try:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags if not path.startswith("/dev/") else os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BadInput(f"console: {path}: {error.strerror}") from error
+    undo.add(path, os.close, fd)
+    return fd
+
+
+def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
+    """Both sides, and the other's path: it belongs to the container's root and the group tty, as login(1) leaves it."""
+    master, other = os.openpty()
+    for fd in (master, other):
+        undo.add("terminal", os.close, fd)
+    group = system.outside(_TTY_GROUP, "g") if system.maps(_TTY_GROUP, "g") else system.outside(0, "g")
+    os.fchown(other, system.outside(0), group)
+    os.fchmod(other, 0o620)
+    return master, other, os.ttyname(other)
+
+
+def connect(directory: str, number: int) -> tuple[socket.socket, int, int]:
+    """A terminal of a running container for as long as the socket is open: that, the master, and its number. What is
+    said on the console, 0, comes through the socket, and what is typed goes in by it. Raises WrongState."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    folder = -1
+    try:
+        folder = os.open(f"{directory}/run", os.O_PATH | os.O_DIRECTORY)
+        sock.connect(f"/proc/self/fd/{folder}/{SOCKET_NAME}")
+        sock.send(_NUMBER.pack(number))
+        data, descriptors = receive(sock, 4096, 1)
+    except OSError as error:
+        sock.close()
+        raise WrongState(f"its monitor does not answer: {error.strerror}") from error
+    finally:
+        if folder >= 0:
+            os.close(folder)
+    if not descriptors:
+        sock.close()
+        raise WrongState("Denied access to tty", hint="there is none of that number, or somebody else has it")
+    return sock, descriptors[0], _NUMBER.unpack(data[:4])[0]

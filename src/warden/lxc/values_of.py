@@ -1,0 +1,28 @@
+"""Values of one key as a configuration has them, for tools that show them."""
+
+from __future__ import annotations
+
+from warden.lxc import configfile, keys
+from warden.lxc.keys import Kind
+from warden.lxc.reading import modern_name
+from warden.lxc.values import has_kind
+
+
+def values_of(path: str, name: str) -> tuple[list[str], bool] | None:
+    """The values that count, as they are written, and whether the key is a list; None for a key that does not exist.
+    Raises ConfigError."""
+    wanted = modern_name(name)
+    found = keys.find(wanted)
+    is_net = wanted.startswith("lxc.net.")
+    if found is None and not is_net:
+        return None
+    many = found is not None and found[0].kind in (Kind.MANY, Kind.BELOW)
+    values: list[str] = []
+    number = -1
+    for entry in configfile.entries_of(configfile.read(path), (), []):
+        number += entry.key == "lxc.network.type"
+        if modern_name(entry.key, str(number)) == wanted:
+            values = [*values, entry.value] if many and entry.value else [entry.value] if entry.value else []
+    if wanted == "lxc.rootfs.path":
+        values = [text.partition(":")[2] if has_kind(text) and text.startswith("dir:") else text for text in values]
+    return values, many
