@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from packets import listening, reach
 
 from warden import errors
 from warden.client.blocking import Client, Container
+from warden.client.wire import Connection
+from warden.protocol import codec
+from warden.protocol import warden_pb2 as pb
 from warden.testing import leaks
 from warden.testing.daemon import PrivateDaemon
 
@@ -506,6 +509,31 @@ def test_what_cannot_be_is_refused_by_name(scene: Scene, network: str, error: An
     assert scene.links().keys() == before.keys()
     assert scene.client.list() == []
     scene.client.remove_network("web")
+
+
+def test_small_packets_are_possible_where_there_is_no_ipv6(scene: Scene) -> None:
+    """Below 1,280 bytes the kernel takes IPv6 from a link, and a bridge has the least MTU of its ports."""
+    scene.client.create_network("six", ipv6="auto")
+    with pytest.raises(errors.BadInput, match="interface mtu: 1000 is out of range"):
+        scene.client.create(network="bridge:six,mtu=1000")
+    found = [item["local"] for item in scene.links()["w-br-six"]["addr_info"]]
+    assert len(found) == 2 and not any(text.startswith("fe80") for text in found)
+    scene.client.remove_network("six")
+    scene.client.create_network("small", mtu=600)
+    with containers(scene, "bridge:small", "bridge:four,mtu=500", "bridge:four") as (one, two, three):
+        assert [box.info().links[0].mtu for box in (one, two)] == [600, 500]
+        assert reach(inside(three), addresses(two)[0]) == "refused"
+    scene.client.remove_network("small")
+
+
+def test_an_interface_can_have_any_name(scene: Scene) -> None:
+    request = pb.CreateRequest(interfaces=[pb.NetInterface(kind=b"bridge", parent=b"odd", name=b"e\xff\xfe")])
+    with closing(Connection(scene.private.socket, 30)) as connection:
+        handle = connection.call((codec.KINDS["Create"], request)).handle.decode()
+    with scene.client.container(handle) as box:
+        assert b"e\xff\xfe:" in box.run(["cat", "/proc/net/dev"]).stdout
+        scene.again(crash=True)
+        assert scene.client.container(handle).info().links[0].name.encode(errors="surrogateescape") == b"e\xff\xfe"
 
 
 def test_networks_that_overlap_are_refused(scene: Scene) -> None:

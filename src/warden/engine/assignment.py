@@ -9,7 +9,7 @@ from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 from warden.errors import BadInput, WardenError, WrongState
-from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind
+from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind, check_mtu
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network.addresses import AddressPool, next_subnet
@@ -51,6 +51,8 @@ def _port(link: Link, container_id: str, place: int, parent: HostLink | Bridge, 
     usual = (parent.mtu or mtu) if isinstance(parent, Bridge) else parent.mtu
     if isinstance(parent, Bridge) and parent.mtu and link.mtu and link.mtu > parent.mtu:
         raise BadInput(f"interface mtu: {link.mtu} is more than {parent.mtu}, that of network {parent.name}")
+    if isinstance(parent, Bridge) and parent.subnet6 and link.mtu:  # the bridge would have the least of its ports'
+        check_mtu(link.mtu, "interface mtu", ipv6=True)
     return replace(
         link,
         mtu=link.mtu or usual,

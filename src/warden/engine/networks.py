@@ -22,7 +22,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import assignment
 from warden.engine.parents import check_kind, find_parent
 from warden.errors import BadInput, EngineFault, KernelRefused, UnknownNetwork, WardenError, WrongState
-from warden.model.interfaces import IFNAME_MAX, Bridge, Interface, Link, LinkKind, bridge_device
+from warden.model.interfaces import IFNAME_MAX, Bridge, Interface, Link, LinkKind, bridge_device, check_mtu
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.network import bridges
@@ -149,6 +149,8 @@ class Networks:
         if choose6:
             pool = self._settings.bridge_pool6
             found = replace(found, subnet6=next_subnet(pool, PREFIX6, taken, "network.bridge_pool6"))
+        if found.subnet6 is not None:
+            check_mtu(found.mtu or self._settings.mtu, "network mtu", ipv6=True)
         return found
 
     def _taken(self) -> list[Network]:

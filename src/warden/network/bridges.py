@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_interface
 
 from warden.errors import EngineFault, KernelRefused, NotSupported
 from warden.kernel.procnet import parse_route
-from warden.model.interfaces import Bridge, Link
+from warden.model.interfaces import MIN_MTU_IPV6, Bridge, Link
 from warden.network import netlink
 from warden.network.hostlink import find_link
 from warden.network.route import Route
@@ -34,8 +34,9 @@ def make(bridge: Bridge, mtu: int) -> int:
         for address in filter(None, (bridge.gateway4, bridge.gateway6)):
             message = netlink.add_address(found.index, ip_interface(address), replace=True)
             route.ask(message, f"ip address replace {address} dev {device}")
-        forwarding = not bridge.internal
-        route.ask(netlink.set_up(found.index, forwarding=forwarding, quiet=True), f"ip link set {device} up")
+        quiet = (bridge.mtu or mtu) >= MIN_MTU_IPV6  # below, the kernel takes IPv6 from it altogether
+        up = netlink.set_up(found.index, forwarding=not bridge.internal, quiet=quiet)
+        route.ask(up, f"ip link set {device} up")
     return found.index
 
 

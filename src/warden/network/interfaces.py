@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_interface
 
-from warden.model.interfaces import Link, LinkKind
+from warden.model.interfaces import MIN_MTU_IPV6, Link, LinkKind
 from warden.network import netlink
 from warden.network.links import Part, ifb_name
 from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
@@ -100,8 +100,9 @@ def _port(link: Link, bridge: int, mtu: int) -> Part:
         master=bridge,
     )
     said = f"ip link add {link.host_name} master {link.bridge} type veth peer name {link.name} netns CHILD"
-    up = netlink.set_up(link.host_index, quiet=True)
-    return [pair, up], f"{said}; ip link set {link.host_name} up addrgenmode none"
+    quiet = mtu >= MIN_MTU_IPV6  # below, the kernel takes IPv6 from it altogether
+    up = netlink.set_up(link.host_index, quiet=quiet)
+    return [pair, up], f"{said}; ip link set {link.host_name} up" + (" addrgenmode none" if quiet else "")
 
 
 def _data(link: Link) -> bytes:

@@ -41,7 +41,8 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def text(kind: int, value: str) -> bytes:
-    return attribute(kind, value.encode() + b"\0")
+    """A name of the kernel's is any bytes."""
+    return attribute(kind, value.encode(errors="surrogateescape") + b"\0")
 
 
 def number(kind: int, value: int) -> bytes:
