@@ -2,7 +2,6 @@
  * Owns the resolution of targets: below `root` by openat2(2), so that no link of an image leads out of it, and acted on
  * by descriptor, so that no rename in between matters. Must not know namespaces or identities. */
 #include "wshd.h"
-
 #include <libgen.h>
 #include <sys/sysmacros.h>
 

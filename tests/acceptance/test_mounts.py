@@ -141,7 +141,7 @@ def test_hostile_images_cannot_move_a_mount(client: Client, tmp_path: Path) -> N
         (["--tmpfs", "/a", "-v", "data:/a/"], "given twice"),
         (["-v", "data:relative"], "is not SRC:DST"),
         (["-v", "a/b:/x"], "Source path for bind mount does not exist"),
-        (["-v", "d:/x"], "Source path"),
+        (["-v", "d:/x"], "volume: 'd' is not a name"),
         (["-v", "/a:/x:nocopy"], "nocopy is for volumes"),
         (["--mount", "type=cloud,target=/x"], "type=cloud is unknown"),
         (["--mount", "type=bind,target=/x"], "has no source"),

@@ -75,7 +75,7 @@ def test_the_bytes_of_a_container_say_what_was_asked() -> None:
     assert (6, (u64(0x10000000 | 0x20000000 | 0x08000000 | 0x04000000 | 0x40000000),)) in steps
     assert (7, (b"0 805371904 65536",)) in steps
     assert (11, (INSIDE.messages,)) in steps
-    assert (12, (b"/depot/18jn0aqmdbo/mnt/root",)) in steps
+    assert (12, (b"/depot/18jn0aqmdbo/mnt/root", u64(0))) in steps
     null = (b"/dev/null", u64(0o020666), u64(os.makedev(1, 3)), u64(0x30010000), u64(0x30010000))
     assert (18, null) in steps
     assert (15, (b"/srv/data", b"/data", u64(1 | 4), u64(4), u64(0))) in steps  # read-only, id-mapped if it can be

@@ -123,7 +123,7 @@ def present(site: Site) -> Iterator[Running]:
 def recalled(directory: str) -> Running:
     """What `remember` wrote. Raises OSError, ValueError, TypeError."""
     data = systems.recalled(directory)
-    return Running(**{**data, **{name: tuple(data[name]) for name in ("tasks", "signals", "made")}})
+    return Running(**{**data, **{name: tuple(data.get(name, ())) for name in ("tasks", "signals", "made")}})
 
 
 def is_held(directory: str) -> bool:
