@@ -131,16 +131,26 @@ class PrivateDaemon:
         return code
 
     def destroy_all(self) -> None:
-        """Destroys every container that it has."""
+        """Destroys every container that it has. Raises EngineFault when one stays."""
         from warden.client.blocking import Client
 
         client = Client(self.socket)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         try:
-            for handle in reversed(client.list()):  # who shares another's network comes after it
-                with contextlib.suppress(UnknownHandle):  # one that goes with its main job
-                    client.container(handle).destroy()
+            while handles := client.list():
+                for handle in reversed(handles):  # who shares another's network comes after it
+                    with contextlib.suppress(UnknownHandle):  # one that goes with its main job
+                        client.container(handle).destroy()
+                if time.monotonic() > deadline:
+                    raise EngineFault(f"containers stay whatever is done: {', '.join(client.list())}")
         finally:
             client.close()
+
+    def _left(self) -> bool:
+        """Whether containers run, of a daemon that was killed and not started again."""
+        from warden.testing.leaks import look
+
+        return bool(look(self.cgroup_parent).processes)
 
     def _remove_cgroups(self) -> None:
         """The parent directories alone; one that is not empty stays, for the leak check to find."""
@@ -177,6 +187,8 @@ class PrivateDaemon:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if (self._process is None or self._process.poll() is not None) and self._left():
+                self.start()  # a test that failed between a kill and a start leaves nothing either
             if self._process is not None and self._process.poll() is None:
                 self.destroy_all()
         except WardenError as failure:
