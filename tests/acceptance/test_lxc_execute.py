@@ -345,3 +345,28 @@ def test_repeated_starts_leave_nothing(lxc: Lxc) -> None:
     for _ in range(8):
         assert lxc.run("box", "--", "true").returncode == 0
     assert [name for name in os.listdir(lxc.site.state) if not name.startswith(".")] == []
+
+
+def test_what_the_host_refuses_and_what_cannot_be_read_is_a_sentence(lxc: Lxc) -> None:
+    lxc.define("box", 'lxc.execute.cmd = sh -c "unbalanced\n')
+    done = lxc.run("box")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "lxc.execute.cmd" in done.stderr
+    command = ["env", "WARDEN_LXC_STATE=/proc/nothing", *lxc.command("box", "--", "true")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=lxc.env)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "/proc/nothing" in done.stderr
+
+
+@pytest.mark.parametrize("source", ["out", "out/below", "ROOT/out"])
+def test_no_source_in_the_root_leads_out_of_it(lxc: Lxc, source: str) -> None:
+    """Its owner may have made it a link; whoever wrote the configuration meant what is inside."""
+    rootfs, outside = lxc.root / "box/rootfs", lxc.root / "outside"
+    (outside / "below").mkdir(parents=True)
+    words = "bind" if "ROOT" in source else "bind,relative"
+    lxc.define("box", f"lxc.mount.entry = {source.replace('ROOT', str(rootfs))} m none {words},create=dir 0 0\n")
+    (rootfs / "out").symlink_to(outside)
+    done = lxc.sh("box", "true")
+    assert done.returncode == 1 and f"it leads to {outside}" in done.stderr
+    (rootfs / "out").unlink()
+    (rootfs / "inner/below").mkdir(parents=True)
+    (rootfs / "out").symlink_to("inner")
+    assert lxc.sh("box", "true").returncode == 0

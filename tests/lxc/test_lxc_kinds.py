@@ -245,6 +245,15 @@ def test_a_container_is_started_from_it(store: Store, kind: str) -> None:
         assert (store.path / "flat/rootfs/kept").read_text() == "kept\n"
 
 
+def test_options_of_its_file_system_are_its_mounts(store: Store) -> None:
+    store.ok("create", "-n", "c", "-t", "busybox", "-B", "loop", "--fssize", "32M", "-f", str(store.config), "-q")
+    store.add("c", "lxc.rootfs.options = noquota_of_nobody\n")
+    assert "Invalid argument" in store.refused("execute", "-n", "c", "--", "/bin/true")
+    store.add("c", "lxc.rootfs.options = commit=77\n")
+    assert "commit=77" in store.ok("execute", "-n", "c", "--", "/bin/sh", "-c", "grep ' / ' /proc/mounts")
+    store.ok("destroy", "-n", "c")
+
+
 def test_storage_that_is_not_here_is_said_so(store: Store) -> None:
     store.create("c")
     store.add("c", "lxc.rootfs.path = zfs:tank/c\n")

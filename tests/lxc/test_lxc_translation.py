@@ -18,6 +18,7 @@ from warden.depot.snapshot import Snapshot
 from warden.lxc.fstab import read_fstab
 from warden.lxc.reading import load
 from warden.lxc.translate import Circumstances, Translation, translate
+from warden.lxc.translate_net import drawn_address
 from warden.model.info import State
 from warden.plan.container import Batch, Bind, Placement
 from warden.plan.system import plan_of
@@ -124,3 +125,15 @@ def test_a_denial_takes_what_the_kernel_would_take(lines: str, left: str, warned
     assert ("all" if devices is None else ", ".join(map(str, devices)) or "none") == left
     assert not made.missing
     assert warned in " ".join(made.warnings) and bool(warned) == bool(made.warnings)
+
+
+def test_options_that_a_directory_cannot_have_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "options.conf"
+    for path, told in (("/srv/x", True), ("loop:/srv/x.img", False)):
+        file.write_text(f"lxc.rootfs.path = {path}\nlxc.rootfs.options = ro,noload\n")
+        warnings = translate(load(str(file)), "x").warnings
+        assert ("lxc.rootfs.options: noload: is for a file system" in " ".join(warnings)) == told
+
+
+def test_a_name_of_any_bytes_draws_an_address() -> None:
+    assert drawn_address("00:16:3e:xx:xx:xx", "\udcff/0").startswith("00:16:3e:")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from warden.errors import BadInput, NotSupported
-from warden.model.info import CpuStat
 from warden.model.limits import MAX_BYTES, Limits
+
+if TYPE_CHECKING:
+    from warden.model.info import CpuStat
 
 #: What v1 answers for "no limit": the largest multiple of a page in a signed 64-bit number.
 V1_UNLIMITED = 9223372036854771712
@@ -158,11 +160,15 @@ def split_cpu(total_ns: int, user: int, system: int) -> tuple[float, float]:
 
 def cpu_stat_v1(usage: str, ticks: Mapping[str, int]) -> CpuStat:
     """From cpuacct.usage (nanoseconds) and cpuacct.stat (USER_HZ)."""
+    from warden.model.info import CpuStat  # who only sets limits must not pay for it
+
     return CpuStat(int(usage), ticks.get("user", 0), ticks.get("system", 0))
 
 
 def cpu_stat_v2(stat: Mapping[str, int]) -> CpuStat:
     """From cpu.stat (microseconds)."""
+    from warden.model.info import CpuStat  # who only sets limits must not pay for it
+
     tick = 1_000_000 // USER_HZ
     user, system = stat.get("user_usec", 0) // tick, stat.get("system_usec", 0) // tick
     return CpuStat(stat.get("usage_usec", 0) * 1000, user, system)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import uuid
 from typing import NamedTuple
 
 from warden.kernel.mounts import mount_of_path
@@ -108,6 +107,8 @@ def groups_directory(fd: int) -> str:
     """Where /sys shows the quota groups of the file system of *fd*; absent while quotas are off."""
     raw = bytearray(1024)
     fcntl.ioctl(fd, FS_INFO, raw)
+    import uuid  # few ask
+
     return f"/sys/fs/btrfs/{uuid.UUID(bytes=bytes(raw[16:32]))}/qgroups"
 
 

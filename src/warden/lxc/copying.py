@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 from dataclasses import dataclass, replace
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
@@ -150,7 +149,9 @@ def copy_files(moving: Moving, file: ConfigFile, config: LxcConfig, directory: s
             text = moving.fstab(configfile.read(source).text)
             configfile.write(configfile.parse(text, target))
         else:
-            shutil.copy2(source, target, follow_symlinks=False)
+            from shutil import copy2  # few have such files
+
+            copy2(source, target, follow_symlinks=False)
 
 
 def _run_hook(order: Copy, made: Root | None) -> None:

@@ -18,7 +18,6 @@ from warden.lxc.settings import LxcConfig
 from warden.lxc.storage.base import Root, Wanted
 from warden.lxc.storage.kinds import choose, filling
 from warden.lxc.storage.overlay import show_root
-from warden.lxc.templates import table
 from warden.lxc.templates.filling import Filling, Template
 from warden.lxc.values import uts_name
 from warden.model.system import System
@@ -44,11 +43,13 @@ class Creation:
 def create(creation: Creation) -> None:
     """Raises HandleTaken when there is one; BadInput, ConfigError before anything is made; what storage and templates
     raise, after what was made is gone again."""
+    from warden.lxc.templates import table  # a copy needs none
+
     home = creation.home
     begin = _beginning(creation)
     template = None if creation.template == NONE else table.find(creation.template, creation.args)
     if template is not None:
-        _check(creation, begin)
+        _check(creation, begin, ours=creation.template in table.OWN)
     make_directory(home)
     with home.partial(new=True), Undo() as undo:
         undo.add("container", destroying.remove_remains, home)
@@ -83,7 +84,7 @@ def _beginning(creation: Creation) -> ConfigFile:
     return ConfigFile(creation.home.config, file.lines)
 
 
-def _check(creation: Creation, begin: ConfigFile) -> None:
+def _check(creation: Creation, begin: ConfigFile, *, ours: bool) -> None:
     given = [line for line in begin.lines if line.key and reading.modern_name(line.key) == "lxc.rootfs.path"]
     if given and given[-1].value:
         hint = f"-t {NONE} makes a container of it"
@@ -91,7 +92,7 @@ def _check(creation: Creation, begin: ConfigFile) -> None:
     if creation.wanted.directory and not creation.wanted.directory.startswith("/"):
         raise BadInput(f"--dir: {creation.wanted.directory!r} is not an absolute path")
     choose(creation.backing, creation.home.lxcpath)
-    if creation.template in table.OWN:
+    if ours:
         uts_name(creation.home.name)
 
 

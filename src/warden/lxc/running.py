@@ -33,6 +33,7 @@ from warden.model.spec import ContainerSpec
 from warden.model.system import FileSystem, Init, System
 from warden.network import links
 from warden.plan.container import Batch, Placement
+from warden.plan.mountoptions import mount_options
 from warden.plan.steps import Op, Plan
 from warden.plan.system import plan_of, program_plan
 from warden.process.direct import Direct
@@ -119,7 +120,8 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
         return start
     from warden.lxc.storage.mounting import mounted  # a container in a directory must not pay for it
 
-    spec = mounted(start.spec, start.scene.config.rootfs_path, target, undo)
+    words = (word for word in start.system.root_options if word != "idmap")
+    spec = mounted(start.spec, start.scene.config.rootfs_path, target, undo, mount_options(words).data)
     return replace(start, translation=replace(start.translation, spec=spec))
 
 
@@ -200,7 +202,13 @@ def permitted() -> int:
 
 
 def settled(system: System, rootfs: str) -> System:
-    """Without the optional mounts whose source, target or file system is not there."""
+    """Without the optional mounts whose source, target or file system is not there. Raises BadInput for a source in the
+    root that a link of its owner's leads out of it."""
+    inside = rootfs.rstrip("/") + "/"
+    for item in system.filesystems:
+        below, real = item.is_bind and inside != "/" and item.source.startswith(inside), os.path.realpath(item.source)
+        if below and not f"{real}/".startswith(os.path.realpath(rootfs) + "/"):
+            raise BadInput(f"mount: {item.source} is a link out of the root", hint=f"it leads to {real}")
     return replace(system, filesystems=tuple(item for item in system.filesystems if _wanted(item, rootfs)))
 
 

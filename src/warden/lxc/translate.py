@@ -21,6 +21,7 @@ from warden.lxc.values import ARCH_32, split_kind
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import NAMESPACES, FileSystem, Init, System
 from warden.plan.capabilities import NAMES
+from warden.plan.mountoptions import mount_options
 
 PER_LINUX32 = 8  # sys/personality.h
 _NO_LSM = ("", "unconfined", "unchanged")
@@ -74,6 +75,7 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
     missing = (*storage, *networks.missing, *limits.missing, *auto.missing, *spaces.missing, *_rest(config))
     skipped = tuple(item for item in mounts if isinstance(item, str))
     unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
+    unset = (*unset, *_idle_root_options(root_options=config.rootfs_options, mounted=bool(storage)))
     return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset))
 
 
@@ -127,6 +129,12 @@ def _root_options(config: LxcConfig) -> tuple[str, ...]:
     if "idmap" in found and not config.idmap:
         raise BadKey("lxc.rootfs.options", "idmap=container: there is no lxc.idmap", hint="give one")
     return tuple(found)
+
+
+def _idle_root_options(root_options: tuple[str, ...], *, mounted: bool) -> Iterator[str]:
+    data = mount_options(word for word in root_options if not word.startswith("idmap=")).data
+    if data and not mounted:
+        yield f"lxc.rootfs.options: {data}: is for a file system, and the root is a directory of one: ignored"
 
 
 def _mounts(config: LxcConfig, fstab: tuple[FstabEntry, ...]) -> list[FileSystem | str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from hashlib import blake2b
@@ -97,7 +98,7 @@ def _addresses(net: Net) -> tuple[str, ...]:
 def drawn_address(template: str, seed: str) -> str:
     """*template* with every x replaced by a digit. The same container draws the same ones at each start, which LXC
     does only because lxc-create writes them down; a first octet stays that of a station's address."""
-    digits = iter(blake2b(seed.encode(), digest_size=12).hexdigest())
+    digits = iter(blake2b(os.fsencode(seed), digest_size=12).hexdigest())
     drawn = [next(digits) if char == "x" else char for char in template]
     if template[1] == "x":
         drawn[1] = f"{int(drawn[1], 16) & 0xE | (0 if template[0] != 'x' else 2):x}"

@@ -9,7 +9,6 @@ from warden.lxc.destroying import Destruction, destroy
 from warden.lxc.home import home_of
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site, sweep
-from warden.lxc.snapshots import mend
 from warden.lxc.stopping import running, stop_now
 from warden.lxc.system import default_lxcpath
 from warden.lxc.tools.speaking import guarded, say
@@ -35,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _destroy(given: Given) -> None:
     home = home_of(given.lxcpath or default_lxcpath(), given.name)
-    if os.path.isdir(home.path) and not home.is_half_made:
+    if os.path.isdir(home.path) and not home.is_half_made and not home.is_settled:
+        from warden.lxc.snapshots import mend  # only when somebody was killed
+
         mend(home)
     site = Site.from_environment()
     sweep(site)  # it may still run, while who started it was killed

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from warden.errors import JobFailed, WardenError
+from warden.errors import BadInput, JobFailed, WardenError
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.starting import OPTIONS, start_of
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     except JobFailed as error:
         say(given, "ERROR", str(error))
         return NOT_RUN
-    except WardenError as error:
+    except (WardenError, OSError) as error:
         say(given, "ERROR", str(error))
         return 1
     except KeyboardInterrupt:
@@ -74,7 +74,10 @@ def _program(given: Given, start: Start) -> Init:
     from warden.lxc.translate import program_of
 
     config = start.scene.config
-    argv = given.rest or tuple(shlex.split(config.execute_cmd))
+    try:
+        argv = given.rest or tuple(shlex.split(config.execute_cmd))
+    except ValueError as error:
+        raise BadInput(f"lxc.execute.cmd: {config.execute_cmd!r}: {error}") from error
     if not argv:
         TOOL.fail("no command is given, and the configuration has no lxc.execute.cmd")
     program = program_of(config, argv, os.environ)
@@ -118,7 +121,7 @@ def _background(given: Given, start: Start, program: Init) -> int:
     code = 1
     try:
         code = _run(start, program, writer)
-    except WardenError as error:
+    except (WardenError, OSError) as error:
         with contextlib.suppress(OSError):
             os.write(writer, str(error).encode(errors="replace"))
     finally:

@@ -52,7 +52,7 @@ def run(given: Given, tool: Tool = TOOL) -> int:
     except WrongState as error:
         say(tool, given, "ERROR", "Container is already running" if "running already" in str(error) else str(error))
         return 0 if "running already" in str(error) else 1
-    except WardenError as error:
+    except (WardenError, OSError) as error:
         say(tool, given, "ERROR", str(error))
         return 1
     except KeyboardInterrupt:
