@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from warden.cgroup.groups import ContainerGroup
-from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
@@ -40,7 +39,6 @@ from warden.engine.events import (
     Event,
     JobEnded,
     JobStarted,
-    OutOfMemory,
 )
 from warden.engine.facts import facts_of
 from warden.engine.job import Job
@@ -97,18 +95,15 @@ class Container:
         self._changing = asyncio.Lock()
         self._gate = pausing.Gate()
         self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
-        self._ooms = 0  # kills that were told
-        self._looking: asyncio.Task[None] | None = None
-        self._look_again = False
-        self._watch: OomWatch | None = None
         self._gone = False
         self._destroying = False
         self._losses = 0
         self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
         self.main = MainJob(self)
+        self.memory = oom.MemoryWatch(self)
         self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
         if snapshot.memory_limit is not None:
-            self.watch_memory()
+            self.memory.watch()
 
     # ---- what it is
 
@@ -476,57 +471,15 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         return await stats.measure_one(self, brief=brief)
 
-    # ---- out of memory
-
-    def watch_memory(self) -> None:
-        """Sees processes killed for memory from now on; twice is fine."""
-        if self._watch is None:
-            self._watch = self._group.watch_oom()
-            asyncio.get_running_loop().add_reader(self._watch.fileno(), self._on_oom)
-
-    def _unwatch_memory(self) -> None:
-        if self._watch is not None:
-            asyncio.get_running_loop().remove_reader(self._watch.fileno())
-            self._watch.close()
-            self._watch = None
-
-    def _on_oom(self) -> None:
-        if self._watch is not None:
-            self._watch.drain()
-            self._look_at_memory()
-
-    def _look_at_memory(self) -> None:
-        """One look at a time: v2 wakes at every reclaim at the limit, not only at kills."""
-        if self._looking is not None and not self._looking.done():
-            self._look_again = True
-            return
-        self._look_again = False
-        self._looking = asyncio.ensure_future(oom.after_oom(self))
-        self._looking.add_done_callback(self._looked)
-        self._site.in_background(self._looking)
-
-    def _looked(self, _task: asyncio.Task[None]) -> None:
-        if self._look_again and self._watch is not None:
-            self._look_at_memory()
-
-    def tell_out_of_memory(self) -> bool:
-        """Records and tells that it wanted memory, once for each time that the kernel killed; whether it did."""
-        kills = self._group.oom_kills()
-        if kills <= self._ooms:
-            return False
-        self._ooms = kills
-        self.add_event(oom.OUT_OF_MEMORY)
-        self.tell(OutOfMemory)
-        return True
+    # ---- what happens to it
 
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
-        if oom.OUT_OF_MEMORY in self.snapshot.events:
-            self._ooms = self._group.oom_kills()
+        self.memory.catch_up()
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
-        elif self._watch is not None:
-            self._look_at_memory()
+        else:
+            self.memory.look()
         self.main.catch_up()
 
     def add_event(self, text: str) -> None:
@@ -592,7 +545,7 @@ class Container:
             await self._site.blocking(shaping.remove_ifbs, names)
 
     async def _end_processes(self) -> None:
-        self._unwatch_memory()
+        self.memory.close()
         self._record.drop()
         if self._pidfd >= 0:
             self._kill_init()
@@ -690,7 +643,7 @@ class Container:
     def close(self) -> None:
         """Lets go of everything; container and jobs go on."""
         self.main.close()
-        self._unwatch_memory()
+        self.memory.close()
         for job in self._jobs.values():
             job.close()
         if self._channel is not None:
