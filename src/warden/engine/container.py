@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +15,7 @@ from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
     copying,
+    destroying,
     diskroom,
     inspecting,
     limits,
@@ -38,16 +36,15 @@ from warden.engine.events import (
     ContainerStopped,
     Event,
     JobEnded,
-    JobStarted,
 )
 from warden.engine.facts import facts_of
+from warden.engine.initprocess import InitProcess
 from warden.engine.job import Job
+from warden.engine.jobtable import JobTable
 from warden.engine.mainjob import MainJob
-from warden.engine.pidfd import pid_of, readable
 from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
-from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
-from warden.kernel.paths import remove_tree
+from warden.errors import EngineFault, WrongState
 from warden.model.info import Info, State
 from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
@@ -55,17 +52,11 @@ from warden.model.logs import LogPlace, LogSelection
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
-from warden.network import shaping
-from warden.process import channel
 from warden.process.channel import Channel, Record
 
 log = logging.getLogger("warden.container")
 
 TOO_MUCH_OUTPUT = "command exceeded maximum output"
-INIT_EXIT_S = 10.0
-MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
-#: A killed job is reaped within moments; PID 1 keeps its record until then.
-RELEASE_TRIES_S = (0.001, 0.01, 0.05, 0.2)
 
 
 class Container:
@@ -87,21 +78,17 @@ class Container:
         self._directory = directory
         self._group = group
         group.recall(self._record.past)
-        self._pidfd = pidfd
-        self._pid = pid_of(pidfd)
         self._on_gone = on_gone
-        self._jobs: dict[int, Job] = {}
-        self._starting: dict[int, tuple[Job, asyncio.Future[Record]]] = {}
+        self._jobs = JobTable(self)
         self._changing = asyncio.Lock()
         self._gate = pausing.Gate()
         self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
-        self._gone = False
-        self._destroying = False
-        self._losses = 0
         self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
         self.main = MainJob(self)
         self.memory = oom.MemoryWatch(self)
-        self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
+        self.init = InitProcess(
+            directory / "run", pidfd, lambda: self.handle, self._jobs.take, self._on_back, self._on_init_over
+        )
         if snapshot.memory_limit is not None:
             self.memory.watch()
 
@@ -142,12 +129,12 @@ class Container:
     @property
     def pid(self) -> int:
         """PID 1 as the host numbers it; 0 when it is gone."""
-        return 0 if self._gone else self._pid
+        return self.init.pid
 
     @property
     def pidfd(self) -> int:
         """Of PID 1; -1 when it is gone and reaped."""
-        return self._pidfd
+        return self.init.pidfd
 
     def tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
         """Tells whoever listens that *kind* has happened to it."""
@@ -156,20 +143,11 @@ class Container:
 
     def connection(self) -> Channel:
         """To its PID 1; raises EngineFault when that is gone."""
-        if self._channel is None:
-            raise EngineFault(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
-        return self._channel
+        return self.init.connection()
 
     async def records(self) -> list[Record]:
         """What PID 1 knows of every job it has not been told to forget."""
-        found: list[Record] = []
-        slot = 0
-        while True:
-            reply = await self.connection().request(channel.LIST, a=slot)
-            found += reply.records
-            slot = reply.b
-            if slot == 0:
-                return found
+        return await self.init.records()
 
     def require(self, *allowed: State) -> None:
         """Raises WrongState, with Warden's text, unless the state is one of *allowed*."""
@@ -211,12 +189,11 @@ class Container:
                 self.save(self.snapshot.with_state(State.ACTIVE))
 
     def job(self, job_id: int) -> Job:
-        if job_id not in self._jobs:
-            raise UnknownJob()
-        return self._jobs[job_id]
+        """Raises UnknownJob."""
+        return self._jobs.get(job_id)
 
     def jobs(self) -> list[Job]:
-        return list(self._jobs.values())
+        return self._jobs.all()
 
     def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
         """The output kept of its jobs, in the order of time; when it is followed, first where each of them begins. Raises
@@ -233,43 +210,16 @@ class Container:
         return await waiting.wait(self, job, condition)
 
     def adopt(self, job: Job) -> None:
-        self._jobs[job.id] = job
-        self._site.janitor.add_record(self)
+        """It is one of the container's."""
+        self._jobs.add(job)
 
     def expect_start(self, job: Job) -> asyncio.Future[Record]:
         """The record that says whether a job just asked for has started; then it is one of the container's."""
-        future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._starting[job.id] = job, future
-        return future
-
-    def _on_record(self, kind: int, record: Record) -> None:
-        job, future = self._starting.pop(record.job, (None, None))
-        if job is not None and record.state != channel.STATE_FAILED:
-            # At once, not when the spawner runs again: the end may be the very next packet.
-            self.adopt(job)
-            job.arm(record)
-            self.tell(partial(JobStarted, job_id=job.id, command=job.about.command))
-        if future is not None and not future.done():
-            future.set_result(record)
-        job = self._jobs.get(record.job)
-        if job is not None and kind == channel.ENDED and job.result is None:
-            if record.state == channel.STATE_ENDED:
-                job.end(record)
-            else:  # an earlier engine asked for it and did not live to see that it could not start
-                job.lose(Verdict.ENGINE_ERROR, f"it could not be started: {os.strerror(record.error)}")
+        return self._jobs.expect_start(job)
 
     async def abandon(self, job: Job) -> None:
         """A job whose start failed or was cancelled: nothing of it stays."""
-        self._starting.pop(job.id, None)
-        self._jobs.pop(job.id, None)
-        job.close()
-        await self._site.blocking(spawn.remove_traces, self, job.id, job.group)
-        for pause in RELEASE_TRIES_S:
-            with contextlib.suppress(EngineFault):
-                reply = await self.connection().request(channel.RELEASE, job.id)
-                if reply.error != errno.EBUSY:
-                    return
-            await asyncio.sleep(pause)
+        await self._jobs.abandon(job)
 
     def job_ended(self, job: Job, result: JobResult) -> None:
         """A job was judged."""
@@ -285,8 +235,7 @@ class Container:
 
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
-        self._jobs.pop(job.id, None)
-        self._site.janitor.add_record(self)
+        self._jobs.remove(job)
 
     # ---- control
 
@@ -306,8 +255,8 @@ class Container:
         paused if it was, and its main job is not started again. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE)
         await self.main.halt_settled()
-        running = [job for job in self._jobs.values() if job.result is None]
-        for job in (*running, *(job for job, _ in self._starting.values())):
+        running = [job for job in self.jobs() if job.result is None]
+        for job in (*running, *self._jobs.starting()):
             job.blame(Verdict.STOPPED)
         await self._site.blocking(self._group.kill)
         await asyncio.gather(*(job.wait() for job in running))
@@ -448,7 +397,7 @@ class Container:
 
     def job_table(self) -> Callable[[], None]:
         """Puts the table of its jobs on disk as it is now, when it is called: blocking."""
-        rows = rows_of(self._jobs.values())
+        rows = rows_of(self.jobs())
 
         def write() -> None:
             self._record.write_jobs(rows)
@@ -484,7 +433,7 @@ class Container:
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
-        if text not in self.snapshot.events and not self._gone:
+        if text not in self.snapshot.events and not self.init.gone:
             self.save(replace(self.snapshot, events=(*self.snapshot.events, text)))
 
     # ---- the end
@@ -496,7 +445,7 @@ class Container:
         async with self._deciding:
             if self.state is State.ACTIVE:
                 await self._site.hooks.run("before_stop", facts_of(self))
-            if self.state is not State.ACTIVE or self._destroying:
+            if self.state is not State.ACTIVE or self.init.ending:
                 return
             self.save(self.snapshot.with_state(State.STOPPED))
             self.main.halt()
@@ -511,26 +460,14 @@ class Container:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
         others share its network."""
         sharing.check_unshared(self)
-        self._destroying = True
+        self.init.ending = True
         self.main.close()
-        self._kill_init()  # before the lock: a stop that waits for its processes ends with them
+        self.init.kill()  # before the lock: a stop that waits for its processes ends with them
         await self._site.transfers.end(self.id)
         async with self._changing:
             if self.state is State.DESTROYED:
                 return
-            failures: list[Exception] = []
-            for step in (
-                self._remove_ifbs,
-                self._end_processes,
-                self._leave_kernel,
-                self._leave_networks,
-                self._remove_directory,
-            ):
-                try:
-                    await step()
-                except (WardenError, OSError) as error:
-                    log.error("container %s: %s: %s", self.handle, step.__name__.strip("_"), error)
-                    failures.append(error)
+            failures = await destroying.take_away(self)
             if failures:
                 raise failures[0]
             self._record.snapshot = self.snapshot.with_state(State.DESTROYED)
@@ -538,116 +475,36 @@ class Container:
             self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
 
-    async def _remove_ifbs(self) -> None:
-        """Unlike its links they do not go with the network namespace."""
-        names = [link.ifb_name for link in networking.shaped(self.snapshot, 0)]
-        if any(map(shaping.have_link, names)):
-            await self._site.blocking(shaping.remove_ifbs, names)
-
-    async def _end_processes(self) -> None:
-        self.memory.close()
+    def forget_record(self) -> None:
+        """From here on a crash means that the container is destroyed at the next start."""
         self._record.drop()
-        if self._pidfd >= 0:
-            self._kill_init()
-            if self.snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
-                await self._site.blocking(self._group.kill)
-            await readable(self._pidfd, INIT_EXIT_S, f"container {self.handle}: PID 1 does not end")
-            os.close(self._pidfd)
-            self._pidfd = -1
-        self._init_gone(Verdict.STOPPED)
 
-    def _kill_init(self) -> None:
-        """With PID 1 the kernel kills everything in its pid namespace (pid_namespaces(7))."""
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    async def _leave_kernel(self) -> None:
-        await self._site.blocking(self._leave_groups_and_firewall)
-
-    async def _leave_networks(self) -> None:
-        if self.snapshot.links:
-            await networking.leave(self._site, self.id)
-
-    def _leave_groups_and_firewall(self) -> None:
-        try:
-            self._group.kill()
-            self._group.remove()
-        finally:
-            self._site.firewall.drop(self.id)  # not before its processes are gone: until then it is filtered
-
-    async def _remove_directory(self) -> None:
-        for job in self._jobs.values():
-            job.close()
-        hidden = self._site.depot.hide(self._directory)
-        # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
-        if hidden is not None and self.snapshot.layer:
-            self._site.in_background(asyncio.ensure_future(self._clear(hidden)))
-        elif hidden is not None:
-            self._site.janitor.add_tree(hidden)
-
-    async def _clear(self, hidden: str) -> None:
-        try:
-            await self._site.blocking(remove_tree, hidden)
-            await self._site.blocking(self._site.disks.of(self.snapshot.disk).remove, self.snapshot.layer)
-        except WardenError as error:
-            log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
-
-    def _on_lost(self) -> None:
-        """PID 1 ended without being asked to, or dropped a connection that was not read in time; then it listens."""
-        if self._gone:
-            return
-        if self._destroying:
-            self._init_gone(Verdict.STOPPED)
-            return
-        self._losses += 1
-        try:
-            if self._losses > MAX_LOSSES:
-                raise ConnectionAbortedError
-            self._channel = Channel.connect(self._directory / "run", self._on_record, self._on_lost)
-        except OSError:
-            self._give_up()
-        else:
-            self._site.in_background(asyncio.ensure_future(self._learn()))
+    def _on_back(self) -> None:
+        self._site.in_background(asyncio.ensure_future(self._learn()))
 
     async def _learn(self) -> None:
-        """What happened while nobody listened: PID 1 keeps every record until it is released."""
         with contextlib.suppress(EngineFault):  # lost again, and dealt with there
-            for record in await self.records():
-                job = self._jobs.get(record.job)
-                if record.over and record.job not in self._starting and (job is None or job.result is not None):
-                    await self.connection().request(channel.RELEASE, record.job)
-                elif record.state != channel.STATE_STARTING:
-                    self._on_record(channel.ENDED if record.over else channel.STARTED, record)
-            self._losses = 0
+            await self._jobs.learn()
+            self.init.caught_up()
 
-    def _give_up(self) -> None:
-        """The container is over, its jobs with it."""
+    def _on_init_over(self) -> None:
+        """Unless it was asked to, the container is over, its jobs with it."""
+        if self.init.ending:
+            self.init_gone()
+            return
         log.error("container %s: its PID 1 is gone", self.handle)
-        self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
+        self.init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
         self.save(self.snapshot.with_state(State.STOPPED))
         self.tell(ContainerStopped)
 
-    def _init_gone(self, cause: Verdict, detail: str = "") -> None:
-        self._gone = True
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        for _, future in self._starting.values():
-            if not future.done():
-                future.set_exception(EngineFault(f"container {self.handle}: its PID 1 is gone"))
-        self._starting.clear()
-        for job in list(self._jobs.values()):
-            job.lose(cause, detail)
+    def init_gone(self, cause: Verdict = Verdict.STOPPED, detail: str = "") -> None:
+        """PID 1 has ended, and every job with it, for this *cause*."""
+        self.init.disconnect()
+        self._jobs.lose(cause, detail)
 
     def close(self) -> None:
         """Lets go of everything; container and jobs go on."""
         self.main.close()
         self.memory.close()
-        for job in self._jobs.values():
-            job.close()
-        if self._channel is not None:
-            self._channel.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        self._jobs.close()
+        self.init.close()
