@@ -44,15 +44,15 @@ from warden.engine.jobtable import JobTable
 from warden.engine.mainjob import MainJob
 from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
-from warden.errors import EngineFault, WrongState
+from warden.errors import WrongState
 from warden.model.info import Info, State
 from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.logs import LogPlace, LogSelection
-from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
-from warden.process.channel import Channel, Record
+from warden.process.channel import Channel
 
 log = logging.getLogger("warden.container")
 
@@ -74,12 +74,12 @@ class Container:
     ) -> None:
         self.warnings = tuple(warnings)
         self._site = site
-        self._record = ContainerRecord(directory, snapshot)
+        self.record = ContainerRecord(directory, snapshot)
         self._directory = directory
         self._group = group
-        group.recall(self._record.past)
+        group.recall(self.record.past)
         self._on_gone = on_gone
-        self._jobs = JobTable(self)
+        self.table = JobTable(self)
         self._changing = asyncio.Lock()
         self._gate = pausing.Gate()
         self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
@@ -87,7 +87,7 @@ class Container:
         self.main = MainJob(self)
         self.memory = oom.MemoryWatch(self)
         self.init = InitProcess(
-            directory / "run", pidfd, lambda: self.handle, self._jobs.take, self._on_back, self._on_init_over
+            directory / "run", pidfd, lambda: self.handle, self.table.take, self.table.missed, self._on_init_over
         )
         if snapshot.memory_limit is not None:
             self.memory.watch()
@@ -112,7 +112,7 @@ class Container:
 
     @property
     def snapshot(self) -> Snapshot:
-        return self._record.snapshot
+        return self.record.snapshot
 
     @property
     def site(self) -> Site:
@@ -145,10 +145,6 @@ class Container:
         """To its PID 1; raises EngineFault when that is gone."""
         return self.init.connection()
 
-    async def records(self) -> list[Record]:
-        """What PID 1 knows of every job it has not been told to forget."""
-        return await self.init.records()
-
     def require(self, *allowed: State) -> None:
         """Raises WrongState, with Warden's text, unless the state is one of *allowed*."""
         if self.state not in allowed:
@@ -180,20 +176,12 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         await self.main.restart(kill=kill)
 
-    async def activate(self) -> None:
-        """A stopped container becomes active, when its stop has ended. Raises WrongState when its PID 1 is gone."""
-        async with self.changing():
-            if not self.pid:
-                raise WrongState(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
-            if self.state is State.STOPPED:
-                self.save(self.snapshot.with_state(State.ACTIVE))
-
     def job(self, job_id: int) -> Job:
         """Raises UnknownJob."""
-        return self._jobs.get(job_id)
+        return self.table.get(job_id)
 
     def jobs(self) -> list[Job]:
-        return self._jobs.all()
+        return self.table.all()
 
     def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
         """The output kept of its jobs, in the order of time; when it is followed, first where each of them begins. Raises
@@ -209,18 +197,6 @@ class Container:
         job, or for its own removal; then the result is *job*'s, 0 without one."""
         return await waiting.wait(self, job, condition)
 
-    def adopt(self, job: Job) -> None:
-        """It is one of the container's."""
-        self._jobs.add(job)
-
-    def expect_start(self, job: Job) -> asyncio.Future[Record]:
-        """The record that says whether a job just asked for has started; then it is one of the container's."""
-        return self._jobs.expect_start(job)
-
-    async def abandon(self, job: Job) -> None:
-        """A job whose start failed or was cancelled: nothing of it stays."""
-        await self._jobs.abandon(job)
-
     def job_ended(self, job: Job, result: JobResult) -> None:
         """A job was judged."""
         self._site.janitor.add_record(self)
@@ -235,7 +211,7 @@ class Container:
 
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
-        self._jobs.remove(job)
+        self.table.remove(job)
 
     # ---- control
 
@@ -255,11 +231,7 @@ class Container:
         paused if it was, and its main job is not started again. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE)
         await self.main.halt_settled()
-        running = [job for job in self.jobs() if job.result is None]
-        for job in (*running, *self._jobs.starting()):
-            job.blame(Verdict.STOPPED)
-        await self._site.blocking(self._group.kill)
-        await asyncio.gather(*(job.wait() for job in running))
+        await stopping.kill_jobs(self)
 
     # ---- files
 
@@ -309,10 +281,13 @@ class Container:
         return self._changing
 
     @contextlib.asynccontextmanager
-    async def changing(self) -> AsyncIterator[None]:
-        """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
+    async def changing(self, *allowed: State) -> AsyncIterator[None]:
+        """Inside, nobody else changes this container. Raises WrongState unless its state is one of *allowed*, by default
+        any but destroyed."""
+        states = allowed or (State.ACTIVE, State.STOPPED)
+        self.require(*states)
         async with self._changing:
-            self.require(State.ACTIVE, State.STOPPED)
+            self.require(*states)
             yield
 
     # ---- network
@@ -323,29 +298,26 @@ class Container:
 
         Raises WrongState, PoolExhausted without a *host_port*, BadInput, EngineFault; then nothing was changed.
         """
-        for field, port in (("host_port", host_port), ("container_port", container_port)):
-            if port is not None:
-                check_port(port, f"net_in: {field}")
-        async with self._active():
-            wish = PortMap(None, host_port or 0, container_port or host_port or 0)
+        wish = networking.net_in_wish(host_port, container_port)
+        async with self.changing(State.ACTIVE):
             found = await networking.net_in(self, wish, alone=False)
             return found.host_port, found.container_port
 
     async def publish(self, wish: PortMap) -> PortMap:
         """The same for TCP and UDP, one address of the host or all, and for this container alone: BadInput is raised when
         another one or a program of the host has the port. Host port 0: one of the pool; container port 0: the same."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             return await networking.net_in(self, wish, alone=True)
 
     async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
         """A port that leads here does not any more; connections that are established go on. *host_ip* None: at whatever
         address. Raises BadInput when none does, WrongState, EngineFault."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             await networking.remove_port(self, host_port, protocol, host_ip)
 
     async def net_out(self, rule: NetRule) -> None:
         """Lets the container begin such traffic. Raises WrongState, EngineFault; then nothing was changed."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             await networking.net_out(self, rule)
 
     def net_state(self) -> NetState:
@@ -355,7 +327,7 @@ class Container:
     async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
         """Takes a rule of net_out back, by its number from 1 up, the oldest first, or the oldest that is equal.
         Connections that are established go on. Raises BadInput when there is none, WrongState, EngineFault."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             await networking.remove_rule(self, index, rule)
 
     async def replace_rules(
@@ -363,7 +335,7 @@ class Container:
     ) -> None:
         """All its rules at once, None: they stay; and unless *keep_policy* where it may go without one, None: as all.
         Raises WrongState, EngineFault; then nothing was changed."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             before = self.snapshot
             wanted = before.net_policy if keep_policy else policy
             await networking.replace_rules(self, before.net_out if rules is None else rules, wanted)
@@ -372,38 +344,18 @@ class Container:
         """What it was refused within the last hour. Raises EngineFault."""
         return await self._site.blocking(self._site.firewall.refusals, self.id)
 
-    @contextlib.asynccontextmanager
-    async def _active(self) -> AsyncIterator[None]:
-        """Inside, nobody else changes this container. Raises WrongState unless it is active."""
-        self.require(State.ACTIVE)
-        async with self._changing:
-            self.require(State.ACTIVE)
-            yield
-
-    def remember(self, snapshot: Snapshot) -> None:
-        """Records what networking has done; raises KernelRefused, and then the old record holds."""
-        self._record.write(snapshot)
-
     def rename(self, handle: str) -> None:
         """From now on it has this handle; raises KernelRefused, and then the old one holds."""
-        self._record.write(replace(self.snapshot, handle=handle, spec=replace(self.snapshot.spec, handle=handle)))
-        for sharers in self._site.sharers.values():
-            if self.id in sharers:
-                sharers[self.id] = handle
+        self.record.write(replace(self.snapshot, handle=handle, spec=replace(self.snapshot.spec, handle=handle)))
+        sharing.renamed(self)
 
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
-        self._record.save(snapshot)
+        self.record.save(snapshot)
 
     def job_table(self) -> Callable[[], None]:
         """Puts the table of its jobs on disk as it is now, when it is called: blocking."""
-        rows = rows_of(self.jobs())
-
-        def write() -> None:
-            self._record.write_jobs(rows)
-            self._record.write_past(self._group.past())
-
-        return write
+        return self.record.table_writer(rows_of(self.jobs()), self._group.past)
 
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""
@@ -449,12 +401,7 @@ class Container:
                 return
             self.save(self.snapshot.with_state(State.STOPPED))
             self.main.halt()
-        await self.end_stopped(kill=kill)
-
-    async def end_stopped(self, *, kill: bool) -> None:
-        """Ends what runs in a container that was just recorded as stopped."""
-        await stopping.end_jobs(self, kill=kill)
-        self.tell(ContainerStopped)
+        await stopping.end_stopped(self, kill=kill)
 
     async def destroy(self) -> None:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
@@ -470,22 +417,10 @@ class Container:
             failures = await destroying.take_away(self)
             if failures:
                 raise failures[0]
-            self._record.snapshot = self.snapshot.with_state(State.DESTROYED)
+            self.record.snapshot = self.snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
             self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
-
-    def forget_record(self) -> None:
-        """From here on a crash means that the container is destroyed at the next start."""
-        self._record.drop()
-
-    def _on_back(self) -> None:
-        self._site.in_background(asyncio.ensure_future(self._learn()))
-
-    async def _learn(self) -> None:
-        with contextlib.suppress(EngineFault):  # lost again, and dealt with there
-            await self._jobs.learn()
-            self.init.caught_up()
 
     def _on_init_over(self) -> None:
         """Unless it was asked to, the container is over, its jobs with it."""
@@ -500,11 +435,11 @@ class Container:
     def init_gone(self, cause: Verdict = Verdict.STOPPED, detail: str = "") -> None:
         """PID 1 has ended, and every job with it, for this *cause*."""
         self.init.disconnect()
-        self._jobs.lose(cause, detail)
+        self.table.lose(cause, detail)
 
     def close(self) -> None:
         """Lets go of everything; container and jobs go on."""
         self.main.close()
         self.memory.close()
-        self._jobs.close()
+        self.table.close()
         self.init.close()

@@ -41,7 +41,7 @@ async def _remove_ifbs(container: Container) -> None:
 
 async def _end_processes(container: Container) -> None:
     container.memory.close()
-    container.forget_record()
+    container.record.drop()
     if container.init.pidfd >= 0:
         container.init.kill()
         if container.snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it

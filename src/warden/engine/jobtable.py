@@ -75,10 +75,18 @@ class JobTable:
             else:  # an earlier engine asked for it and did not live to see that it could not start
                 job.lose(Verdict.ENGINE_ERROR, f"it could not be started: {os.strerror(record.error)}")
 
-    async def learn(self) -> None:
-        """What happened while nobody listened: PID 1 keeps every record until it is released. Raises EngineFault when the
-        connection is lost again."""
-        for record in await self._container.records():
+    def missed(self) -> None:
+        """The connection was lost and is there again."""
+        self._container.site.in_background(asyncio.ensure_future(self._learn()))
+
+    async def _learn(self) -> None:
+        """What happened while nobody listened: PID 1 keeps every record until it is released."""
+        with contextlib.suppress(EngineFault):  # lost again, and dealt with there
+            await self._take_all()
+            self._container.init.caught_up()
+
+    async def _take_all(self) -> None:
+        for record in await self._container.init.records():
             job = self._jobs.get(record.job)
             if record.over and record.job not in self._starting and (job is None or job.result is not None):
                 await self._container.connection().request(channel.RELEASE, record.job)

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from warden.cgroup.watch import OomWatch
+from warden.engine import stopping
 from warden.engine.events import OutOfMemory
 from warden.model.info import State
 from warden.model.job import Verdict
@@ -91,7 +92,7 @@ async def after_oom(container: Container) -> None:
         if policy is not OomPolicy.KILL_JOB:
             if container.state is State.ACTIVE:
                 container.save(container.snapshot.with_state(State.STOPPED))
-                await container.end_stopped(kill=policy is OomPolicy.KILL_CONTAINER)
+                await stopping.end_stopped(container, kill=policy is OomPolicy.KILL_CONTAINER)
             return
         victims = [job for job in container.jobs() if job.result is None and job.group.oom_kills()]
         for job in victims:
