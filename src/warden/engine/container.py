@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from warden.cgroup.groups import ContainerGroup
-from warden.cgroup.watch import OomWatch
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
     copying,
+    destroying,
     diskroom,
     inspecting,
     limits,
@@ -39,35 +36,27 @@ from warden.engine.events import (
     ContainerStopped,
     Event,
     JobEnded,
-    JobStarted,
-    OutOfMemory,
 )
 from warden.engine.facts import facts_of
+from warden.engine.initprocess import InitProcess
 from warden.engine.job import Job
+from warden.engine.jobtable import JobTable
 from warden.engine.mainjob import MainJob
-from warden.engine.pidfd import pid_of, readable
 from warden.engine.record import ContainerRecord, rows_of
 from warden.engine.site import Site
-from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
-from warden.kernel.paths import remove_tree
+from warden.errors import WrongState
 from warden.model.info import Info, State
 from warden.model.job import Chunk, JobResult, JobSpec, Verdict, WaitCondition
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits
 from warden.model.logs import LogPlace, LogSelection
-from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
-from warden.network import shaping
-from warden.process import channel
-from warden.process.channel import Channel, Record
+from warden.process.channel import Channel
 
 log = logging.getLogger("warden.container")
 
 TOO_MUCH_OUTPUT = "command exceeded maximum output"
-INIT_EXIT_S = 10.0
-MAX_LOSSES = 20  # connections to PID 1 lost one after the other before it is given up
-#: A killed job is reaped within moments; PID 1 keeps its record until then.
-RELEASE_TRIES_S = (0.001, 0.01, 0.05, 0.2)
 
 
 class Container:
@@ -85,30 +74,23 @@ class Container:
     ) -> None:
         self.warnings = tuple(warnings)
         self._site = site
-        self._record = ContainerRecord(directory, snapshot)
+        self.record = ContainerRecord(directory, snapshot)
         self._directory = directory
         self._group = group
-        group.recall(self._record.past)
-        self._pidfd = pidfd
-        self._pid = pid_of(pidfd)
+        group.recall(self.record.past)
         self._on_gone = on_gone
-        self._jobs: dict[int, Job] = {}
-        self._starting: dict[int, tuple[Job, asyncio.Future[Record]]] = {}
+        self.table = JobTable(self)
         self._changing = asyncio.Lock()
         self._gate = pausing.Gate()
         self._deciding = asyncio.Lock()  # held from a stop's hooks to the stop
-        self._ooms = 0  # kills that were told
-        self._looking: asyncio.Task[None] | None = None
-        self._look_again = False
-        self._watch: OomWatch | None = None
-        self._gone = False
-        self._destroying = False
-        self._losses = 0
         self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
         self.main = MainJob(self)
-        self._channel: Channel | None = Channel.connect(directory / "run", self._on_record, self._on_lost)
+        self.memory = oom.MemoryWatch(self)
+        self.init = InitProcess(
+            directory / "run", pidfd, lambda: self.handle, self.table.take, self.table.missed, self._on_init_over
+        )
         if snapshot.memory_limit is not None:
-            self.watch_memory()
+            self.memory.watch()
 
     # ---- what it is
 
@@ -130,7 +112,7 @@ class Container:
 
     @property
     def snapshot(self) -> Snapshot:
-        return self._record.snapshot
+        return self.record.snapshot
 
     @property
     def site(self) -> Site:
@@ -147,12 +129,12 @@ class Container:
     @property
     def pid(self) -> int:
         """PID 1 as the host numbers it; 0 when it is gone."""
-        return 0 if self._gone else self._pid
+        return self.init.pid
 
     @property
     def pidfd(self) -> int:
         """Of PID 1; -1 when it is gone and reaped."""
-        return self._pidfd
+        return self.init.pidfd
 
     def tell(self, kind: Callable[[ContainerFacts], Event]) -> None:
         """Tells whoever listens that *kind* has happened to it."""
@@ -161,20 +143,7 @@ class Container:
 
     def connection(self) -> Channel:
         """To its PID 1; raises EngineFault when that is gone."""
-        if self._channel is None:
-            raise EngineFault(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
-        return self._channel
-
-    async def records(self) -> list[Record]:
-        """What PID 1 knows of every job it has not been told to forget."""
-        found: list[Record] = []
-        slot = 0
-        while True:
-            reply = await self.connection().request(channel.LIST, a=slot)
-            found += reply.records
-            slot = reply.b
-            if slot == 0:
-                return found
+        return self.init.connection()
 
     def require(self, *allowed: State) -> None:
         """Raises WrongState, with Warden's text, unless the state is one of *allowed*."""
@@ -207,21 +176,12 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         await self.main.restart(kill=kill)
 
-    async def activate(self) -> None:
-        """A stopped container becomes active, when its stop has ended. Raises WrongState when its PID 1 is gone."""
-        async with self.changing():
-            if not self.pid:
-                raise WrongState(f"container {self.handle}: its PID 1 is gone", hint="destroy the container")
-            if self.state is State.STOPPED:
-                self.save(self.snapshot.with_state(State.ACTIVE))
-
     def job(self, job_id: int) -> Job:
-        if job_id not in self._jobs:
-            raise UnknownJob()
-        return self._jobs[job_id]
+        """Raises UnknownJob."""
+        return self.table.get(job_id)
 
     def jobs(self) -> list[Job]:
-        return list(self._jobs.values())
+        return self.table.all()
 
     def logs(self, selection: LogSelection) -> AsyncIterator[Chunk | tuple[LogPlace, ...]]:
         """The output kept of its jobs, in the order of time; when it is followed, first where each of them begins. Raises
@@ -237,45 +197,6 @@ class Container:
         job, or for its own removal; then the result is *job*'s, 0 without one."""
         return await waiting.wait(self, job, condition)
 
-    def adopt(self, job: Job) -> None:
-        self._jobs[job.id] = job
-        self._site.janitor.add_record(self)
-
-    def expect_start(self, job: Job) -> asyncio.Future[Record]:
-        """The record that says whether a job just asked for has started; then it is one of the container's."""
-        future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._starting[job.id] = job, future
-        return future
-
-    def _on_record(self, kind: int, record: Record) -> None:
-        job, future = self._starting.pop(record.job, (None, None))
-        if job is not None and record.state != channel.STATE_FAILED:
-            # At once, not when the spawner runs again: the end may be the very next packet.
-            self.adopt(job)
-            job.arm(record)
-            self.tell(partial(JobStarted, job_id=job.id, command=job.about.command))
-        if future is not None and not future.done():
-            future.set_result(record)
-        job = self._jobs.get(record.job)
-        if job is not None and kind == channel.ENDED and job.result is None:
-            if record.state == channel.STATE_ENDED:
-                job.end(record)
-            else:  # an earlier engine asked for it and did not live to see that it could not start
-                job.lose(Verdict.ENGINE_ERROR, f"it could not be started: {os.strerror(record.error)}")
-
-    async def abandon(self, job: Job) -> None:
-        """A job whose start failed or was cancelled: nothing of it stays."""
-        self._starting.pop(job.id, None)
-        self._jobs.pop(job.id, None)
-        job.close()
-        await self._site.blocking(spawn.remove_traces, self, job.id, job.group)
-        for pause in RELEASE_TRIES_S:
-            with contextlib.suppress(EngineFault):
-                reply = await self.connection().request(channel.RELEASE, job.id)
-                if reply.error != errno.EBUSY:
-                    return
-            await asyncio.sleep(pause)
-
     def job_ended(self, job: Job, result: JobResult) -> None:
         """A job was judged."""
         self._site.janitor.add_record(self)
@@ -290,8 +211,7 @@ class Container:
 
     def disown(self, job: Job) -> None:
         """A job whose result was collected is no longer one of the container's."""
-        self._jobs.pop(job.id, None)
-        self._site.janitor.add_record(self)
+        self.table.remove(job)
 
     # ---- control
 
@@ -311,11 +231,7 @@ class Container:
         paused if it was, and its main job is not started again. Raises WrongState, KernelRefused."""
         self.require(State.ACTIVE)
         await self.main.halt_settled()
-        running = [job for job in self._jobs.values() if job.result is None]
-        for job in (*running, *(job for job, _ in self._starting.values())):
-            job.blame(Verdict.STOPPED)
-        await self._site.blocking(self._group.kill)
-        await asyncio.gather(*(job.wait() for job in running))
+        await stopping.kill_jobs(self)
 
     # ---- files
 
@@ -365,10 +281,13 @@ class Container:
         return self._changing
 
     @contextlib.asynccontextmanager
-    async def changing(self) -> AsyncIterator[None]:
-        """Inside, nobody else changes this container. Raises WrongState when it was destroyed meanwhile."""
+    async def changing(self, *allowed: State) -> AsyncIterator[None]:
+        """Inside, nobody else changes this container. Raises WrongState unless its state is one of *allowed*, by default
+        any but destroyed."""
+        states = allowed or (State.ACTIVE, State.STOPPED)
+        self.require(*states)
         async with self._changing:
-            self.require(State.ACTIVE, State.STOPPED)
+            self.require(*states)
             yield
 
     # ---- network
@@ -379,29 +298,26 @@ class Container:
 
         Raises WrongState, PoolExhausted without a *host_port*, BadInput, EngineFault; then nothing was changed.
         """
-        for field, port in (("host_port", host_port), ("container_port", container_port)):
-            if port is not None:
-                check_port(port, f"net_in: {field}")
-        async with self._active():
-            wish = PortMap(None, host_port or 0, container_port or host_port or 0)
+        wish = networking.net_in_wish(host_port, container_port)
+        async with self.changing(State.ACTIVE):
             found = await networking.net_in(self, wish, alone=False)
             return found.host_port, found.container_port
 
     async def publish(self, wish: PortMap) -> PortMap:
         """The same for TCP and UDP, one address of the host or all, and for this container alone: BadInput is raised when
         another one or a program of the host has the port. Host port 0: one of the pool; container port 0: the same."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             return await networking.net_in(self, wish, alone=True)
 
     async def remove_port(self, host_port: int, protocol: str = "tcp", host_ip: str | None = None) -> None:
         """A port that leads here does not any more; connections that are established go on. *host_ip* None: at whatever
         address. Raises BadInput when none does, WrongState, EngineFault."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             await networking.remove_port(self, host_port, protocol, host_ip)
 
     async def net_out(self, rule: NetRule) -> None:
         """Lets the container begin such traffic. Raises WrongState, EngineFault; then nothing was changed."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             await networking.net_out(self, rule)
 
     def net_state(self) -> NetState:
@@ -411,7 +327,7 @@ class Container:
     async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
         """Takes a rule of net_out back, by its number from 1 up, the oldest first, or the oldest that is equal.
         Connections that are established go on. Raises BadInput when there is none, WrongState, EngineFault."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             await networking.remove_rule(self, index, rule)
 
     async def replace_rules(
@@ -419,7 +335,7 @@ class Container:
     ) -> None:
         """All its rules at once, None: they stay; and unless *keep_policy* where it may go without one, None: as all.
         Raises WrongState, EngineFault; then nothing was changed."""
-        async with self._active():
+        async with self.changing(State.ACTIVE):
             before = self.snapshot
             wanted = before.net_policy if keep_policy else policy
             await networking.replace_rules(self, before.net_out if rules is None else rules, wanted)
@@ -428,38 +344,18 @@ class Container:
         """What it was refused within the last hour. Raises EngineFault."""
         return await self._site.blocking(self._site.firewall.refusals, self.id)
 
-    @contextlib.asynccontextmanager
-    async def _active(self) -> AsyncIterator[None]:
-        """Inside, nobody else changes this container. Raises WrongState unless it is active."""
-        self.require(State.ACTIVE)
-        async with self._changing:
-            self.require(State.ACTIVE)
-            yield
-
-    def remember(self, snapshot: Snapshot) -> None:
-        """Records what networking has done; raises KernelRefused, and then the old record holds."""
-        self._record.write(snapshot)
-
     def rename(self, handle: str) -> None:
         """From now on it has this handle; raises KernelRefused, and then the old one holds."""
-        self._record.write(replace(self.snapshot, handle=handle, spec=replace(self.snapshot.spec, handle=handle)))
-        for sharers in self._site.sharers.values():
-            if self.id in sharers:
-                sharers[self.id] = handle
+        self.record.write(replace(self.snapshot, handle=handle, spec=replace(self.snapshot.spec, handle=handle)))
+        sharing.renamed(self)
 
     def save(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is, on disk too."""
-        self._record.save(snapshot)
+        self.record.save(snapshot)
 
     def job_table(self) -> Callable[[], None]:
         """Puts the table of its jobs on disk as it is now, when it is called: blocking."""
-        rows = rows_of(self._jobs.values())
-
-        def write() -> None:
-            self._record.write_jobs(rows)
-            self._record.write_past(self._group.past())
-
-        return write
+        return self.record.table_writer(rows_of(self.jobs()), self._group.past)
 
     async def info(self) -> Info:
         """State, addresses, statistics and jobs at this moment."""
@@ -476,62 +372,20 @@ class Container:
         self.require(State.ACTIVE, State.STOPPED)
         return await stats.measure_one(self, brief=brief)
 
-    # ---- out of memory
-
-    def watch_memory(self) -> None:
-        """Sees processes killed for memory from now on; twice is fine."""
-        if self._watch is None:
-            self._watch = self._group.watch_oom()
-            asyncio.get_running_loop().add_reader(self._watch.fileno(), self._on_oom)
-
-    def _unwatch_memory(self) -> None:
-        if self._watch is not None:
-            asyncio.get_running_loop().remove_reader(self._watch.fileno())
-            self._watch.close()
-            self._watch = None
-
-    def _on_oom(self) -> None:
-        if self._watch is not None:
-            self._watch.drain()
-            self._look_at_memory()
-
-    def _look_at_memory(self) -> None:
-        """One look at a time: v2 wakes at every reclaim at the limit, not only at kills."""
-        if self._looking is not None and not self._looking.done():
-            self._look_again = True
-            return
-        self._look_again = False
-        self._looking = asyncio.ensure_future(oom.after_oom(self))
-        self._looking.add_done_callback(self._looked)
-        self._site.in_background(self._looking)
-
-    def _looked(self, _task: asyncio.Task[None]) -> None:
-        if self._look_again and self._watch is not None:
-            self._look_at_memory()
-
-    def tell_out_of_memory(self) -> bool:
-        """Records and tells that it wanted memory, once for each time that the kernel killed; whether it did."""
-        kills = self._group.oom_kills()
-        if kills <= self._ooms:
-            return False
-        self._ooms = kills
-        self.add_event(oom.OUT_OF_MEMORY)
-        self.tell(OutOfMemory)
-        return True
+    # ---- what happens to it
 
     def catch_up(self) -> None:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
-        if oom.OUT_OF_MEMORY in self.snapshot.events:
-            self._ooms = self._group.oom_kills()
+        self.memory.catch_up()
         if self.state is State.STOPPED:
             self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
-        elif self._watch is not None:
-            self._look_at_memory()
+        else:
+            self.memory.look()
         self.main.catch_up()
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
-        if text not in self.snapshot.events and not self._gone:
+        if text not in self.snapshot.events and not self.init.gone:
             self.save(replace(self.snapshot, events=(*self.snapshot.events, text)))
 
     # ---- the end
@@ -543,158 +397,49 @@ class Container:
         async with self._deciding:
             if self.state is State.ACTIVE:
                 await self._site.hooks.run("before_stop", facts_of(self))
-            if self.state is not State.ACTIVE or self._destroying:
+            if self.state is not State.ACTIVE or self.init.ending:
                 return
             self.save(self.snapshot.with_state(State.STOPPED))
             self.main.halt()
-        await self.end_stopped(kill=kill)
-
-    async def end_stopped(self, *, kill: bool) -> None:
-        """Ends what runs in a container that was just recorded as stopped."""
-        await stopping.end_jobs(self, kill=kill)
-        self.tell(ContainerStopped)
+        await stopping.end_stopped(self, kill=kill)
 
     async def destroy(self) -> None:
         """Kills and removes everything. Goes on after errors and raises the first; twice is fine. Raises WrongState while
         others share its network."""
         sharing.check_unshared(self)
-        self._destroying = True
+        self.init.ending = True
         self.main.close()
-        self._kill_init()  # before the lock: a stop that waits for its processes ends with them
+        self.init.kill()  # before the lock: a stop that waits for its processes ends with them
         await self._site.transfers.end(self.id)
         async with self._changing:
             if self.state is State.DESTROYED:
                 return
-            failures: list[Exception] = []
-            for step in (
-                self._remove_ifbs,
-                self._end_processes,
-                self._leave_kernel,
-                self._leave_networks,
-                self._remove_directory,
-            ):
-                try:
-                    await step()
-                except (WardenError, OSError) as error:
-                    log.error("container %s: %s: %s", self.handle, step.__name__.strip("_"), error)
-                    failures.append(error)
+            failures = await destroying.take_away(self)
             if failures:
                 raise failures[0]
-            self._record.snapshot = self.snapshot.with_state(State.DESTROYED)
+            self.record.snapshot = self.snapshot.with_state(State.DESTROYED)
             self._on_gone(self)
             self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))
 
-    async def _remove_ifbs(self) -> None:
-        """Unlike its links they do not go with the network namespace."""
-        names = [link.ifb_name for link in networking.shaped(self.snapshot, 0)]
-        if any(map(shaping.have_link, names)):
-            await self._site.blocking(shaping.remove_ifbs, names)
-
-    async def _end_processes(self) -> None:
-        self._unwatch_memory()
-        self._record.drop()
-        if self._pidfd >= 0:
-            self._kill_init()
-            if self.snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
-                await self._site.blocking(self._group.kill)
-            await readable(self._pidfd, INIT_EXIT_S, f"container {self.handle}: PID 1 does not end")
-            os.close(self._pidfd)
-            self._pidfd = -1
-        self._init_gone(Verdict.STOPPED)
-
-    def _kill_init(self) -> None:
-        """With PID 1 the kernel kills everything in its pid namespace (pid_namespaces(7))."""
-        if self._pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    async def _leave_kernel(self) -> None:
-        await self._site.blocking(self._leave_groups_and_firewall)
-
-    async def _leave_networks(self) -> None:
-        if self.snapshot.links:
-            await networking.leave(self._site, self.id)
-
-    def _leave_groups_and_firewall(self) -> None:
-        try:
-            self._group.kill()
-            self._group.remove()
-        finally:
-            self._site.firewall.drop(self.id)  # not before its processes are gone: until then it is filtered
-
-    async def _remove_directory(self) -> None:
-        for job in self._jobs.values():
-            job.close()
-        hidden = self._site.depot.hide(self._directory)
-        # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
-        if hidden is not None and self.snapshot.layer:
-            self._site.in_background(asyncio.ensure_future(self._clear(hidden)))
-        elif hidden is not None:
-            self._site.janitor.add_tree(hidden)
-
-    async def _clear(self, hidden: str) -> None:
-        try:
-            await self._site.blocking(remove_tree, hidden)
-            await self._site.blocking(self._site.disks.of(self.snapshot.disk).remove, self.snapshot.layer)
-        except WardenError as error:
-            log.error("container %s: what it left is removed at the next start: %s", self.handle, error)
-
-    def _on_lost(self) -> None:
-        """PID 1 ended without being asked to, or dropped a connection that was not read in time; then it listens."""
-        if self._gone:
+    def _on_init_over(self) -> None:
+        """Unless it was asked to, the container is over, its jobs with it."""
+        if self.init.ending:
+            self.init_gone()
             return
-        if self._destroying:
-            self._init_gone(Verdict.STOPPED)
-            return
-        self._losses += 1
-        try:
-            if self._losses > MAX_LOSSES:
-                raise ConnectionAbortedError
-            self._channel = Channel.connect(self._directory / "run", self._on_record, self._on_lost)
-        except OSError:
-            self._give_up()
-        else:
-            self._site.in_background(asyncio.ensure_future(self._learn()))
-
-    async def _learn(self) -> None:
-        """What happened while nobody listened: PID 1 keeps every record until it is released."""
-        with contextlib.suppress(EngineFault):  # lost again, and dealt with there
-            for record in await self.records():
-                job = self._jobs.get(record.job)
-                if record.over and record.job not in self._starting and (job is None or job.result is not None):
-                    await self.connection().request(channel.RELEASE, record.job)
-                elif record.state != channel.STATE_STARTING:
-                    self._on_record(channel.ENDED if record.over else channel.STARTED, record)
-            self._losses = 0
-
-    def _give_up(self) -> None:
-        """The container is over, its jobs with it."""
         log.error("container %s: its PID 1 is gone", self.handle)
-        self._init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
+        self.init_gone(Verdict.ENGINE_ERROR, "PID 1 of the container was killed")
         self.save(self.snapshot.with_state(State.STOPPED))
         self.tell(ContainerStopped)
 
-    def _init_gone(self, cause: Verdict, detail: str = "") -> None:
-        self._gone = True
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        for _, future in self._starting.values():
-            if not future.done():
-                future.set_exception(EngineFault(f"container {self.handle}: its PID 1 is gone"))
-        self._starting.clear()
-        for job in list(self._jobs.values()):
-            job.lose(cause, detail)
+    def init_gone(self, cause: Verdict = Verdict.STOPPED, detail: str = "") -> None:
+        """PID 1 has ended, and every job with it, for this *cause*."""
+        self.init.disconnect()
+        self.table.lose(cause, detail)
 
     def close(self) -> None:
         """Lets go of everything; container and jobs go on."""
         self.main.close()
-        self._unwatch_memory()
-        for job in self._jobs.values():
-            job.close()
-        if self._channel is not None:
-            self._channel.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        self.memory.close()
+        self.table.close()
+        self.init.close()

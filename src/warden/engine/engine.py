@@ -7,17 +7,16 @@ import contextlib
 import logging
 import os
 import resource
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Network
 
 from warden.cgroup.driver import Manager
 from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
+    acquiring,
     build,
     limits,
     mainjob,
@@ -41,9 +40,8 @@ from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
 from warden.engine.resolvers import Resolvers
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
-from warden.engine.volumes import Volumes, names_in, vcap_number, with_borrowed
+from warden.engine.volumes import Volumes, names_in, with_borrowed
 from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
-from warden.model.info import State
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, check_handle
@@ -51,11 +49,8 @@ from warden.model.stats import Stats
 from warden.model.topology import Topology
 from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
-from warden.network.pool import SLOT_PREFIX
-from warden.plan.container import ID_COUNT
 from warden.plan.seccomp import job_filter
 from warden.process.launch import Binary
-from warden.rootfs.disk import Disk
 from warden.rootfs.disks import Disks
 from warden.rootfs.images import ImageStore
 from warden.undo import AsyncUndo, Undo
@@ -180,7 +175,7 @@ class Engine:
                 await site.blocking(recovery.remove, site, found.directory, found.pidfd, found.snapshot)
                 await site.volumes.release(found.snapshot.container_id)
                 continue
-            self._take_resources(found.snapshot)
+            acquiring.take_up(site, found.snapshot)
             self._ids.avoid(found.snapshot.container_id)
             self._containers[container.handle] = container
             if found.snapshot.links:
@@ -195,19 +190,6 @@ class Engine:
                 with contextlib.suppress(WardenError, OSError):
                     await container.destroy()
         await networking.settle_resolvers(site)
-
-    def _take_resources(self, snapshot: Snapshot) -> None:
-        pools, now = self.site.pools, time.monotonic()
-        pools.uids.take(snapshot.uid - pools.first_uid, now)
-        if snapshot.id_base is not None:
-            pools.ranges.take((snapshot.id_base - pools.first_id) // ID_COUNT, now)
-        if snapshot.network:
-            with contextlib.suppress(WardenError):  # the pool may have been configured anew
-                pools.networks.acquire_address(snapshot.network, now)
-        for port in snapshot.ports:
-            pools.ports.take(port, now)
-        if snapshot.network_owner:
-            self.site.sharers.setdefault(snapshot.network_owner, {})[snapshot.container_id] = snapshot.handle
 
     async def close(self) -> None:
         """Finishes what is being created, then lets go of everything; containers and jobs go on."""
@@ -373,8 +355,8 @@ class Engine:
         if disk is None:
             disk = await site.blocking(site.disks.chosen)
         spec, left_out = build.fit_disk(spec, disk)
-        snapshot = self._acquire(spec, handle, container_id, image.shell, disk)
-        undo.add("resources", self._release, snapshot)
+        snapshot = acquiring.acquire(site, spec, handle, container_id, image.shell, disk)
+        undo.add("resources", acquiring.release, site, snapshot)
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
@@ -410,78 +392,10 @@ class Engine:
                 raise EngineFault(f"create: connect to PID 1: {error.strerror}") from error
             raise
 
-    def _acquire(self, spec: ContainerSpec, handle: str, container_id: str, shell: str, disk: Disk) -> Snapshot:
-        """Takes what the container needs from the pools; all or nothing."""
-        pools, now = self.site.pools, time.monotonic()
-        network = ""
-        if build.wants_network(spec):
-            address = spec.network_address
-            slot = pools.networks.acquire(now) if address is None else pools.networks.acquire_address(address, now)
-            network = str(slot.network_address)
-        draft = Snapshot(
-            container_id=container_id,
-            handle=handle,
-            state=State.ACTIVE,
-            spec=spec,
-            created=time.time(),
-            uid=-1,
-            id_base=None,
-            hostname=build.hostname_of(spec, container_id),
-            shell=shell,
-            network=network,
-            memory_limit=spec.limits.memory_bytes,
-            grace_time=spec.grace_time,
-            net_policy=spec.net_policy,
-        )
-        if spec.publish:
-            draft = self._with_ports(draft)
-        return self._with_disk(self._with_ids(draft), disk)
-
-    def _with_ports(self, draft: Snapshot) -> Snapshot:
-        try:
-            published, owned = ports.choose(self.site, draft.container_id, draft.spec.publish)
-        except WardenError:
-            self._release(draft)
-            raise
-        return replace(draft, published=published, ports=owned)
-
-    def _with_ids(self, draft: Snapshot) -> Snapshot:
-        pools = self.site.pools
-        try:
-            draft = replace(draft, uid=pools.take_uid())
-            if draft.spec.user_namespace and self.settings.user_namespace:
-                draft = replace(draft, id_base=pools.take_range())
-                if names_in(draft.spec.mounts):
-                    draft = replace(draft, vcap=vcap_number(self.settings))
-        except WardenError:
-            self._release(draft)
-            raise
-        return draft
-
-    def _with_disk(self, draft: Snapshot, disk: Disk) -> Snapshot:
-        own = self.site.depot.directory(draft.container_id).path
-        layer = disk.place(own)
-        project = self.settings.disk_project_start + draft.uid - self.site.pools.first_uid if disk.limits else 0
-        return replace(draft, project=project, layer="" if layer == own else layer, disk=disk.name)
-
-    def _release(self, snapshot: Snapshot) -> None:
-        pools, now = self.site.pools, time.monotonic()
-        pools.give_uid(snapshot.uid)
-        if snapshot.id_base is not None:
-            pools.give_range(snapshot.id_base)
-        if snapshot.network:
-            pools.networks.release(IPv4Network((snapshot.network, SLOT_PREFIX)), now)
-        for port in snapshot.ports:
-            pools.ports.release(port, now)
-        if snapshot.network_owner:
-            self.site.sharers.get(snapshot.network_owner, {}).pop(snapshot.container_id, None)
-        if snapshot.ports or snapshot.net_in or snapshot.published:
-            self.site.held.release_all(snapshot.container_id)
-
     def _gone(self, container: Container) -> None:
         self._containers.pop(container.handle, None)
         self.site.resolvers.changed()
-        self._release(container.snapshot)
+        acquiring.release(self.site, container.snapshot)
         if names_in(container.snapshot.spec.mounts):
             left = self.site.volumes.let_go(container.id)
             self.site.in_background(asyncio.ensure_future(self.site.volumes.drop(left)))

@@ -58,7 +58,7 @@ async def _change(
     done, warnings = await container.site.blocking(_put, container, before, wanted, also, best_effort)
     _remember(container, done, memory_limit=done.memory_bytes)
     if done.memory_bytes is not None:
-        container.watch_memory()
+        container.memory.watch()
     shown = {row.name: (row.show(before), row.show(done)) for row in resources.RESOURCES}
     changed = {name: new for name, (old, new) in shown.items() if name in also or new != old}
     container.tell(partial(LimitsChanged, limits=changed))

@@ -83,13 +83,22 @@ class MainJob:
             hint = "containers of `warden run -d` and `warden create … -- CMD` have one"
             raise BadInput(f"container {self._container.handle}: it has no main job", hint=hint)
         async with self._turn:
-            await self._container.activate()
+            await self._activate()
             if self._runs():
                 return
             with self._container.passing():  # while it is paused nothing is changed
                 self._cancel()
                 self._wait = 0.0
                 await self._first()
+
+    async def _activate(self) -> None:
+        """A stopped container becomes active, when its stop has ended. Raises WrongState when its PID 1 is gone."""
+        container = self._container
+        async with container.changing():
+            if not container.pid:
+                raise WrongState(f"container {container.handle}: its PID 1 is gone", hint="destroy the container")
+            if container.state is State.STOPPED:
+                container.save(container.snapshot.with_state(State.ACTIVE))
 
     async def _first(self) -> None:
         self._counted = False

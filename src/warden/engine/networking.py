@@ -15,7 +15,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine import ports
 from warden.errors import BadInput, WrongState
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, LinkKind, bridge_device
-from warden.model.net import NetPolicy, NetRule, NetState, PortMap, with_ipv6
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, check_port, with_ipv6
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import shaping
@@ -112,6 +112,14 @@ def any_network(text: str, setting: str) -> IPv4Network | IPv6Network:
         raise BadInput(f"{setting}: {text!r} is not a network: {error}") from error
 
 
+def net_in_wish(host_port: int | None, container_port: int | None) -> PortMap:
+    """What net_in is asked for, 0 where nothing is given. Raises BadInput."""
+    for field, port in (("host_port", host_port), ("container_port", container_port)):
+        if port is not None:
+            check_port(port, f"net_in: {field}")
+    return PortMap(None, host_port or 0, container_port or host_port or 0)
+
+
 async def net_in(container: Container, wish: PortMap, *, alone: bool) -> PortMap:
     """Forwards a port of the host, the next of the pool when none is named; see Container.net_in and publish."""
     site, snapshot = container.site, container.snapshot
@@ -197,7 +205,7 @@ async def _apply(
     undo.add("firewall", site.blocking, partial(ports.admit, site, new, old, alone=False))
     if new.ports != old.ports:
         await site.blocking(ports.open_links, new, old)
-    container.remember(replace(container.snapshot, **changes))
+    container.record.write(replace(container.snapshot, **changes))
 
 
 def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[str, str]) -> BridgeReport:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,15 @@ class ContainerRecord:
                 self._directory.write_snapshot(self.snapshot, jobs)
             except WardenError as error:
                 log.warning("container %s: the table of its jobs is behind: %s", self.snapshot.handle, error)
+
+    def table_writer(self, rows: tuple[Row, ...], past: Callable[[], Mapping[str, Any]]) -> Callable[[], None]:
+        """Puts both on disk when it is called: blocking."""
+
+        def write() -> None:
+            self.write_jobs(rows)
+            self.write_past(past())
+
+        return write
 
     @property
     def past(self) -> Mapping[str, Any]:

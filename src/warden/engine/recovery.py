@@ -192,7 +192,7 @@ def resume(site: Site, found: Found, on_gone: Callable[[Container], None]) -> Co
 
 async def recall_jobs(container: Container) -> None:
     """Running jobs are taken up, ended ones kept with their output and status until somebody collects them."""
-    records = {record.job: record for record in await container.records()}
+    records = {record.job: record for record in await container.init.records()}
     taken = container.directory.job_ids()
     container.site.last_job = max(container.site.last_job, *taken, 0)
     kept = {item.id: item for item in container.directory.jobs()}
@@ -218,7 +218,7 @@ async def _recall(container: Container, item: JobRecord, record: Record | None) 
         await _release(container, item.id)
         container.directory.drop_job(item.id)
         return
-    container.adopt(job)
+    container.table.add(job)
     _blame(container, job, item)
     if item.result is not None:
         job.recall(jobfiles.result_from_data(item.result))

@@ -68,6 +68,13 @@ def _open(owner: Container) -> int:
     return fd
 
 
+def renamed(container: Container) -> None:
+    """Whose network it shares knows it by its new name."""
+    for sharers in container.site.sharers.values():
+        if container.id in sharers:
+            sharers[container.id] = container.handle
+
+
 def check_unshared(container: Container) -> None:
     """Raises WrongState while others are in its network."""
     if others := container.site.sharers.get(container.id):

@@ -57,7 +57,7 @@ async def spawn(container: Container, spec: JobSpec, *, restarts: int | None = N
         if container.group.extras_made() != prepared.extras:  # a limit came in between
             await site.blocking(container.group.gather)
     except BaseException:
-        await container.abandon(job)
+        await container.table.abandon(job)
         raise
     finally:
         for fd in prepared.joins:
@@ -107,7 +107,7 @@ def _text(root: int, path: str, *, follow_mounts: bool) -> bytes:
 
 
 async def _start(container: Container, job: Job, spec: JobSpec, plan: Plan, joins: tuple[int, ...]) -> None:
-    started = container.expect_start(job)
+    started = container.table.expect_start(job)
     with _stdin(spec) as given:
         flags = _flags(spec, given)
         reply = await container.connection().request(

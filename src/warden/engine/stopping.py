@@ -8,12 +8,19 @@ import signal
 from typing import TYPE_CHECKING
 
 from warden.engine import pausing
+from warden.engine.events import ContainerStopped
 from warden.errors import EngineFault
 from warden.model.job import Verdict
 from warden.process import channel
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
+
+
+async def end_stopped(container: Container, *, kill: bool) -> None:
+    """Ends what runs in a container that was just recorded as stopped, and tells it."""
+    await end_jobs(container, kill=kill)
+    container.tell(ContainerStopped)
 
 
 async def end_jobs(container: Container, *, kill: bool) -> None:
@@ -35,6 +42,15 @@ async def end_jobs(container: Container, *, kill: bool) -> None:
             await container.site.blocking(container.group.kill)
             await pausing.lift(container)
         await asyncio.gather(*(job.wait() for job in container.jobs()))
+
+
+async def kill_jobs(container: Container) -> None:
+    """SIGKILL to every process of every job; waits until those that ran were judged. The container goes on."""
+    running = [job for job in container.jobs() if job.result is None]
+    for job in (*running, *container.table.starting()):
+        job.blame(Verdict.STOPPED)
+    await container.site.blocking(container.group.kill)
+    await asyncio.gather(*(job.wait() for job in running))
 
 
 async def _signal_everything(container: Container, number: int) -> None:

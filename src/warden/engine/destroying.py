@@ -1,0 +1,87 @@
+"""The end of a container: everything that it has is taken away, in an order that a crash cannot spoil.
+
+Its record goes before its processes do: what is half destroyed is destroyed by the next engine. Goes on after errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from warden.engine import networking
+from warden.errors import WardenError
+from warden.kernel.paths import remove_tree
+from warden.network import shaping
+
+if TYPE_CHECKING:
+    from warden.engine.container import Container
+
+log = logging.getLogger("warden.container")
+
+
+async def take_away(container: Container) -> list[Exception]:
+    """All but what the engine's pools lent it; what failed."""
+    failures: list[Exception] = []
+    for step in (_remove_ifbs, _end_processes, _leave_kernel, _leave_networks, _remove_directory):
+        try:
+            await step(container)
+        except (WardenError, OSError) as error:
+            log.error("container %s: %s: %s", container.handle, step.__name__.strip("_"), error)
+            failures.append(error)
+    return failures
+
+
+async def _remove_ifbs(container: Container) -> None:
+    """Unlike its links they do not go with the network namespace."""
+    names = [link.ifb_name for link in networking.shaped(container.snapshot, 0)]
+    if any(map(shaping.have_link, names)):
+        await container.site.blocking(shaping.remove_ifbs, names)
+
+
+async def _end_processes(container: Container) -> None:
+    container.memory.close()
+    container.record.drop()
+    if container.init.pidfd >= 0:
+        container.init.kill()
+        if container.snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
+            await container.site.blocking(container.group.kill)
+        await container.init.wait()
+    container.init_gone()
+
+
+async def _leave_kernel(container: Container) -> None:
+    await container.site.blocking(_leave_groups_and_firewall, container)
+
+
+def _leave_groups_and_firewall(container: Container) -> None:
+    try:
+        container.group.kill()
+        container.group.remove()
+    finally:
+        container.site.firewall.drop(container.id)  # not before its processes are gone: until then it is filtered
+
+
+async def _leave_networks(container: Container) -> None:
+    if container.snapshot.links:
+        await networking.leave(container.site, container.id)
+
+
+async def _remove_directory(container: Container) -> None:
+    for job in container.jobs():
+        job.close()
+    hidden = container.site.depot.hide(container.directory)
+    # Out of sight already; the time it takes depends on what the container wrote, nobody need wait for it.
+    if hidden is not None and container.snapshot.layer:
+        container.site.in_background(asyncio.ensure_future(_clear(container, hidden)))
+    elif hidden is not None:
+        container.site.janitor.add_tree(hidden)
+
+
+async def _clear(container: Container, hidden: str) -> None:
+    site, snapshot = container.site, container.snapshot
+    try:
+        await site.blocking(remove_tree, hidden)
+        await site.blocking(site.disks.of(snapshot.disk).remove, snapshot.layer)
+    except WardenError as error:
+        log.error("container %s: what it left is removed at the next start: %s", container.handle, error)
