@@ -126,25 +126,10 @@ def recalled(directory: str) -> Running:
     return Running(**{**data, **{name: tuple(data.get(name, ())) for name in ("tasks", "signals", "made")}})
 
 
-def is_held(directory: str) -> bool:
-    """Whether somebody is at work on a container: starts it, watches it, or cleans up after it."""
-    try:
-        lock = os.open(f"{directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
 def find(site: Site, lxcpath: str, name: str) -> Running:
     """Raises WrongState when no such container runs. The pid of one whose starter was killed may be another's by now."""
     for item in running(site):
-        if (item.name, item.lxcpath) == (name, lxcpath) and is_held(f"{site.state}/{item.container_id}"):
+        if (item.name, item.lxcpath) == (name, lxcpath) and systems.is_held(f"{site.state}/{item.container_id}"):
             return item
     raise WrongState(f"container {name}: is not running", hint=f"below {lxcpath}")
 
