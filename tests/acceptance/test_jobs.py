@@ -166,7 +166,7 @@ def test_signals(box: Container, number: int) -> None:
 
 def test_a_signal_from_the_client_to_the_tree_or_the_first(box: Container) -> None:
     script = (
-        "(trap 'echo inner; exit' USR1; echo up; while :; do sleep 0.02; done) & trap 'echo outer' USR1; wait; wait"
+        "trap 'echo outer' USR1; (trap 'echo inner; exit' USR1; echo up; while :; do sleep 0.02; done) & wait; wait"
     )
     job = box.spawn(script)
     read_until(job, b"up\n")
