@@ -23,7 +23,7 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
     (Op.NETLINK, errno.EOPNOTSUPP): "the kernel has no veth; load its module: modprobe veth",
     (Op.JOIN_CGROUP, errno.ENOENT): "somebody removed the engine's cgroups; restart wardend",
     **{
-        (op, errno.ELOOP): "a symbolic link is in its way, and targets in a root of its own are not looked up through links"
+        (op, errno.ELOOP): "a symbolic link is in its way, and nothing in a root of its own is looked up through links"
         for op in (Op.MOUNT, Op.BIND, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.READONLY)
     },
     (None, errno.EOVERFLOW): "in another mount nothing can be made: the target must exist in its source",

@@ -6,6 +6,7 @@ cgroups, PID 1, the program. Blocking. Nothing is left behind; what a kill -9 le
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -202,25 +203,43 @@ def permitted() -> int:
 
 
 def settled(system: System, rootfs: str) -> System:
-    """Without the optional mounts whose source, target or file system is not there. Raises BadInput for a source in the
-    root that a link of its owner's leads out of it."""
-    inside = rootfs.rstrip("/") + "/"
+    """Without the optional mounts whose source, target or file system is not there. A source that is a path below the root
+    is one of the container's own: what its owner made of it since, a link say, leads to nothing else."""
+    found: list[FileSystem] = []
     for item in system.filesystems:
-        below, real = item.is_bind and inside != "/" and item.source.startswith(inside), os.path.realpath(item.source)
-        if below and not f"{real}/".startswith(os.path.realpath(rootfs) + "/"):
-            raise BadInput(f"mount: {item.source} is a link out of the root", hint=f"it leads to {real}")
-    return replace(system, filesystems=tuple(item for item in system.filesystems if _wanted(item, rootfs)))
+        if item.is_bind and not item.inside and (below := _below(item.source, rootfs)):
+            item = replace(item, source=below, inside=True)
+        if _wanted(item, rootfs, found):
+            found.append(item)
+    return replace(system, filesystems=tuple(found))
 
 
-def _wanted(item: FileSystem, rootfs: str) -> bool:
+def _below(path: str, rootfs: str) -> str:
+    """The path inside of one of the host's that leads through the root, under whatever name; "" for others."""
+    parts = os.path.normpath(path).split("/")
+    with contextlib.suppress(OSError):
+        root = os.stat(rootfs)
+        for count in range(1, len(parts) + 1 if rootfs != "/" else 1):
+            if os.path.samestat(os.stat("/".join(parts[:count]) or "/"), root):
+                return "/" + "/".join(parts[count:])
+    return ""
+
+
+def _wanted(item: FileSystem, rootfs: str, before: Sequence[FileSystem]) -> bool:
     if not item.optional:
         return True
-    if item.is_bind and not os.path.exists(item.source):
+    if item.inside and not any(f"{item.source}/".startswith(f"{place}/") for place in ("/dev", *_targets(before))):
+        return os.path.lexists(f"{rootfs}{item.source}")
+    if item.is_bind and not item.inside and not os.path.exists(item.source):
         return False
     if not item.is_bind and not _known(item.fstype):
         return False
     below = item.target.startswith(("/proc/", "/sys/"))  # which are the kernel's, so the same there as here
     return bool(item.create) or os.path.lexists(item.target if below else f"{rootfs}{item.target}")
+
+
+def _targets(items: Sequence[FileSystem]) -> list[str]:
+    return [os.path.normpath(item.target) for item in items]
 
 
 def _known(fstype: str) -> bool:

@@ -55,15 +55,17 @@ def filesystem(entry: FstabEntry, rootfs: str, prefixes: tuple[str, ...], key: s
     target = _inside(entry.target, prefixes if rootfs else ("/",))
     if target is None:
         return f"{key}: {entry.target}: is not below the root file system: ignored; write it without the leading /"
-    source = entry.source
+    source, inside = entry.source, "relative" in entry.options and bool(rootfs)
     if "relative" in entry.options:
-        source = os.path.join(rootfs or "/", source.lstrip("/"))
+        source = os.path.normpath("/" + source.lstrip("/"))
     options = tuple(word for word in entry.options if word not in _OURS)
     create = next((word.removeprefix("create=") for word in entry.options if word.startswith("create=")), "")
     with naming(key):
         mount_options(options)
         _supported(options)
-        found = FileSystem(source, target, entry.fstype, options, create, "optional" in entry.options)
+        found = FileSystem(source, target, entry.fstype, options, create, "optional" in entry.options, inside)
+    if inside and not found.is_bind:
+        raise BadKey(key, f"{source}: relative is for bind mounts", hint="add bind to its options")
     if found.is_bind and not source.startswith("/"):
         raise BadKey(key, f"{source}: the source of a bind mount is not an absolute path")
     return found

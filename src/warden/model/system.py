@@ -26,7 +26,8 @@ class IdRange:
 @dataclass(frozen=True, slots=True)
 class FileSystem:
     """One mount. *target* inside, absolute; *options*: mount(8)'s words, `bind` and `rbind` among them. *create*: make the
-    target first, as "dir" or "file"; *optional*: who places the container leaves it out where source or target lack."""
+    target first, as "dir" or "file"; *optional*: who places the container leaves it out where source or target lack.
+    *inside*: *source* is a path of the container's, absolute, and is looked up as targets are."""
 
     source: str
     target: str
@@ -34,6 +35,7 @@ class FileSystem:
     options: tuple[str, ...] = ()
     create: str = ""
     optional: bool = False
+    inside: bool = False
 
     def __post_init__(self) -> None:
         if not self.target.startswith("/") or ".." in self.target.split("/") or "\0" in self.source + self.target:

@@ -18,7 +18,7 @@ from warden.plan.job import RESOURCES
 from warden.plan.mounting import NOTHING, Tmpfs, tmpfs_steps
 from warden.plan.mountoptions import mount_options
 from warden.plan.program import Point, run_steps
-from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, Op, Plan, Step
+from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, Op, Plan, Step
 
 #: File systems that show the namespaces of the process that mounts them.
 OF_NAMESPACES = ("proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2")
@@ -168,6 +168,7 @@ def _mount(system: System, item: FileSystem) -> Iterator[Step]:
         yield words.empty_file(item.target, owner)
     if item.is_bind:
         how = BIND_RECURSIVE if "rbind" in item.options else 0
+        how |= BIND_IN_ROOT if item.inside else 0
         yield words.bind(item.source, item.target, options.attributes, how, "", options.propagation)
         return
     data = options.data
