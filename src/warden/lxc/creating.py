@@ -10,7 +10,7 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 
-from warden.errors import BadInput, HandleTaken, KernelRefused
+from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 from warden.lxc import configfile, destroying, reading, rewriting
 from warden.lxc.configfile import ConfigFile
 from warden.lxc.home import Home
@@ -60,9 +60,12 @@ def create(creation: Creation) -> None:
 def make_directory(home: Home) -> None:
     """LXCPATH/NAME; the remains of one that was never finished go first. It is taken once `Home.partial` has marked it.
     Raises HandleTaken."""
-    with home.remains() as found:
-        if found:
-            destroying.remove_remains(home)
+    try:
+        with home.remains() as found:
+            if found:
+                destroying.remove_remains(home)
+    except WrongState as error:
+        raise HandleTaken(error.message, hint=error.hint) from error
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
         with contextlib.suppress(OSError):

@@ -66,10 +66,11 @@ class _End:
             scene = self._start.scene
             self._try("post-stop", lambda: scene.run_on_host("post-stop", more))
         states.write(self._journal, "STOPPED")
-        self._try("directory", self._remove)
         if self._reboots:
-            self._try("reboot", self._again)
-        elif "ephemeral" in tasks:
+            self._try("reboot", self._renew)
+            return
+        self._try("directory", self._remove)
+        if "ephemeral" in tasks:
             self._try("ephemeral", self._destroy)
 
     def _try(self, what: str, work: Callable[[], object]) -> None:
@@ -123,6 +124,19 @@ class _End:
         from warden.kernel.paths import remove_tree
 
         remove_tree(self._directory)
+
+    def _renew(self) -> None:
+        """Nobody may take it for stopped meanwhile."""
+        from warden.lxc.home import Home
+
+        home = Home(self._running.lxcpath, self._running.name)
+        lock = home.lock() if os.path.isdir(home.path) else -1
+        try:
+            self._try("directory", self._remove)
+            self._again()
+        finally:
+            if lock >= 0:
+                os.close(lock)
 
     def _again(self) -> None:
         """By the same command line; whoever waits for the monitor finds the new one."""

@@ -27,6 +27,7 @@ from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
 from warden.lxc.scripts import remember_links, run_scripts
+from warden.lxc.settling import settled
 from warden.model.interfaces import Link
 from warden.model.system import Init
 from warden.plan.container import Monitor, Placement
@@ -59,10 +60,13 @@ class Order:
 
 def start(order: Order) -> Running:
     """Raises WardenError, and then nothing is left. Raises WrongState when it runs already."""
-    claim = place.claim(order.start.lxcpath, order.start.scene.name)
-    with claim:
-        place.sweep(order.start.site)
-        return bring_up(order, claim)
+    claim, lock = running.take(order.start)
+    try:
+        with claim:
+            place.sweep(order.start.site)
+            return bring_up(order, claim)
+    finally:
+        os.close(lock)
 
 
 def bring_up(order: Order, claim: socket.socket) -> Running:
@@ -155,7 +159,7 @@ class _Making:
         for path in self._made_groups:  # v1's block I/O is counted in a group of its own
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
-        spec = replace(start.spec, system=running.settled(start.system, rootfs))
+        spec = replace(start.spec, system=settled(start.system, rootfs))
         host, inside, self._links = running.connected(self._id, spec)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):

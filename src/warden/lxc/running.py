@@ -19,19 +19,21 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
-from warden.errors import BadInput, JobFailed, NotSupported
+from warden.errors import BadInput, JobFailed, NotSupported, WrongState
 from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_capabilities
 from warden.lxc import hooks, place
+from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
 from warden.lxc.missing import Missing, Need
 from warden.lxc.place import Running, Site
 from warden.lxc.settings import LxcConfig
+from warden.lxc.settling import settled
 from warden.lxc.translate import Translation
 from warden.model.interfaces import Bridge, Link, LinkKind
 from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec
-from warden.model.system import FileSystem, Init, System
+from warden.model.system import Init, System
 from warden.network import links
 from warden.plan.container import Batch, Placement
 from warden.plan.mountoptions import mount_options
@@ -43,6 +45,8 @@ from warden.process.packets import STATE_FAILED, Record
 from warden.undo import Undo
 
 if TYPE_CHECKING:
+    import socket
+
     from warden.network.hostlink import HostLink
 
 log = logging.getLogger("warden.lxc")
@@ -78,9 +82,11 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
     the signal that ended it. Raises WardenError when the container or the program cannot be started."""
     check(start.translation.missing)
     filtered = program_filter(start.scene.config)
-    with Undo() as undo:
+    with Undo() as undo, contextlib.ExitStack() as making:
         container_id = IdSource().next()
-        undo.add("claim", place.claim(start.lxcpath, start.scene.name).close)
+        claim, lock = take(start)
+        undo.add("claim", claim.close)
+        making.callback(os.close, lock)
         place.sweep(start.site)
         directory, lock = place.make_directory(start.site, container_id)
         undo.add("lock", os.close, lock)
@@ -91,7 +97,44 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         start = stored(start, f"{directory}/mnt/storage", undo)
         group = limited(start, container_id, undo)
         launched = _launch(start, container_id, directory, group, undo)
+        making.close()
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
+
+
+def take(start: Start) -> tuple[socket.socket, int]:
+    """What marks the container as taken, and the descriptor that keeps its directory until it is known to run (/dev/null's
+    where it has none). Raises WrongState: it runs, or somebody copies, destroys, renames it."""
+    home = Home(start.lxcpath, start.scene.name)
+    claim = _claimed(start.site, home)
+    try:
+        lock = home.lock() if os.path.isdir(home.path) else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        if not os.path.exists(start.scene.config_file) or not home.is_settled:
+            os.close(lock)
+            raise WrongState(f"{home.name} was changed meanwhile", hint="try again")
+    except BaseException:
+        claim.close()
+        raise
+    return claim, lock
+
+
+def _claimed(site: Site, home: Home) -> socket.socket:
+    """Raises WrongState: it runs, or, by name, who has taken it to work on it."""
+    try:
+        return place.claim(home.lxcpath, home.name)
+    except WrongState as error:
+        if _runs(site, home) or place.is_answered(home.lxcpath, home.name) or not os.path.isdir(home.path):
+            raise
+        try:
+            os.close(home.lock())
+        except WrongState as busy:
+            raise (error if _runs(site, home) else busy) from None
+    return place.claim(home.lxcpath, home.name)
+
+
+def _runs(site: Site, home: Home) -> bool:
+    from warden.lxc import states  # only who comes second needs them
+
+    return states.find(site, home.lxcpath, home.name) is not None
 
 
 def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
@@ -200,51 +243,6 @@ def permitted() -> int:
     """This process's own capabilities."""
     with open("/proc/self/status", "rb") as status:
         return parse_capabilities(status.read()).permitted
-
-
-def settled(system: System, rootfs: str) -> System:
-    """Without the optional mounts whose source, target or file system is not there. A source that is a path below the root
-    is one of the container's own: what its owner made of it since, a link say, leads to nothing else."""
-    found: list[FileSystem] = []
-    for item in system.filesystems:
-        if item.is_bind and not item.inside and (below := _below(item.source, rootfs)):
-            item = replace(item, source=below, inside=True)
-        if _wanted(item, rootfs, found):
-            found.append(item)
-    return replace(system, filesystems=tuple(found))
-
-
-def _below(path: str, rootfs: str) -> str:
-    """The path inside of one of the host's that leads through the root, under whatever name; "" for others."""
-    parts = os.path.normpath(path).split("/")
-    with contextlib.suppress(OSError):
-        root = os.stat(rootfs)
-        for count in range(1, len(parts) + 1 if rootfs != "/" else 1):
-            if os.path.samestat(os.stat("/".join(parts[:count]) or "/"), root):
-                return "/" + "/".join(parts[count:])
-    return ""
-
-
-def _wanted(item: FileSystem, rootfs: str, before: Sequence[FileSystem]) -> bool:
-    if not item.optional:
-        return True
-    if item.inside and not any(f"{item.source}/".startswith(f"{place}/") for place in ("/dev", *_targets(before))):
-        return os.path.lexists(f"{rootfs}{item.source}")
-    if item.is_bind and not item.inside and not os.path.exists(item.source):
-        return False
-    if not item.is_bind and not _known(item.fstype):
-        return False
-    below = item.target.startswith(("/proc/", "/sys/"))  # which are the kernel's, so the same there as here
-    return bool(item.create) or os.path.lexists(item.target if below else f"{rootfs}{item.target}")
-
-
-def _targets(items: Sequence[FileSystem]) -> list[str]:
-    return [os.path.normpath(item.target) for item in items]
-
-
-def _known(fstype: str) -> bool:
-    with open("/proc/filesystems", encoding="ascii") as file:
-        return fstype in file.read().split()
 
 
 def connected(container_id: str, spec: ContainerSpec) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
