@@ -15,14 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import warden
-from warden.cgroup.driver import Manager
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
 from warden.kernel.paths import remove_tree
 from warden.lxc import hooks, place, running, states, terminals
 from warden.lxc.cgroups import directories
+from warden.lxc.limiting import limited, manager_of
 from warden.lxc.missing import Need
+from warden.lxc.namespaces import have_nodes
 from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
@@ -151,7 +152,7 @@ class _Making:
 
     def _launch(self, consoles: terminals.Terminals) -> Launched:
         start, rootfs = self._start, self._start.spec.rootfs or "/"
-        group = running.limited(start, self._id, self._undo)
+        group = limited(start.site, start.spec, self._id, self._undo)
         self._groups = group.directories()
         job = group.job(JOB)
         job.create()
@@ -159,7 +160,7 @@ class _Making:
         for path in self._made_groups:  # v1's block I/O is counted in a group of its own
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
-        spec = replace(start.spec, system=settled(start.system, rootfs))
+        spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
         host, inside, self._links = running.connected(self._id, spec)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
@@ -178,6 +179,7 @@ class _Making:
             programs=start.scene.programs(),
             permitted=running.permitted(),
             seccomp=self._filtered,
+            nodes=have_nodes(),
             monitor=self._monitor(consoles, passed, job.join_paths()),
         )
         if consoles.console is not None:
@@ -198,7 +200,7 @@ class _Making:
             terminals=len(consoles.masters),
             console=None if consoles.console is None else len(passed),
             home=f"/proc/{os.getpid()}/fd/{self._home}",
-            back=tuple(Manager(self._start.site.parent).way_back(joins)),
+            back=tuple(manager_of(self._start.site, self._start.spec).way_back(joins)),
             death=9 if death is None else death,
         )
 

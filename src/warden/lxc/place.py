@@ -37,7 +37,12 @@ class Site(NamedTuple):
     def from_environment(cls) -> Site:
         usual = cls()
         environ = os.environ
-        return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
+        state = usual.state
+        if os.geteuid() and "WARDEN_LXC_STATE" not in environ:
+            from warden.lxc.ordinary import state_directory  # an ordinary user's own
+
+            state = state_directory()
+        return cls(environ.get("WARDEN_LXC_STATE", state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
 
 
 class Running(NamedTuple):

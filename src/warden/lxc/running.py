@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
@@ -25,13 +24,14 @@ from warden.kernel.proc import parse_capabilities
 from warden.lxc import hooks, place
 from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
+from warden.lxc.limiting import limited, manager_of
 from warden.lxc.missing import Missing, Need
+from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Running, Site
 from warden.lxc.settings import LxcConfig
 from warden.lxc.settling import settled
 from warden.lxc.translate import Translation
 from warden.model.interfaces import Bridge, Link, LinkKind
-from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec
 from warden.model.system import Init, System
 from warden.network import links
@@ -81,6 +81,8 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
     """Runs *program* beside a PID 1 of ours, on the caller's standard streams; its exit code, or 128 and the number of
     the signal that ended it. Raises WardenError when the container or the program cannot be started."""
     check(start.translation.missing)
+    if start.system.cgroups:  # its first process is in a group of all of them, and would show that
+        raise NotSupported("lxc.mount.auto: cgroup by force is not carried out here", hint="lxc-start does it")
     filtered = program_filter(start.scene.config)
     with Undo() as undo, contextlib.ExitStack() as making:
         container_id = IdSource().next()
@@ -95,7 +97,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")
         start = stored(start, f"{directory}/mnt/storage", undo)
-        group = limited(start, container_id, undo)
+        group = limited(start.site, start.spec, container_id, undo)
         launched = _launch(start, container_id, directory, group, undo)
         making.close()
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
@@ -169,20 +171,9 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
     return replace(start, translation=replace(start.translation, spec=spec))
 
 
-def limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
-    """Its cgroups, with its limits in force."""
-    manager = Manager(start.site.parent)
-    manager.prepare()
-    group = manager.container(container_id)
-    undo.add("cgroups", place.remove_cgroups, start.site, container_id)
-    group.create()
-    group.set_limits(start.spec.limits, Limits())
-    return group
-
-
 def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
-    spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/"))
-    manager = Manager(start.site.parent)
+    spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
+    manager = manager_of(start.site, start.spec)
     host, inside, made = connected(container_id, spec)
     hold = lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):
@@ -198,6 +189,7 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         container_network=inside,
         programs=start.scene.programs(),
         permitted=permitted(),
+        nodes=have_nodes(),
     )
     plan = plan_of(spec, where)
     binary = Binary()

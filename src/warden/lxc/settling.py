@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from warden.model.system import FileSystem, System
 
 
-def settled(system: System, rootfs: str) -> System:
-    """Without the optional mounts whose source, target or file system is not there. A source that is a path below the root
-    is one of the container's own: what its owner made of it since, a link say, leads to nothing else."""
+def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
+    """With its cgroups, which *groups* has by controller, where it is to see them, and without the optional mounts whose
+    source, target or file system is not there. A source that is a path below the root is one of the container's own:
+    what its owner made of it since, a link say, leads to nothing else."""
     found: list[FileSystem] = []
+    if system.cgroups:
+        from warden.lxc.nested import cgroup_mounts  # few have them
+
+        found += cgroup_mounts(system.cgroups, groups)
     for item in system.filesystems:
         wanted = item
         if item.is_bind and not item.inside and (below := _below(item.source, rootfs)):

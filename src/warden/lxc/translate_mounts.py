@@ -23,16 +23,17 @@ _OURS = ("optional", "relative", "create=dir", "create=file")
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """*proc*, *sys*: as System has them."""
+    """*proc*, *sys*, *cgroups*: as System has them."""
 
     proc: str
     sys: str
+    cgroups: str
     missing: tuple[Missing, ...]
 
 
 def automatic(words: Iterable[str]) -> Mounts:
     """What lxc.mount.auto asks for; of two words for the same the last counts."""
-    proc, sys, missing = "", "", []
+    proc, sys, cgroups, missing = "", "", "", []
     for word in words:
         what, _, how = word.partition(":")
         if what == "proc":
@@ -44,9 +45,9 @@ def automatic(words: Iterable[str]) -> Mounts:
                 Missing(Need.SHARED_MOUNTS, "lxc.mount.auto", word, "a directory whose mounts come in later")
             )
         elif word.endswith(":force"):
-            missing.append(Missing(Need.CGROUP_MOUNT, "lxc.mount.auto", word, "the cgroups are mounted for it"))
+            cgroups = "ro" if "ro" in word.split(":") else "rw"
         # else: nothing, as LXC does where there are cgroup namespaces: its init mounts what it sees
-    return Mounts(proc, sys, tuple(missing))
+    return Mounts(proc, sys, cgroups, tuple(missing))
 
 
 def filesystem(entry: FstabEntry, rootfs: str, prefixes: tuple[str, ...], key: str) -> FileSystem | str:

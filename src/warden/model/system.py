@@ -72,7 +72,8 @@ class System:
     for owners shifted into the container's ids. *id_map* (): no user namespace. *capabilities*: those left, by name,
     None all. *dev*: a /dev of its own, *dev_bytes* large. *terminals*: as many in a devpts
     of its own, 0 none. *proc*: "", "mixed" or "rw"; *sys*: "",
-    "ro", "mixed" or "rw". *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
+    "ro", "mixed" or "rw". *cgroups*: its own on /sys/fs/cgroup, "", "ro" or "rw".
+    *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
     somebody else; *kept*: namespaces shared with the host. *clocks*: nanoseconds that boot and monotonic clock are ahead.
     *personality*: of personality(2), 0 leaves it.
     """
@@ -86,6 +87,7 @@ class System:
     terminals: int = 0
     proc: str = ""
     sys: str = ""
+    cgroups: str = ""
     filesystems: tuple[FileSystem, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     entered: tuple[tuple[str, str], ...] = ()

@@ -49,7 +49,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *_launch(system, place),
             *_clone(spec, system, place),
             *_root(system, place),
-            *(_dev(system) if system.dev else ()),
+            *(_dev(system, place) if system.dev else ()),
             *(step for item in early for step in _mount(system, item)),
             *_terminals(system, place),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
@@ -146,13 +146,17 @@ def _root(system: System, place: Placement) -> Iterator[Step]:
     yield words.root(target, "targets are resolved below it, and none through a link", flags.RESOLVE_NO_SYMLINKS)
 
 
-def _dev(system: System) -> Iterator[Step]:
+def _dev(system: System, place: Placement) -> Iterator[Step]:
     owner = system.outside(0)
     data = f"mode=0755,size={system.dev_bytes},uid={owner},gid={system.outside(0, 'g')}"
     yield words.mkdir("/dev", 0o755, owner)
     yield words.mount("none", "/dev", "tmpfs", flags.MS_NOSUID, data)
     for name, major, minor, mode in DEVICES:
-        yield words.device(f"/dev/{name}", major, minor, mode, owner)
+        if place.nodes:
+            yield words.device(f"/dev/{name}", major, minor, mode, owner)
+        else:
+            yield words.empty_file(f"/dev/{name}", owner)
+            yield words.bind(f"/dev/{name}", f"/dev/{name}", 0, 0, "the host's, for nobody here may make one")
     for text, name in DEVICE_LINKS:
         if name != "ptmx" or system.terminals:
             yield words.symlink(text, f"/dev/{name}")
