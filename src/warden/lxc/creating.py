@@ -146,5 +146,10 @@ class _Making:
 def _give(directory: str, config: LxcConfig) -> None:
     """A root of a container with mapped ids belongs to them, unless it is shifted at each start."""
     if config.idmap and "idmap=container" not in config.rootfs_options:
-        ids = System(id_map=config.idmap)
-        give_tree(directory, ids.outside, lambda group: ids.outside(group, "g"))
+        ids, user, own = System(id_map=config.idmap), os.geteuid(), os.getegid()
+        # what an ordinary user has made is meant to be root's, as what root has made
+        give_tree(
+            directory,
+            lambda uid: ids.outside(0 if uid == user else uid),
+            lambda gid: ids.outside(0 if gid == own else gid, "g"),
+        )

@@ -16,7 +16,7 @@ import sys
 from types import FrameType
 
 from warden.errors import BadInput, KernelRefused
-from warden.kernel.mounts import unshare
+from warden.kernel.mounts import CLONE_NEWNS, unshare
 from warden.kernel.syscalls import libc_call
 from warden.lxc import idmaps
 from warden.lxc.namespaces import have_nodes
@@ -93,7 +93,7 @@ def _own() -> tuple[IdRange, ...]:
 
 def _become(ready: int, go: int) -> None:
     try:
-        unshare(_CLONE_NEWUSER)
+        unshare(_CLONE_NEWUSER | CLONE_NEWNS)  # the host's mount namespace, to which a launcher goes back, is not his
     except OSError as error:
         os.write(ready, str(error.errno).encode())
         os._exit(1)
