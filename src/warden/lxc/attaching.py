@@ -134,6 +134,11 @@ def _plan(order: Attachment, joins: int) -> Plan:
     status = _status(pid)
     entered = order.namespaces if order.namespaces is not None else tuple(_others(pid))
     steps: list[Step] = []
+    if "lsm" not in order.privileged and os.path.exists("/sys/module/apparmor"):
+        from warden.lxc import apparmor  # many kernels have none
+
+        if label := apparmor.label_of(pid):
+            steps.append(words.profile(apparmor.exec_path(), label))
     mask = sum(NAMESPACES[name] for name in entered)
     if mask:
         steps.append(Step(Op.SETNS_PID, (pid, mask), f"setns(pidfd of {pid}, {', '.join(entered)})"))

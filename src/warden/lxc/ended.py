@@ -62,6 +62,8 @@ class _End:
             self._try("scripts", self._scripts)
         self._try("namespaces", self._release)
         self._try("cgroups", self._remove_cgroups)
+        if "profile" in tasks:
+            self._try("profile", self._unload)
         if self._start is not None and "hooks" in tasks:
             scene = self._start.scene
             self._try("post-stop", lambda: scene.run_on_host("post-stop", more))
@@ -113,6 +115,12 @@ class _End:
             from warden.lxc.life import release_namespaces
 
             release_namespaces(self._directory)
+
+    def _unload(self) -> None:
+        from warden.lxc import apparmor
+
+        if apparmor.is_there():
+            apparmor.unload(apparmor.generated_name(self._running.name, self._running.lxcpath))
 
     def _remove_cgroups(self) -> None:
         from warden.lxc.cgroups import remove

@@ -47,6 +47,7 @@ TAKEN = "taken"
 #: Tasks of the end.
 HOOKS, LENT, SCRIPTS, EPHEMERAL, OWN_PIDS = "hooks", "lent", "scripts", "ephemeral", "own_pids"
 FILTERED = "filtered"  # for who is attached
+PROFILE = "profile"  # of AppArmor, made for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class _Making:
             LENT: any(link.kind.value == "physical" for link in self._links),
             SCRIPTS: any(net.script_down for net in config.net),
             EPHEMERAL: config.ephemeral,
+            PROFILE: config.apparmor_profile == "generated" and os.path.exists("/sys/module/apparmor"),
             FILTERED: bool(config.seccomp_profile),
             OWN_PIDS: "pid" not in (*system.kept, *(name for name, _ in system.entered)),
         }
@@ -180,6 +182,7 @@ class _Making:
             permitted=running.permitted(),
             seccomp=self._filtered,
             nodes=have_nodes(),
+            profile=running.profile(start, self._undo),
             monitor=self._monitor(consoles, passed, job.join_paths()),
         )
         if consoles.console is not None:

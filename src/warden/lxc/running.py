@@ -54,7 +54,7 @@ JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
-_LSM_SHOWN = {"lxc.apparmor.profile": "/sys/module/apparmor", "lxc.selinux.context": "/sys/fs/selinux"}
+_SELINUX = "/sys/fs/selinux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,10 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         start.scene.run_on_host("pre-start")
         start = stored(start, f"{directory}/mnt/storage", undo)
         group = limited(start.site, start.spec, container_id, undo)
+        label = profile(start, undo)
         launched = _launch(start, container_id, directory, group, undo)
         making.close()
-        return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
+        return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
 
 
 def take(start: Start) -> tuple[socket.socket, int]:
@@ -142,10 +143,21 @@ def _runs(site: Site, home: Home) -> bool:
 def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
     """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
     for item in missing:
-        absent = item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
+        absent = item.key == "lxc.selinux.context" and not os.path.exists(_SELINUX)
+        absent = absent or item.key == "lxc.apparmor.profile"  # which is carried out (apparmor.py)
         if item.need not in done and not absent:
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
+
+
+def profile(start: Start, undo: Undo) -> tuple[str, str] | None:
+    """File and name of the AppArmor profile of its first process, None for none. Raises as `apparmor.confined`."""
+    if not os.path.exists("/sys/module/apparmor"):
+        return None
+    from warden.lxc import apparmor  # many kernels have none
+
+    label = apparmor.confined(start.scene.config, start.scene.name, start.lxcpath, undo)
+    return (apparmor.exec_path(), label) if label else None
 
 
 def program_filter(config: LxcConfig) -> bytes:
@@ -271,6 +283,7 @@ class _Inside:
     group: ContainerGroup
     launched: Launched
     seccomp: bytes
+    profile: tuple[str, str] | None
 
 
 def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], None]) -> int:
@@ -281,7 +294,7 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
         for fd in joins:
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
-        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp)
+        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp, inside.profile)
         direct = Direct(f"{inside.directory}/run")
         undo.add("connection", direct.close)
         with _Forwarding(direct) as forwarding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 from warden.errors import BadInput
 from warden.lxc import place
@@ -57,7 +58,13 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     scene = Scene(
         config, given.name, path, "", dict(os.environ), given.last("logpriority") or config.log_level or "ERROR"
     )
-    return Start(site, scene, lxcpath, translate(config, given.name, around))
+    made = translate(config, given.name, around)
+    if config.apparmor_profile:
+        from warden.lxc import apparmor  # few name one
+
+        said = apparmor.warning(config)
+        made = replace(made, warnings=(*made.warnings, said) if said else made.warnings)
+    return Start(site, scene, lxcpath, made)
 
 
 def _shares(given: Given, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:

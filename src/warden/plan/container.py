@@ -111,6 +111,7 @@ class Placement:
     *programs*: what an operator wants to be run on the way. *shared*: for the network mode container. *permitted*: the
     engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
     of its own. *monitor*: for such an init, who watches it. *nodes*: device nodes can be made, which takes the host's root.
+    *profile*: file and name of the AppArmor profile that such an init changes to at exec, while the host's /proc is there.
     """
 
     directory: str
@@ -129,6 +130,7 @@ class Placement:
     seccomp: bytes = b""
     monitor: Monitor | None = None
     nodes: bool = True
+    profile: tuple[str, str] | None = None
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:

@@ -59,6 +59,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *(step for item in late for step in _mount(system, item)),
             *_names(spec, system, place),
             *run_steps(place.programs, Point.CHILD_BEFORE_PIVOT),
+            *((words.profile(*place.profile),) if place.profile else ()),
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
@@ -273,13 +274,22 @@ def _serve() -> Iterator[Step]:
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
 
 
-def program_plan(system: System, program: Init, joins: int, permitted: int, seccomp: bytes = b"") -> Plan:
+def program_plan(
+    system: System,
+    program: Init,
+    joins: int,
+    permitted: int,
+    seccomp: bytes = b"",
+    profile: tuple[str, str] | None = None,
+) -> Plan:
     """The steps by which a child of our PID 1 becomes *program*, on descriptors of the caller's: those to be joined by
-    come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none."""
+    come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none. *profile*:
+    as Placement has it."""
     steps = [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
     if "cgroup" not in system.kept:
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
+    steps += [words.profile(*profile)] if profile else []
     return Plan((*steps, *_become(system, program, permitted, seccomp)))
 
 

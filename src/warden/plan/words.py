@@ -105,6 +105,11 @@ def readonly(path: str, why: str) -> Step:
     return Step(Op.READONLY, (raw(path),), f"mount -o remount,bind,ro {path}", why)
 
 
+def profile(path: str, name: str) -> Step:
+    """apparmor(7): of the next exec, which may also be told before a fork."""
+    return write(path, f"exec {name}", "what its next exec may do")
+
+
 def hostname(name: str) -> Step:
     return Step(Op.HOSTNAME, (name.encode(),), f"sethostname({name})")
 
