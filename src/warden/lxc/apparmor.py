@@ -61,14 +61,6 @@ def is_there() -> bool:
     return False
 
 
-def warning(config: LxcConfig) -> str:
-    """What is said where the kernel has none and the configuration asks for it; "" else."""
-    wanted = config.apparmor_profile
-    if wanted in ("", UNCONFINED, UNCHANGED) or is_there():
-        return ""
-    return f"lxc.apparmor.profile: {wanted}: this kernel has no AppArmor: the container is not confined by it"
-
-
 def confined(config: LxcConfig, name: str, lxcpath: str, undo: Undo) -> str:
     """The profile that its first process changes to at exec, loaded; "" for none. *undo* takes one that was made for it out
     again. Raises BadInput for one that is not loaded, NotSupported, KernelRefused."""

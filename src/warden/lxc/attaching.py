@@ -13,7 +13,6 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from warden.errors import JobFailed, KernelRefused, WrongState
 from warden.kernel.paths import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
@@ -23,6 +22,7 @@ from warden.plan import flags, words
 from warden.plan.capabilities import ALL
 from warden.plan.steps import Op, Plan, Step
 from warden.process.launch import FAILED, Binary, StepFailed, spawn
+from warden.records import dataclass, field
 
 _MESSAGE = struct.Struct("<IIii")
 NAMESPACES = {

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -42,6 +41,7 @@ from warden.plan.system import plan_of, program_plan
 from warden.process.direct import Direct
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
 from warden.process.packets import STATE_FAILED, Record
+from warden.records import dataclass, replace
 from warden.undo import Undo
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
-_SELINUX = "/sys/fs/selinux"
+_LSM_SHOWN = {
+    "lxc.apparmor.profile": "/sys/module/apparmor",
+    "lxc.apparmor.raw": "/sys/module/apparmor",
+    "lxc.selinux.context": "/sys/fs/selinux",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,16 @@ def _runs(site: Site, home: Home) -> bool:
     return states.find(site, home.lxcpath, home.name) is not None
 
 
+def absent(item: Missing) -> bool:
+    """Whether it is for a security module that this kernel has not: LXC ignores it then too."""
+    return item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
+
+
 def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
     """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
     for item in missing:
-        absent = item.key == "lxc.selinux.context" and not os.path.exists(_SELINUX)
-        absent = absent or item.key == "lxc.apparmor.profile"  # which is carried out (apparmor.py)
-        if item.need not in done and not absent:
+        carried_out = item.need in done or item.key.startswith("lxc.apparmor.")  # apparmor.py
+        if not carried_out and not absent(item):
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
 
@@ -219,7 +227,9 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         except StepFailed as failed:
             raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    found = Running(container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories())
+    found = Running(
+        container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories()
+    )
     place.remember(start.site, found)
     return launched
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from warden.model.system import FileSystem, System
+from warden.records import replace
 
 
 def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
@@ -25,7 +25,8 @@ def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
             wanted = replace(item, source=below, inside=True)
         if _wanted(wanted, rootfs, found):
             found.append(wanted)
-    return replace(system, filesystems=tuple(found))
+    # a kernel without CONFIG_KEYS has no keyctl(2), and nothing to be kept from anybody
+    return replace(system, filesystems=tuple(found), keyring=system.keyring and os.path.exists("/proc/keys"))
 
 
 def _below(path: str, rootfs: str) -> str:
