@@ -75,6 +75,8 @@ def make_directory(home: Home) -> None:
     except FileExistsError as error:
         said = "Container already exists" if home.is_defined else f"{home.path} exists already"
         raise HandleTaken(said, hint="lxc-destroy removes it" if home.is_defined else "it is no container") from error
+    except FileNotFoundError as error:  # empty as it still was, another one took it for a crash's
+        raise HandleTaken(f"{home.name} is being made by somebody else") from error
     except OSError as error:
         raise KernelRefused("mkdir", home.path, error.errno or 0) from error
 

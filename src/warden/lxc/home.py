@@ -22,7 +22,7 @@ CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
 STORAGE = (ROOTFS, "overlay", "rootdev")
-_MOMENT_S, _PAUSE_S = 0.3, 0.01
+_MOMENT_S, _PAUSE_S = 1.0, 0.01
 _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
 

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("warden.lxc")
 JOB, MTU = 1, 1500
+_PATIENCE_S = 10.0
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
@@ -125,17 +127,22 @@ def take(start: Start) -> tuple[socket.socket, int]:
 
 
 def _claimed(site: Site, home: Home) -> socket.socket:
-    """Raises WrongState: it runs, or, by name, who has taken it to work on it."""
-    try:
-        return place.claim(home.lxcpath, home.name)
-    except WrongState as error:
-        if _runs(site, home) or place.is_answered(home.lxcpath, home.name) or not os.path.isdir(home.path):
-            raise
+    """Raises WrongState: it runs, or, by name, who has taken it to work on it. Who has it for himself starts it, and it
+    will be seen to run; or destroys it."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
         try:
-            os.close(home.lock())
-        except WrongState as busy:
-            raise (error if _runs(site, home) else busy) from None
-    return place.claim(home.lxcpath, home.name)
+            return place.claim(home.lxcpath, home.name)
+        except WrongState:
+            if _runs(site, home) or place.is_answered(home.lxcpath, home.name) or not os.path.isdir(home.path):
+                raise
+        try:
+            os.close(home.lock(shared=True))
+        except WrongState:
+            if time.monotonic() > until:
+                raise
+        else:
+            os.close(home.lock())  # names who reads it; nobody, when somebody only looked whether the name is taken
 
 
 def _runs(site: Site, home: Home) -> bool:

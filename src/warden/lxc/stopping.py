@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
 
 _PATIENCE_S = 10.0
-_MOMENT_S = 1.0  # longer than who starts a container waits for the lock
+_MOMENT_S = 4.0  # longer than who starts a container waits for the lock
 _PAUSE_S = 0.02
 
 
@@ -53,7 +53,8 @@ def _claimed(home: Home, shared: bool) -> socket.socket | None:
         try:
             return place.claim(home.lxcpath, home.name)
         except WrongState as error:
-            if place.is_answered(home.lxcpath, home.name) or time.monotonic() > until:
+            answered = place.is_answered(home.lxcpath, home.name)
+            if answered or (not shared and time.monotonic() > until):
                 raise WrongState(f"{home.name} is running", hint="stop it first") from error
         if shared:
             return None
