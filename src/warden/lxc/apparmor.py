@@ -69,7 +69,7 @@ def confined(config: LxcConfig, name: str, lxcpath: str, undo: Undo) -> str:
         return ""
     if wanted == UNCONFINED:
         return UNCONFINED
-    if not config.apparmor_profile and USUAL not in _loaded():
+    if not config.apparmor_profile and not _usual_is_loaded():
         return ""
     if not os.path.exists(f"{_KERNEL}/features/mount/mask") and not config.apparmor_allow_incomplete:
         hint = "lxc.apparmor.allow_incomplete = 1 starts it all the same"
@@ -126,6 +126,13 @@ def label_of(pid: int) -> str:
         raise KernelRefused("read", path, error.errno or 0) from error
     found = re.sub(r" \((enforce|complain|kill|unconfined|mixed|user)\)$", "", label)
     return "" if found == UNCONFINED else found
+
+
+def _usual_is_loaded() -> bool:
+    """Nobody asked for it: where that cannot be seen, in a container for one, it is not wanted."""
+    with contextlib.suppress(KernelRefused):
+        return USUAL in _loaded()
+    return False
 
 
 def _loaded() -> frozenset[str]:
