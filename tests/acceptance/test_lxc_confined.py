@@ -116,3 +116,24 @@ def test_every_template_has_them(tmp_path: Path) -> None:
         config = load(str(file))
         assert config.seccomp_profile and "sys_rawio" in config.cap_drop
         assert ("devices.deny", "a") in config.cgroup and os.path.basename(config.seccomp_profile) == "common.seccomp"
+
+
+@pytest.mark.parametrize("what", ["fifo", "device", "link", "directory", "other mount"])
+def test_who_is_attached_is_not_led_by_what_the_container_made_of_passwd(scene: Scene, what: str) -> None:
+    rootfs = scene.define("box")
+    passwd, secret = rootfs / "etc/passwd", scene.root / "passwd"
+    secret.write_text("root:x:0:0:::/bin/false\n")
+    scene.start("box")
+    made = {
+        "fifo": lambda: os.mkfifo(passwd),
+        "device": lambda: os.mknod(passwd, 0o020666, os.makedev(1, 9)),  # urandom
+        "link": lambda: passwd.symlink_to(secret),
+        "directory": passwd.mkdir,
+        "other mount": lambda: scene.ok(
+            "attach", "box", "--", "/bin/sh", "-c",
+            "mount -t tmpfs x /etc; echo root:x:0:0:::/bin/false > /etc/passwd",
+        ),
+    }  # fmt: skip
+    made[what]()
+    assert scene.run("attach", "box", given="echo in\n").stdout == "in\n"
+    scene.ok("stop", "-k", "box")

@@ -120,3 +120,15 @@ def test_a_file_system_of_cgroups_for_one_program_is_refused(scene: Scene) -> No
     Outer(scene, AUTO)
     done = scene.run("execute", "outer", "--", "true")
     assert done.returncode == 1 and "lxc-start does it" in done.stderr
+
+
+@pytest.mark.parametrize("controller", ["pids", "memory", "freezer"])
+def test_groups_that_it_made_deep_go_with_it(scene: Scene, controller: str) -> None:
+    outer = Outer(scene, AUTO)
+    scene.start("outer")
+    assert outer.sh(
+        f"cd /sys/fs/cgroup/{controller} 2>/dev/null || cd /sys/fs/cgroup; n=0;"
+        "while [ $n -lt 1200 ]; do mkdir a && cd a || break; n=$((n+1)); done; echo $n"
+    ) == "1200\n"
+    scene.ok("stop", "-k", "outer")
+    scene.gone("outer")
