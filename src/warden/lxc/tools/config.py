@@ -16,7 +16,9 @@ Usage: lxc-config -l: list all available configuration items
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "-?", "--usage"):
-        sys.stderr.write(_USAGE)
+        from warden.lxc.examples import examples_of
+
+        sys.stderr.write(_USAGE + examples_of("lxc-config"))
         return 0
     if words[0] == "-l":
         print("\n".join(system.DEFAULTS))
