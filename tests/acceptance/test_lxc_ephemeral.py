@@ -185,7 +185,7 @@ def test_nested_containers_are_listed(lxc: Scene) -> None:
         assert lxc.ok("ls", "-1", "--nesting=0").splitlines() == ["other", "outer"]
         assert lxc.ok("ls", "-1", "--nesting", "--frozen").splitlines() == ["in"]
         assert lxc.ok("ls", "-1", "--nesting", "-g", "b").splitlines() == ["in"]
-        rows = lxc.ok("ls", "-F", "NAME,STATE,PID,AUTOSTART,GROUPS", "--nesting", "--filter", "^(in|outer)$")
+        rows = lxc.ok("ls", "-f", "-F", "NAME,STATE,PID,AUTOSTART,GROUPS", "--nesting", "--filter", "^(in|outer)$")
         assert [line.split() for line in rows.splitlines()] == [
             ["NAME", "STATE", "PID", "AUTOSTART", "GROUPS"],
             ["outer", "RUNNING", str(pid), "0", "-"],

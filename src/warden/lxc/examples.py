@@ -25,7 +25,7 @@ EXAMPLES = {
     "lxc-freeze": "lxc-freeze -n web",
     "lxc-info": "lxc-info -n web\nlxc-info -n web -sH\nlxc-info -n web -c lxc.uts.name -c lxc.net.0.link",
     "lxc-kill": "lxc-kill -n web\nlxc-kill -n web 15\nlxc-kill -n web HUP",
-    "lxc-ls": "lxc-ls\nlxc-ls -1 --running\nlxc-ls -f --nesting\nlxc-ls -F NAME,STATE,PID,IPV4 --filter '^web'",
+    "lxc-ls": "lxc-ls\nlxc-ls -1 --running\nlxc-ls -f --nesting\nlxc-ls -f -F NAME,STATE,PID,IPV4 --filter '^web'",
     "lxc-monitor": "lxc-monitor\nlxc-monitor -n 'web.*'",
     "lxc-netstat": "lxc-netstat -n web\nlxc-netstat -n web -- -tln",
     "lxc-ps": "lxc-ps\nlxc-ps --name web -- -ef\nlxc-ps --lxc -- aux",

@@ -167,7 +167,7 @@ def _configured(given: Given, running: Running) -> dict[str, str]:
     """Of lxc.environment. Its file is read as a whole only when the word is in it."""
     found: dict[str, str] = {}
     path = _config_path(given, running)
-    with contextlib.suppress(OSError, WardenError):
+    with contextlib.nullcontext() if given.has("rcfile") else contextlib.suppress(OSError, WardenError):
         from warden.lxc import configfile
 
         for entry in configfile.entries_of(configfile.read(path), (), []):

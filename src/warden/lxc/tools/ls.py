@@ -73,6 +73,7 @@ def _printable(text: str) -> str:
 
 _USUAL = "NAME,STATE,AUTOSTART,GROUPS,IPV4,IPV6,UNPRIVILEGED"
 _GAP = 1
+_SIZE = 6  # of the columns of sizes, at least
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,20 +86,28 @@ def main(argv: list[str] | None = None) -> int:
         pattern = re.compile(text)
     except re.error as error:
         TOOL.fail(f"failed to compile the regex '{text}': {error}")
-    columns = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
-    for name in columns:
-        if name not in _COLUMNS:
-            print(f"Invalid key: {name}", file=sys.stderr)
-            return 0
+    columns = _columns(given)
+    if columns is None:
+        return 0
     rows: list[Item | Nested] = []
     for item in items(Site.from_environment(), lxcpath_of(given)):
         rows += [item] if _wanted(given, item, pattern) else []
         rows += _nested(given, item, pattern, int(depth)) if given.has("nesting") else ()
-    if given.has("fancy") or given.has("fancy-format"):
+    if given.has("fancy"):
         _fancy(rows, columns)
     else:
         _plain(given, [row.name for row in rows])
     return 0
+
+
+def _columns(given: Given) -> list[str] | None:
+    """None, and a sentence, when one is unknown. They are for the table alone, as in LXC."""
+    found = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
+    unknown = [name for name in found if name not in _COLUMNS]
+    if unknown and given.has("fancy"):
+        print(f"Invalid key: {unknown[0]}", file=sys.stderr)
+        return None
+    return found
 
 
 def _nested(given: Given, item: Item, pattern: re.Pattern[str], depth: int) -> Iterator[Nested]:
@@ -133,14 +142,13 @@ def _fits(given: Given, name: str, state: str, *, is_defined: bool, pattern: re.
         "stopped": not alive,
         "defined": is_defined,
     }
-    return bool(pattern.search(name)) and (not asked or any(holds[option] for option in asked))
+    return bool(pattern.search(name)) and (all(holds[option] for option in asked))
 
 
 def _wanted(given: Given, item: Item, pattern: re.Pattern[str]) -> bool:
     if not _fits(given, item.name, item.state, is_defined=item.is_defined, pattern=pattern):
         return False
-    needs_config = given.has("groups") or given.has("fancy") or given.has("fancy-format")
-    if needs_config and (error := item.readable()) is not None:
+    if (error := item.readable()) is not None:
         print(f"Failed to load config for {item.name}: {error}", file=sys.stderr)
         return False
     return not given.last("groups") or (item.is_defined and _in_groups(given, list(item.config.group)))
@@ -162,7 +170,8 @@ def _plain(given: Given, names: list[str]) -> None:
 
 def _fancy(found: list[Item | Nested], columns: list[str]) -> None:
     rows = [columns] + [[_cell(item, name) or "-" for name in columns] for item in found]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
+    least = [_SIZE if name in ("RAM", "SWAP") else 0 for name in columns]
+    widths = [max(least[place], *(len(row[place]) for row in rows)) for place in range(len(columns))]
     for row in rows:
         print("".join(f"{cell:<{width}} " for cell, width in zip(row, widths, strict=True)))
 
@@ -201,7 +210,7 @@ def _interfaces(item: Item) -> str:
             names = [line.partition(":")[0].strip() for line in file.readlines()[2:]]
     except OSError:
         return ""
-    return ", ".join(name for name in names if name != "lo")
+    return ", ".join(names)
 
 
 _COLUMNS: dict[str, Callable[[Item], str]] = {

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     if path is None:
         from warden.lxc.examples import examples_of
 
-        sys.stderr.write(_USAGE + examples_of("lxc-update-config"))
+        sys.stdout.write(_USAGE + examples_of("lxc-update-config"))
         return 0
     try:
         update(path)
