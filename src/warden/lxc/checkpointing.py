@@ -13,13 +13,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from warden.errors import BadInput, EngineFault, NotSupported
 from warden.kernel.proc import parse_mountinfo
 from warden.lxc.place import Running
 from warden.lxc.settings import LxcConfig
 from warden.model.interfaces import Link
+from warden.records import dataclass
 
 NOTE = "warden.json"  # beside criu's images
 _MOST = 400

@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
 from warden.errors import BadInput, HandleTaken, WardenError, WrongState
 from warden.lxc import destroying
@@ -19,6 +18,7 @@ from warden.lxc.destroying import Destruction
 from warden.lxc.home import Home, home_of
 from warden.lxc.stopping import running
 from warden.lxc.storage.base import make_directory
+from warden.records import dataclass, replace
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _TRIES = 100

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from warden.lxc import values as v
 from warden.lxc.fstab import entries
+from warden.records import dataclass
 
 
 class Kind(enum.Enum):

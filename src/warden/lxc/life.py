@@ -12,7 +12,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 import warden
 from warden.cgroup.driver import Manager
@@ -35,6 +34,7 @@ from warden.plan.program import host_program
 from warden.plan.steps import Op, Plan, Step
 from warden.plan.system import plan_of
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
+from warden.records import dataclass, replace
 from warden.undo import Undo
 
 DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from warden.engine.ids import IdSource
 from warden.errors import BadInput, EngineFault, NotSupported, WardenError
@@ -26,6 +25,7 @@ from warden.lxc.running import JOB, Start
 from warden.lxc.scripts import remember_links
 from warden.lxc.storage.base import private_mounts
 from warden.model.interfaces import Link
+from warden.records import dataclass, replace
 from warden.undo import Undo
 
 

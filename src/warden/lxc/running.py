@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,7 @@ from warden.plan.system import plan_of, program_plan
 from warden.process.direct import Direct
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
 from warden.process.packets import STATE_FAILED, Record
+from warden.records import dataclass, replace
 from warden.undo import Undo
 
 if TYPE_CHECKING:

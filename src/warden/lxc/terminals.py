@@ -11,13 +11,13 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from warden.errors import BadInput, WrongState
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
 from warden.process.launch import SOCKET_NAME, receive
+from warden.records import dataclass
 from warden.undo import Undo
 
 MOST = 50  # descriptors that the monitor can be given, less a few

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.idle import idle
@@ -23,6 +22,7 @@ from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import NAMESPACES, FileSystem, Init, System
 from warden.plan.capabilities import NAMES
 from warden.plan.mountoptions import mount_options
+from warden.records import dataclass, field
 
 PER_LINUX32 = 8  # sys/personality.h
 _NO_LSM = ("", "unconfined", "unchanged")
@@ -50,7 +50,7 @@ class Circumstances:
     execute: bool = False
 
 
-def translate(config: LxcConfig, name: str, around: Circumstances = Circumstances()) -> Translation:
+def translate(config: LxcConfig, name: str, around: Circumstances = Circumstances()) -> Translation:  # noqa: B008  frozen
     """Raises ConfigError naming file, line and key."""
     with located(config):
         networks = translate_networks(config.net, name)

@@ -6,9 +6,8 @@ by hand, capabilities, terminals, namespaces of others, and the program that is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from warden.errors import BadInput
+from warden.records import dataclass
 
 NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
 

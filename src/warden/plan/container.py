@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
@@ -17,6 +16,7 @@ from warden.plan.capabilities import ALL
 from warden.plan.mounting import NOTHING, Tmpfs, read_only_devices, read_only_root, tmpfs_steps
 from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
+from warden.records import dataclass, field
 
 ID_COUNT = 65536
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from warden.model.text import escaped
+from warden.records import dataclass
 
 PLAN_MAGIC = b"WARDPLN1"
 KEEP = 2**64 - 1  # an id argument that means "leave as it is"
