@@ -47,7 +47,7 @@ class Effort:
     network: int
 
 
-FULL = Effort(rounds=10, each=8, commands=2, stream_mb=200, scale=(1, 10, 100), budget_s=600, network=6)
+FULL = Effort(rounds=10, each=8, commands=2, stream_mb=200, scale=(1, 10, 100), budget_s=600, network=5)
 QUICK = Effort(rounds=3, each=5, commands=1, stream_mb=50, scale=(1, 10), budget_s=25, network=2)
 
 
@@ -213,7 +213,8 @@ def collect(bench: Bench) -> None:
 def measure_network(bench: Bench) -> None:
     progress("network")
     with reported(bench, "network"):
-        found = network.measure(bench.directory, rounds=bench.effort.network, lives=2 * bench.effort.each)
+        effort, quick = bench.effort, bench.options.quick
+        found = network.measure(bench.directory, rounds=effort.network, lives=2 * effort.each, quick=quick)
         bench.result.setdefault("network", {}).update(found)
         bench.result.setdefault("notes", []).append(network.NOTE)
 

@@ -8,8 +8,14 @@ from typing import Any
 from bench.stats import Figure, ratio
 
 UNITS = {
-    "_ms": "ms", "_us": "µs", "_mb_s": "MB/s", "_kib": "KiB", "_gbit_s": "Gbit/s", "_of_veth": "× veth", "_of_rate": "× rate",
-}  # fmt: skip
+    "_ms": "ms",
+    "_us": "µs",
+    "_mb_s": "MB/s",
+    "_kib": "KiB",
+    "_gbit_s": "Gbit/s",
+    "_of_veth": "× veth",
+    "_of_rate": "× rate",
+}
 HEAD = ("", "p50", "p90", "min", "unit", "× floor")
 Row = tuple[str, ...]
 

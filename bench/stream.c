@@ -105,10 +105,12 @@ static void receive(int fd, uint64_t warm_ns, uint64_t for_ns) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 10) return fputs("usage: stream RECEIVER SENDER LISTEN PORT CONNECT PORT WARM_MS MS poll|sleep\n", stderr), 2;
+    if (argc != 10)
+        return fputs("usage: stream RECEIVER SENDER LISTEN PORT CONNECT PORT WARM_MS MS poll|sleep\n", stderr), 2;
     pid_t parent = getpid();
-    struct sched_param first = {.sched_priority = 1}; /* what else runs here is not what is measured */
-    if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first)) fputs("stream: others run as well\n", stderr); /* musl refuses */
+    /* Before others: what else runs here is not what is measured. musl's own function refuses it. */
+    struct sched_param first = {.sched_priority = 1};
+    if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first)) fputs("stream: others run as well\n", stderr);
     receive_flags = strcmp(argv[9], "poll") ? 0 : MSG_DONTWAIT;
     signal(SIGCHLD, sender_gone);
     enter(argv[1]);
