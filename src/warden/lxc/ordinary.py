@@ -23,7 +23,8 @@ from warden.lxc.namespaces import have_nodes
 from warden.model.system import IdRange
 
 #: Tools that make something for which root's rights over other ids are needed.
-TOOLS = frozenset(f"lxc-{name}" for name in "start execute create destroy copy clone snapshot restart autostart".split())
+_NAMES = "start execute create destroy copy clone snapshot restart autostart start-ephemeral"
+TOOLS = frozenset(f"lxc-{name}" for name in _NAMES.split())
 _CLONE_NEWUSER = 0x10000000
 _PR_CAP_AMBIENT, _RAISE = 47, 2
 _VERSION_3 = 0x20080522
