@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 
 from warden.errors import EngineFault
 
 LOCKS = "/run/warden"
+_NAME = re.compile(r"nft-.+-[0-9]+\.lock")
 
 
 class TableLock:
@@ -29,6 +31,7 @@ class TableLock:
     def take(self) -> None:
         """Raises EngineFault when another daemon has it."""
         os.makedirs(self._directory, mode=0o755, exist_ok=True)
+        sweep(self._directory)
         path = self._path
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -50,3 +53,19 @@ class TableLock:
                 os.unlink(self._path)
             os.close(self._fd)
             self._fd = -1
+
+
+def sweep(directory: str) -> None:
+    """Removes what daemons left that were killed: a lock that nobody holds is nobody's. Their files do not say whether
+    their network namespace is there still, and need not."""
+    for entry in os.scandir(directory):
+        if not _NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        with contextlib.suppress(OSError):  # it is held, or somebody else sweeps
+            fd = os.open(entry.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.stat(entry.path).st_ino == os.fstat(fd).st_ino:
+                    os.unlink(entry.path)
+            finally:
+                os.close(fd)
