@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
+from firewall_scene import daemon_in, inside
 from netns import ANSWER_S, HOST, SILENCE_S, Namespace, World, tcp, world
-from test_network import daemon_in, inside
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput

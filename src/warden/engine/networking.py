@@ -93,6 +93,7 @@ def policy(settings: EngineSettings) -> Policy:
         tuple(any_network(text, "network.allow_networks") for text in settings.allow_networks),
         tuple(any_network(text, "network.deny_networks") for text in with_ipv6(settings.deny_networks)),
         settings.allow_host_access,
+        settings.max_connections,
     )
 
 

@@ -134,10 +134,11 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """What a container was refused, the most frequent first. *further*: packets to destinations beyond those that are
-    remembered one by one."""
+    remembered one by one; *over*: packets that would have begun a connection beyond network.max_connections."""
 
     destinations: tuple[Refused, ...] = ()
     further: int = 0
+    over: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from warden.errors import EngineFault
 from warden.model.net import Refusals
@@ -20,6 +21,7 @@ from warden.network.nfnetlink import Change, Wire
 from warden.network.nft import BridgeNet, Guest, Policy, PortKey
 from warden.network.tablelock import LOCKS, TableLock
 from warden.network.tables import Kernel, Tables
+from warden.network.watching import Watch
 
 log = logging.getLogger("warden.firewall")
 
@@ -55,7 +57,22 @@ class Firewall:
         try:
             self._tables.make(self._wanted())
         except EngineFault as error:
-            log.error("firewall: %s; containers with a network cannot be made", error)
+            if not self._make_unbounded():
+                log.error("firewall: %s; containers with a network cannot be made", error)
+
+    def _make_unbounded(self) -> bool:
+        """Whether it is possible without a bound on connections, which takes the kernel's nft_connlimit."""
+        bounded = self.policy
+        if not bounded.connections:
+            return False
+        self.policy = replace(bounded, connections=0)
+        try:
+            self._tables.make(self._wanted())
+        except EngineFault:
+            self.policy = bounded
+            return False
+        log.warning("firewall: the kernel cannot bound connections (nft_connlimit): network.max_connections does not hold")
+        return True
 
     def _wanted(self) -> Wanted:
         """All that must be in the kernel now."""
@@ -127,6 +144,10 @@ class Firewall:
 
     # ---- what others did
 
+    def open_watch(self) -> Watch:
+        """Readable when somebody else changed the ruleset, and `look` is due. Raises OSError."""
+        return Watch(self._tables.kernel.port)
+
     def look(self) -> None:
         """Notices when somebody else lost or changed our tables, and puts them right. Costs one question when nobody
         changed anything. Raises EngineFault when that fails."""
@@ -151,7 +172,7 @@ class Firewall:
             guest = self._guests.get(container_id)
             if guest is None:
                 return Refusals()
-            names = (*(name for name, _, _ in egress.LOGS), *egress.FURTHER)
+            names = (*(name for name, _, _ in egress.LOGS), *egress.FURTHER, *egress.OVER)
             try:
                 dumps = {name: self._tables.kernel.elements("inet", self.policy.table, name) for name in names}
             except OSError as error:
@@ -172,6 +193,10 @@ class NoKernel:
         self._error = error
 
     def run(self, _table: str, _changes: Iterable[Change], _generation: int) -> None:
+        raise self._error
+
+    @property
+    def port(self) -> int:
         raise self._error
 
     def generation(self) -> int:

@@ -128,7 +128,13 @@ class Wire:
 
     def __init__(self) -> None:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        self._sock.bind((0, 0))
         self._sock.settimeout(ANSWER_S)
+
+    @property
+    def port(self) -> int:
+        """Who we are in what the kernel tells others of our changes."""
+        return int(self._sock.getsockname()[0])
 
     def run(self, table: str, changes: Iterable[Change], generation: int) -> None:
         """One transaction. Raises OSError, ERESTART when somebody changed something since *generation*; then nothing was

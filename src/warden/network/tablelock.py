@@ -6,10 +6,12 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 
 from warden.errors import EngineFault
 
 LOCKS = "/run/warden"
+TRIES = 5
 _NAME = re.compile(r"nft-.+-[0-9]+\.lock")
 
 
@@ -34,12 +36,10 @@ class TableLock:
         sweep(self._directory)
         path = self._path
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(fd):
             os.close(fd)
             hint = "give each daemon a network.nft_table of its own"
-            raise EngineFault(f"firewall: another daemon has the table inet {self._table}", hint=hint) from None
+            raise EngineFault(f"firewall: another daemon has the table inet {self._table}", hint=hint)
         if not os.path.exists(path) or os.stat(path).st_ino != os.fstat(fd).st_ino:
             os.close(fd)  # its last holder removed the file between our open and our lock
             self.take()
@@ -53,6 +53,16 @@ class TableLock:
                 os.unlink(self._path)
             os.close(self._fd)
             self._fd = -1
+
+
+def _locked(fd: int) -> bool:
+    """Who sweeps has it for a moment only."""
+    for left in reversed(range(TRIES)):
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.01 if left else 0)
+    return False
 
 
 def sweep(directory: str) -> None:
