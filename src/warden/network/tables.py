@@ -142,17 +142,18 @@ class Tables:
         return found
 
     def _mend(self, wanted: Wanted, reason: str, found: list[Fault] | None = None) -> None:
-        self.mended += 1
         found = self.faults(wanted) if found is None else found
         if self._shared and found and not any(fault.gone for fault in found):
             log.warning("firewall: table %s: %s; it is mended", self._name, reason)
             try:
                 self._put_right(wanted, found)
+                self.mended += 1
                 return
             except (OSError, EngineFault) as error:
                 reason = str(error)
         log.warning("firewall: %s; table %s is made anew", reason, self._name)
         self.make(wanted, lost=any(fault.gone for fault in found))
+        self.mended += 1
 
     def _put_right(self, wanted: Wanted, found: list[Fault]) -> None:
         chains = {fault.chain for fault in found if fault.chain is not None}
