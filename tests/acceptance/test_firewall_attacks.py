@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 import pytest
 from firewall_scene import daemon_in, eventually, inside, table
 from netns import HOST, OTHER, OUTSIDE, Namespace, World, icmp, tcp, udp
+from packets import arp, frame
 
 from warden.client.blocking import Client, Container
 from warden.testing.daemon import PrivateDaemon
@@ -95,6 +96,45 @@ def test_what_is_too_much_for_the_log_is_accepted_all_the_same(
 def warden(daemon: PrivateDaemon, *words: str) -> str:
     command = [sys.executable, "-m", "warden.cli.main", "--socket", daemon.socket, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+# ---- neighbours
+
+
+def arp_requests(at: Namespace, gateway: str, count: int) -> None:
+    """For the gateway, each by another address that claims to be on the container's link."""
+    with at.call(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as sock:
+        name = next(name for _, name in at.call(socket.if_nameindex) if name != "lo")
+        sock.bind((name, 0))
+        mac = sock.getsockname()[4]
+        for number in range(count):
+            claimed = f"10.{number // 200 % 200}.{number % 200}.77"
+            sock.send(frame(b"\xff" * 6, mac, 0x0806, arp(mac, claimed, gateway, operation=1)))
+
+
+def neighbours(place: World) -> list[str]:
+    return place.host.run("ip", "neighbour", "show", "nud", "all").splitlines()
+
+
+@pytest.mark.parametrize("network", ["warden", "bridge"])
+def test_a_container_does_not_fill_the_hosts_neighbours(place: World, network: str) -> None:
+    """Neither by what it says of itself, nor by what it has the host look for."""
+    with daemon_in(place, "deny_networks: []") as (_, client), ExitStack() as stack:
+        one, other = (stack.enter_context(client.create(network=network)) for _ in range(2))
+        at, before = inside(one), len(neighbours(place))
+        gateway = at.run("ip", "route", "show", "default").split()[2]
+        arp_requests(at, gateway, 3000)
+        assert tcp(at, OUTSIDE, 80) == HOST
+        assert len(neighbours(place)) <= before + 4
+        if network == "bridge":  # the neighbours of its own network, over the host
+            first, _, _ = gateway.rpartition(".")
+            at.run("ip", "route", "add", f"{first}.128/25", "via", gateway)
+            with at.socket(socket.SOCK_DGRAM) as sock:
+                for number in range(126):
+                    with suppress(OSError):
+                        sock.sendto(b"x", (f"{first}.{number + 129}", 1000))
+            assert len(neighbours(place)) <= before + 4 + 110
+        assert icmp(inside(other), HOST) == "answered"
 
 
 # ---- what other programs do to our tables

@@ -367,6 +367,7 @@ class Engine:
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
+            networking.require_judged(snapshot)
             if site.resolvers.misses(snapshot.links):
                 await networking.settle_resolvers(site)
         order = build.Order(

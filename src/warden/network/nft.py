@@ -52,8 +52,8 @@ class Guest:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Of all its links, in their order."""
-        return tuple(address for link in self.links for address in link.addresses)
+        """Of all its links that the host routes, in their order."""
+        return tuple(address for link in self.links if not link.foreign for address in link.addresses)
 
     @property
     def chain(self) -> str:
@@ -86,7 +86,7 @@ class BridgeNet:
 class Policy:
     """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the networks of
     containers: for those a network of *allowed*, or of a NetRule, must lie within one of them. *connections*: of each
-    address of a container, 0: as many as it likes."""
+    address of a container, 0: as many as it likes. *loopback6*: ports are reached through ::1 (forwarding.py)."""
 
     table: str
     pool: IPv4Network
@@ -94,6 +94,7 @@ class Policy:
     denied: tuple[Network, ...] = ()
     host_access: bool = False
     connections: int = 0
+    loopback6: bool = True
 
 
 #: A port of the host: family, one address of the host or None, protocol and number; and where it leads.
@@ -112,7 +113,9 @@ def guest_elements(guest: Guest) -> list[Element]:
     logs = any(rule.log for rule in guest.rules)
     for link in guest.links:
         found += _link_elements(link)
-        for address in () if link.foreign else link.addresses:
+        if link.foreign:
+            continue
+        for address in link.addresses:
             key = (ex.ifname(link.device), ex.address(address))
             found += [Element(_named(where, address), key) for where in ("guests", "flows", *(["logs"] * logs))]
     return found
@@ -125,7 +128,8 @@ def entries(guest: Guest) -> list[Element]:
     return [
         Element(_named("rules", address), (ex.ifname(link.device), ex.address(address)), jump=guest.chain)
         for link in guest.links
-        for address in (() if link.foreign else link.addresses)
+        if not link.foreign
+        for address in link.addresses
     ]
 
 

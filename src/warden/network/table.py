@@ -156,13 +156,15 @@ def _chains(policy: Policy) -> list[str]:
         "iifname @links iifname . ip6 saddr != @guests6 drop",
         "}",
         "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
-        *_forwards("fib daddr type local", loopback=False),
+        *_forwards("fib daddr type local", (False, False)),
         "}",
         "chain inbound_here { type nat hook output priority -100; policy accept;",
-        *_forwards('oifname "lo" fib daddr type local', loopback=True),
+        *_forwards('oifname "lo" fib daddr type local', (True, policy.loopback6)),
         "}",
         "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
         "oifname @links ct status dnat ip saddr 127.0.0.0/8 masquerade",
+        # From ::1 there is no route_localnet to ask for: a router looks for it in what arrives alone (ip6_rcv_core).
+        "oifname @links ct status dnat ip6 saddr ::1 masquerade",
         *_outbound(),
         "}",
         *_REFUSE,
@@ -234,11 +236,11 @@ _DISCOVERY = (
 )
 
 
-def _forwards(where: str, *, loopback: bool) -> list[str]:
-    """The most specific first. Not *loopback*: what claims to be for it from elsewhere is none of ours."""
+def _forwards(where: str, loopbacks: tuple[bool, bool]) -> list[str]:
+    """The most specific first. Without the loopback of a family: what claims to be for it is none of ours."""
     lines = []
-    for _, family, six, _ in _VERSIONS:
-        proper = "" if loopback and not six else f"{family} daddr != {'::1' if six else '127.0.0.0/8'} "
+    for (_, family, six, _), loopback in zip(_VERSIONS, loopbacks, strict=True):
+        proper = "" if loopback else f"{family} daddr != {'::1' if six else '127.0.0.0/8'} "
         start = f"{where} meta nfproto {'ipv6' if six else 'ipv4'} {proper}dnat {family} to"
         lines += [
             f"{start} {family} daddr . meta l4proto . th dport map @ports{six}_at",
