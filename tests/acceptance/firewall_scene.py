@@ -21,7 +21,7 @@ from warden.testing.daemon import PrivateDaemon
 def table(host: Namespace, daemon: PrivateDaemon) -> str:
     """As nft lists it, without what packets add to it."""
     text = host.run("nft", "list", "table", "inet", daemon.nft_table)
-    return re.sub(r"\tset (refused|pace)\w* \{.*?\n\t\}\n", "", text, flags=re.DOTALL)
+    return re.sub(r"\tset (refused|pace|over|knocks)\w* \{.*?\n\t\}\n", "", text, flags=re.DOTALL)
 
 
 @contextmanager

@@ -18,6 +18,9 @@ REFUSED_ROOM, REFUSED_FOR, PACE = 32768, "1h", "limit rate 10/minute burst 500 p
 #: What `log` of a rule writes at most, for each address of a container: the kernel's log is everybody's.
 LOG_PACE = "limit rate 10/second burst 50 packets"
 
+#: TCP connections to a service of the host, such as a resolver, that one container begins.
+KNOCK_PACE = "limit rate over 50/second burst 100 packets"
+
 #: New connections to addresses on our links that no container has, all of them together: for each the host keeps a
 #: neighbour that it looks for, and there is room for 1,024 of those by default (gc_thresh3, arp(7)).
 UNKNOWN_PACE = "limit rate over 20/second burst 100 packets"
@@ -114,6 +117,7 @@ def _declarations(policy: Policy, bridges: Sequence[BridgeNet]) -> list[str]:
             f"set flows{six} {{ type ifname . {kind}; {most} }}",
             f"set logs{six} {{ type ifname . {kind}; {LOG_PACE}; }}",
             _growing(f"over{six}", f"ifname . {kind}", "counter;"),
+            _growing(f"knocks{six}", f"ifname . {kind}", ""),
         ]
     return lines
 
@@ -210,13 +214,22 @@ def _chains(policy: Policy) -> list[str]:
         "iifname @links ct state established,related accept",
         "iifname @links meta l4proto icmp accept",
         "iifname @links6 meta l4proto ipv6-icmp accept",
-        "iifname . ip daddr . meta l4proto . th dport @services accept",
-        "iifname . ip6 daddr . meta l4proto . th dport @services6 accept",
+        *_services(),
         f"iifname @links {to_host}",
         "}",
         *_bounds("forward", policy),
         *_bounds("input", policy),
     ]
+
+
+def _services() -> list[str]:
+    """TCP at the pace of one: to take a connection costs the daemon a hundred times what it costs to begin one."""
+    lines = []
+    for _, family, six, _ in _VERSIONS:
+        asked = f"iifname . {family} daddr . meta l4proto . th dport @services{six}"
+        pace = f"update @knocks{six} {{ iifname . {family} saddr {KNOCK_PACE} }}"
+        lines += [f"meta l4proto tcp {asked} {pace} drop", f"{asked} accept"]
+    return lines
 
 
 def _bounds(hook: str, policy: Policy) -> list[str]:
