@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warden.engine import spawn
@@ -18,6 +17,7 @@ from warden.errors import BadInput, WardenError, WrongState
 from warden.model.info import State
 from warden.model.job import JobResult
 from warden.model.life import Phase, RestartMode, next_wait
+from warden.records import replace
 
 if TYPE_CHECKING:
     from warden.engine.container import Container

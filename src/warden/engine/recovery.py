@@ -16,7 +16,6 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 from warden.depot.depot import ContainerDirectory, JobRecord
@@ -35,6 +34,7 @@ from warden.network.interfaces import ifb_names
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 from warden.process.launch import receive
+from warden.records import dataclass
 
 log = logging.getLogger("warden.recovery")
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from warden.model.mounts import Mount, MountKind, check_volume_name
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
 from warden.model.volumes import Volume
+from warden.records import dataclass, field, replace
 from warden.rootfs.volumecopy import Origin, copy_into, make_place
 
 log = logging.getLogger("warden.volumes")

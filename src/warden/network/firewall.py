@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 
 from warden.errors import EngineFault
 from warden.model.net import Refusals
@@ -22,6 +21,7 @@ from warden.network.nft import BridgeNet, Guest, Policy, PortKey
 from warden.network.tablelock import LOCKS, TableLock
 from warden.network.tables import Kernel, Tables
 from warden.network.watching import Watch
+from warden.records import replace
 
 log = logging.getLogger("warden.firewall")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from warden.network import nft, table
@@ -25,6 +24,7 @@ from warden.network.expressions import (
 )
 from warden.network.nfnetlink import Change, attributes
 from warden.network.nft import BridgeNet, Guest, Own, Policy
+from warden.records import dataclass, field
 
 #: The expressions of each shared chain, by family and name.
 Shared = dict[tuple[str, str], tuple[bytes, ...]]

@@ -10,10 +10,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from warden.errors import ImageError, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
+from warden.records import dataclass
 from warden.rootfs import place
 from warden.rootfs.copypaths import Owner
 
