@@ -659,7 +659,7 @@ def test_nothing_is_left_after_200_cycles(scene: Scene) -> None:
 def test_networks_that_come_and_go_leave_nothing(scene: Scene) -> None:
     """200 of them, with a container and a port on every tenth."""
     before, rules = scene.links(), ruleset(scene)
-    spaces, held = namespaces(), len(os.listdir(f"/proc/{scene.private.pid}/fd"))
+    spaces, held = namespaces(scene), len(os.listdir(f"/proc/{scene.private.pid}/fd"))
     with scene.client.create(publish="8100:80", net_allow=["10.0.0.0/8"]) as beside:
         for number in range(200):
             scene.client.create_network(f"n{number}", subnet=f"10.60.{number}.0/24", ipv6="auto")
@@ -671,7 +671,7 @@ def test_networks_that_come_and_go_leave_nothing(scene: Scene) -> None:
         assert beside.info().state is State.ACTIVE
     eventually(lambda: scene.links().keys() == before.keys())
     eventually(lambda: ruleset(scene) == rules)
-    eventually(lambda: namespaces() == spaces)
+    eventually(lambda: namespaces(scene) == spaces)
     neighbours = json.loads(scene.host.run("ip", "-j", "neighbour", "show", "nud", "all"))
     assert {one["dev"] for one in neighbours} <= before.keys()
     assert not os.listdir(f"{scene.private.depot}/.network/bridges")
@@ -685,10 +685,10 @@ def ruleset(scene: Scene) -> str:
     )
 
 
-def namespaces() -> int:
-    """Of networks, which processes are in."""
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+def namespaces(scene: Scene) -> int:
+    """Of networks, which the daemon holds."""
+    found = 0
+    for fd in os.listdir(f"/proc/{scene.private.pid}/fd"):
         with suppress(OSError):
-            found.add(os.readlink(f"/proc/{pid}/ns/net"))
-    return len(found)
+            found += os.readlink(f"/proc/{scene.private.pid}/fd/{fd}").startswith("net:")
+    return found
