@@ -88,6 +88,8 @@ def _show(container: Container, *, as_json: bool) -> None:
         print(output.table(("REFUSED", "PROTOCOL", "PORT", "PACKETS"), found), end="")
     if refusals.further:
         print(f"and {refusals.further} packets to further destinations")
+    if refusals.over:
+        print(f"and {refusals.over} packets beyond as many connections as one may have")
 
 
 def _columns(words: list[str]) -> tuple[str, str, str]:
@@ -104,6 +106,7 @@ def _as_json(state: NetState, refusals: Refusals) -> dict[str, object]:
         "ports": [asdict(port) for port in state.ports],
         "refused": [asdict(one) for one in refusals.destinations],
         "refused_further": refusals.further,
+        "refused_over": refusals.over,
     }
 
 

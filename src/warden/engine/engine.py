@@ -31,6 +31,7 @@ from warden.engine import (
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
+from warden.engine.guarding import guard
 from warden.engine.history import History
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
@@ -75,7 +76,7 @@ class Engine:
         self._reserved: set[str] = set()
         self._ids = IdSource()
         self._site: Site | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
         self._creating = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -100,7 +101,7 @@ class Engine:
             self._site = self._make_site(depot)
             self.history.start(self.events)
             await self._recover()
-            self._keeper = asyncio.ensure_future(self._look_after_host())
+            self._keepers = [asyncio.ensure_future(one) for one in (self._look_after_host(), guard(self.site))]
         except BaseException:
             await self.close()
             depot.unlock()
@@ -196,9 +197,10 @@ class Engine:
         if self._site is None:
             return
         await self._idle.wait()
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers = []
         await self._site.transfers.end()
         for container in self._containers.values():
             self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
@@ -234,6 +236,11 @@ class Engine:
         connections go on. Raises EngineFault."""
         firewall = self.site.firewall
         return await self.site.blocking(firewall.repair if repair else firewall.faults)
+
+    @property
+    def firewall_mended(self) -> int:
+        """How often what other programs did to those tables was put right, since the start."""
+        return 0 if self._site is None else self._site.firewall.mended
 
     # ---- containers
 
@@ -360,6 +367,7 @@ class Engine:
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
+            networking.require_judged(snapshot)
             if site.resolvers.misses(snapshot.links):
                 await networking.settle_resolvers(site)
         order = build.Order(

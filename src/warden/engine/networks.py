@@ -49,6 +49,7 @@ class Networks:
         self._bridges: dict[str, Bridge] = {}
         self._pools: dict[str, tuple[AddressPool, ...]] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
+        self._foreign: set[str] = set()  # bridges of the host that the firewall knows of
 
     # ---- start and close
 
@@ -61,7 +62,8 @@ class Networks:
             if snapshot.links:
                 self._links[snapshot.container_id] = snapshot.links
                 self._recall(snapshot.links)
-        return [_net(bridge) for bridge in self._bridges.values()]
+        self._foreign = self._joined()
+        return [*(_net(bridge) for bridge in self._bridges.values()), *map(_foreign, sorted(self._foreign))]
 
     def _load(self, path: str) -> None:
         if path.endswith(".new"):
@@ -235,6 +237,9 @@ class Networks:
                 others = [link for owner, owned in self._links.items() if owner != container_id for link in owned]
                 assignment.check_beside(links, others)
                 self._links[container_id] = links
+                for device in self._joined() - self._foreign:
+                    self._firewall.put_bridge(_foreign(device))
+                    self._foreign.add(device)
                 return links
             except BaseException:
                 self.release(container_id)
@@ -279,12 +284,17 @@ class Networks:
             links = self._links.pop(container_id, ())
             for link in links:
                 assignment.give(self._pools_of(link), link.addresses)
-            return any(self._unused())
+            return any(self._unused()) or bool(self._foreign - self._joined())
 
     def tidy(self) -> None:
         """Bridges that were made at their first use and have no user go; the kernel takes its time for it."""
         with self._mutex:
             self._tidy()
+
+    def _joined(self) -> set[str]:
+        """Bridges of the host that containers are on."""
+        links = (link for links in self._links.values() for link in links)
+        return {link.bridge for link in links if link.bridge is not None and link.bridge != bridge_device(link.parent)}
 
     def _tidy(self) -> None:
         for bridge in self._unused():
@@ -292,6 +302,12 @@ class Networks:
                 self._drop(bridge)
             except WardenError as error:
                 log.error("network %s: %s", bridge.name, error)
+        for device in self._foreign - self._joined():
+            try:
+                self._firewall.drop_bridge(device)
+                self._foreign.discard(device)
+            except WardenError as error:
+                log.error("bridge %s: %s", device, error)
 
     def _unused(self) -> list[Bridge]:
         return [item for item in self._bridges.values() if not item.explicit and not self._users(item.name)]
@@ -299,6 +315,10 @@ class Networks:
 
 def _host_has(route: Route, name: str) -> bool:
     return len(name) <= IFNAME_MAX and find_link(route, name) is not None
+
+
+def _foreign(device: str) -> BridgeNet:
+    return BridgeNet(device, (), foreign=True)
 
 
 def _net(bridge: Bridge) -> BridgeNet:

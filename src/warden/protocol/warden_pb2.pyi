@@ -1609,7 +1609,7 @@ class NetRefusedRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class NetRefusedResponse(_message.Message):
-    __slots__ = ("destinations", "further")
+    __slots__ = ("destinations", "further", "over")
     class Destination(_message.Message):
         __slots__ = ("address", "protocol", "port", "packets")
         ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -1623,9 +1623,11 @@ class NetRefusedResponse(_message.Message):
         def __init__(self, address: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., port: _Optional[int] = ..., packets: _Optional[int] = ...) -> None: ...
     DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     FURTHER_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     destinations: _containers.RepeatedCompositeFieldContainer[NetRefusedResponse.Destination]
     further: int
-    def __init__(self, destinations: _Optional[_Iterable[_Union[NetRefusedResponse.Destination, _Mapping]]] = ..., further: _Optional[int] = ...) -> None: ...
+    over: int
+    def __init__(self, destinations: _Optional[_Iterable[_Union[NetRefusedResponse.Destination, _Mapping]]] = ..., further: _Optional[int] = ..., over: _Optional[int] = ...) -> None: ...
 
 class FirewallRepairRequest(_message.Message):
     __slots__ = ("check_only",)

@@ -256,6 +256,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def firewall_mended(self) -> int:
+        """How often that was, unasked or asked."""
+        ...
+
+    @property
     def events(self) -> Emitter:
         """What happens to containers and jobs."""
         ...

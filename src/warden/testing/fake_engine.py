@@ -473,6 +473,8 @@ class FakeEngine:
         for job in self.jobs:
             job._task.cancel()
 
+    firewall_mended = 0
+
     async def firewall_faults(self, *, repair: bool = False) -> list[str]:
         found = list(self.faults)
         if repair:
