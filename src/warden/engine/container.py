@@ -14,6 +14,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
+    belongings,
     copying,
     destroying,
     diskroom,
@@ -378,10 +379,10 @@ class Container:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
         self.memory.catch_up()
         if self.state is State.STOPPED:
-            self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
+            self._site.in_background(asyncio.ensure_future(self.main.end_stop()))
         else:
             self.memory.look()
-        self.main.catch_up()
+            self.main.catch_up()
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
@@ -399,7 +400,7 @@ class Container:
                 await self._site.hooks.run("before_stop", facts_of(self))
             if self.state is not State.ACTIVE or self.init.ending:
                 return
-            self.save(self.snapshot.with_state(State.STOPPED))
+            self.save(self.main.stopped())
             self.main.halt()
         await stopping.end_stopped(self, kill=kill)
 
@@ -418,6 +419,7 @@ class Container:
             if failures:
                 raise failures[0]
             self.record.snapshot = self.snapshot.with_state(State.DESTROYED)
+            belongings.tell_given_back(self)
             self._on_gone(self)
             self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))

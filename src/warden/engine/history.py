@@ -187,6 +187,8 @@ def _attributes(event: Event) -> Mapping[str, str]:
             found["job"] = str(value)
         elif isinstance(value, Mapping):
             found |= {str(name): str(part) for name, part in value.items()}
+        elif isinstance(value, bool):
+            found[item.name] = "true" if value else "false"
         elif item.name not in ("container", "result") and value is not None:
             found[item.name] = str(value)
     if isinstance(event, JobEnded):
