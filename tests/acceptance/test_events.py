@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from scene import client_of, wait_until
@@ -301,3 +302,13 @@ def test_a_reader_that_is_too_slow_is_cut_off_and_costs_nothing(daemon: PrivateD
 def memory_of(daemon: PrivateDaemon) -> int:
     with open(f"/proc/{daemon.pid}/statm") as file:
         return int(file.read().split()[1]) * 4096
+
+
+def test_after_a_crash_a_reader_of_the_past_comes_to_its_end(daemon: PrivateDaemon) -> None:
+    with client_of(daemon) as client:
+        began = time.time()
+        client.create("box", network="none")
+        wait_until(lambda: '"create"' in Path(daemon.depot, ".events").read_text())
+        daemon.kill()
+        daemon.start()
+        assert names(list(client.events(since=began, until=time.time()))) == ["container create"]

@@ -351,8 +351,15 @@ class Container:
         sharing.renamed(self)
 
     def save(self, snapshot: Snapshot) -> None:
-        """From now on *snapshot* is what it is, on disk too."""
+        """From now on *snapshot* is what it is, on disk too, as soon as that has room."""
         self.record.save(snapshot)
+        if self.record.behind:
+            self._site.janitor.add_record(self)
+
+    @property
+    def behind(self) -> bool:
+        """Whether what is on disk of it is not what it is."""
+        return self.record.behind
 
     def job_table(self) -> Callable[[], None]:
         """Puts the table of its jobs on disk as it is now, when it is called: blocking."""

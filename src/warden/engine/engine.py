@@ -210,6 +210,7 @@ class Engine:
         for container in self._containers.values():
             self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
         await self._site.janitor.clean()
+        self._site.janitor.close()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
         for container in self._containers.values():

@@ -72,8 +72,9 @@ class MainJob:
         job = self.job()
         return job is not None and job.result is None
 
-    def _save(self, phase: Phase, restarts: int, asked: int | None = None) -> None:
+    def _save(self, phase: Phase, restarts: int) -> None:
         before = self._container.snapshot
+        asked = before.asked if phase is Phase.DUE and self._is_asked() else None
         after = replace(before, phase=phase, restarts=restarts, asked=asked)
         if before.state is not State.DESTROYED and before != after:
             self._container.save(after)
@@ -114,7 +115,7 @@ class MainJob:
 
     async def _first(self) -> None:
         self._counted = False
-        self._save(Phase.DUE, 0, self._container.snapshot.asked)
+        self._save(Phase.DUE, 0)
         try:
             await self._spawn()
         except WrongState:  # a pause or stop came in between, which may not be its end
@@ -276,11 +277,18 @@ class MainJob:
             self._container.site.in_background(asyncio.ensure_future(self._start_again()))
 
     async def _start_again(self) -> None:
+        """As by hand, but what keeps it from starting now, such as a full disk, is its policy's."""
         try:
-            with self._restarting():
-                await self.start()
+            async with self._turn:
+                await self._activate()
+                if not self._runs():
+                    self._cancel()
+                    self._wait, self._counted = 0.0, True
+                    self._save(Phase.DUE, 0)
+                    self._begin()
         except WardenError as error:
             log.error("container %s: its main job does not start again: %s", self._container.handle, error)
+            self._finish()
 
     def _cancel(self) -> None:
         self._paused = False
