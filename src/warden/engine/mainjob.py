@@ -228,7 +228,8 @@ class MainJob:
                 try:
                     await self._spawn()
                 except (WardenError, OSError) as error:
-                    log.error("container %s: its main job does not start again: %s", container.handle, error)
+                    if not container.init.ending:
+                        log.error("container %s: its main job does not start again: %s", container.handle, error)
                     if self.phase is Phase.DUE:
                         self._decide(None)
 
