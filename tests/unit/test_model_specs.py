@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import resource
 from typing import Any
 
 import pytest
 
+from warden import records
 from warden.errors import BadInput
 from warden.model.job import DEFAULT_RLIMITS, RLIMIT_INFINITY, JobResult, JobSpec, Verdict
 from warden.model.limits import Limits, OomPolicy
@@ -63,7 +63,7 @@ def test_dots_in_names_are_no_way_up() -> None:
 
 
 def test_a_spec_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(records.FrozenInstanceError):
         ContainerSpec().image = "other"  # type: ignore[misc]
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from warden.cgroup import extras, files, kill, limiting, tables
@@ -23,6 +22,7 @@ from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
 from warden.model.info import CpuStat, MemoryUse
 from warden.model.limits import Limits
+from warden.records import dataclass
 from warden.undo import Undo
 
 #: Enabled for jobs in v2: what peak memory, OOM counts and I/O of one job need. cpu.stat and cgroup.kill are always

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from warden.records import dataclass, field
 
 #: What warden does, by v1's names: limits and OOM kills; shares; processor time; number of processes; exact kills.
 NEEDED = ("memory", "cpu", "cpuacct", "pids", "freezer")

@@ -9,7 +9,6 @@ import errno
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from warden.cgroup import devices, files, tables
@@ -17,6 +16,7 @@ from warden.cgroup.controls import CONTROLS, READERS, Control, Now, Translate, d
 from warden.errors import BadInput, KernelRefused, NotSupported, WardenError
 from warden.model import resources
 from warden.model.limits import Limits, parse_list
+from warden.records import replace
 from warden.undo import Undo
 
 

@@ -12,12 +12,12 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from warden.cgroup import files, kill
 from warden.errors import BadInput, KernelRefused
 from warden.kernel import mounts
 from warden.kernel.proc import MountRecord, parse_mountinfo
+from warden.records import dataclass
 
 RUN = "/run/warden/cgroup"
 _TRIES = 25

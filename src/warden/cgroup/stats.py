@@ -10,12 +10,12 @@ import errno
 import logging
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 
 from warden.cgroup import files, tables
 from warden.cgroup.groups import ContainerGroup
 from warden.errors import KernelRefused
 from warden.model.stats import CpuStats, DeviceStats, MemoryStats, PidStats, Pressure, Stall
+from warden.records import dataclass, replace
 
 log = logging.getLogger("warden.cgroup")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from contextlib import closing
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
@@ -15,6 +14,7 @@ from warden.model.info import BandwidthStat, Info, JobInfo, State
 from warden.model.life import RestartMode
 from warden.model.size import format_size
 from warden.model.text import escaped
+from warden.records import asdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,7 +6,6 @@ Pure but for asking whether output is a terminal. Every text from a process (nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from warden.cli import layout, output
 from warden.explain.firewall import Firewall
@@ -21,6 +20,7 @@ from warden.explain.values import human
 from warden.kernel.proc import IdRange, MountRecord, ResourceLimit
 from warden.model.size import format_size
 from warden.model.text import escaped
+from warden.records import dataclass
 
 #: More namesakes in a namespace than this are only counted.
 NAMES = 4

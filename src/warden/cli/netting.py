@@ -95,7 +95,7 @@ def _columns(words: list[str]) -> tuple[str, str, str]:
 
 
 def _as_json(state: NetState, refusals: Refusals) -> dict[str, object]:
-    from dataclasses import asdict
+    from warden.records import asdict
 
     policy = None if state.policy is None else asdict(state.policy)
     return {
@@ -158,7 +158,7 @@ def _add(container: Container, texts: list[str]) -> None:
 
 def _list(ports: tuple[PortMap, ...], *, as_json: bool) -> None:
     if as_json:
-        from dataclasses import asdict
+        from warden.records import asdict
 
         output.print_json([asdict(one) for one in ports])
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from warden.model.size import format_size
 from warden.model.stats import Stats
 from warden.model.text import escaped
+from warden.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

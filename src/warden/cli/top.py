@@ -8,7 +8,6 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from warden.cli import connect, rates
@@ -20,6 +19,7 @@ from warden.errors import BadInput
 from warden.model.size import parse_duration
 from warden.model.stats import MAX_INTERVAL_S
 from warden.model.text import escaped
+from warden.records import dataclass, replace
 
 if TYPE_CHECKING:
     from warden.client.blocking import Client

@@ -28,7 +28,7 @@ def show(options: Namespace) -> int:
     with closing(connect.open_client(options)) as client:
         topology = client.topology()
     if options.json:
-        from dataclasses import asdict
+        from warden.records import asdict
 
         output.print_json(asdict(topology))
     else:

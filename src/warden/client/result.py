@@ -5,11 +5,10 @@ Plain data; it knows nothing of the wire.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from warden.errors import WardenError
 from warden.model.info import Info
 from warden.model.job import JobResult, Usage, Verdict
+from warden.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Generic, TypedDict, TypeVar
 
 from warden.client import messages
@@ -20,6 +19,7 @@ from warden.model.size import parse_duration
 from warden.protocol import codec, convert
 from warden.protocol.convert_events import events_to_request, response_to_record
 from warden.protocol.convert_logs import response_to_piece, selection_to_request
+from warden.records import replace
 
 T = TypeVar("T")
 Moment = float | str

@@ -12,13 +12,13 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from warden.depot.snapshot import Snapshot
 from warden.errors import EngineFault, KernelRefused
 from warden.kernel.paths import remove_tree
+from warden.records import dataclass
 
 TRASH = ".trash"
 LOCK = ".lock"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from warden.model.job import JobSpec
+from warden.records import fields
 
 _BYTES = ("script", "stdin")  # as latin-1: each byte a character
 

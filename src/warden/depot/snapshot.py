@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from warden.model.names import Names
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.model.system import System
+from warden.records import asdict, dataclass, fields, replace
 
 L = TypeVar("L", Interface, Link)
 VERSION = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import replace
 from ipaddress import IPv4Network
 
 from warden.depot.snapshot import Snapshot
@@ -16,6 +15,7 @@ from warden.model.info import State
 from warden.model.spec import ContainerSpec
 from warden.network.pool import SLOT_PREFIX
 from warden.plan.container import ID_COUNT
+from warden.records import replace
 from warden.rootfs.disk import Disk
 
 

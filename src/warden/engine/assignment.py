@@ -4,7 +4,6 @@ caller."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
@@ -16,6 +15,7 @@ from warden.network.addresses import AddressPool, next_subnet
 from warden.network.hostlink import HostLink
 from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
 from warden.network.links import CONTAINER_INDEX, host_index, host_link
+from warden.records import replace
 
 
 def links_of(

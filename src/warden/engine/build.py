@@ -12,7 +12,6 @@ import signal
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from warden.cgroup.driver import Manager
@@ -39,6 +38,7 @@ from warden.plan.mounting import Tmpfs
 from warden.plan.program import Programs
 from warden.plan.steps import Op, Plan
 from warden.process.launch import Launched, StepFailed, launch, listen_at
+from warden.records import dataclass, field, replace
 from warden.rootfs import etc
 from warden.rootfs.disk import Disk, Layer
 from warden.rootfs.images import Image

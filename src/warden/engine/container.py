@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -54,6 +53,7 @@ from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
 from warden.process.channel import Channel
+from warden.records import replace
 
 log = logging.getLogger("warden.container")
 

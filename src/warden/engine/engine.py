@@ -10,7 +10,6 @@ import resource
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 
 from warden.cgroup.driver import Manager
@@ -53,6 +52,7 @@ from warden.network.firewall import open_firewall
 from warden.network.forwarding import open_outer
 from warden.plan.seccomp import job_filter
 from warden.process.launch import Binary
+from warden.records import replace
 from warden.rootfs.disks import Disks
 from warden.rootfs.images import ImageStore
 from warden.undo import AsyncUndo, Undo

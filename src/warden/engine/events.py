@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from warden.model.job import JobResult
+from warden.records import dataclass
 
 log = logging.getLogger("warden.events")
 

@@ -16,12 +16,12 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from warden.engine.events import Emitter, Event, JobEnded
 from warden.errors import TooSlow
 from warden.model.events import EventRecord
+from warden.records import fields
 
 log = logging.getLogger("warden.events")
 

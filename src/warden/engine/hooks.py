@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from warden.engine.events import ContainerFacts, Event, JobEnded, OutOfMemory
@@ -22,6 +21,7 @@ from warden.engine.jobfiles import result_to_data
 from warden.errors import HookFailed
 from warden.model.settings import Hook
 from warden.model.text import escaped
+from warden.records import asdict
 
 log = logging.getLogger("warden.hooks")
 

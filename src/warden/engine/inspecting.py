@@ -6,7 +6,6 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from warden.engine import limits
@@ -14,6 +13,7 @@ from warden.engine.facts import addresses
 from warden.engine.job import Job
 from warden.engine.networking import attachment
 from warden.model.logs import format_moment
+from warden.records import fields, is_dataclass
 
 if TYPE_CHECKING:
     from warden.engine.container import Container

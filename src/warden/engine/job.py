@@ -13,7 +13,6 @@ import struct
 import termios
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Protocol
 
 from warden.cgroup.groups import JobGroup, JobUse
@@ -30,6 +29,7 @@ from warden.model.logs import LogPlace
 from warden.process import channel
 from warden.process.channel import Channel, Record
 from warden.process.joblog import JobLog
+from warden.records import replace
 
 log = logging.getLogger("warden.job")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
 from warden.errors import NotBuilt
 from warden.model.job import JobResult, JobSpec, Usage, Verdict
+from warden.records import dataclass, fields
 
 
 def command_text(spec: JobSpec) -> str:

@@ -16,7 +16,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from warden.depot.depot import replace_file
@@ -27,6 +26,7 @@ from warden.network import netlink
 from warden.network.hostlink import HostLink, all_links, find_link
 from warden.network.route import Route
 from warden.plan.flags import CLONE_NEWNET
+from warden.records import asdict, dataclass
 
 log = logging.getLogger("warden.network")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 
 from warden.errors import BadInput
 from warden.kernel.blockdev import whole_disk
 from warden.model import resources
 from warden.model.limits import IoLimit, Limits
+from warden.records import asdict, replace
 
 
 def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:

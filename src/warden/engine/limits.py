@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from warden.model.info import BandwidthStat, DiskStat, State
 from warden.model.limits import Bandwidth, DiskChange, DiskLimits, Limits
 from warden.model.resources import LimitReport
 from warden.network import shaping
+from warden.records import replace
 from warden.rootfs.disk import Disk, Layer
 from warden.undo import Undo
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warden.engine import spawn, stopping
@@ -20,6 +19,7 @@ from warden.errors import BadInput, WardenError, WrongState
 from warden.model.info import State
 from warden.model.job import JobResult
 from warden.model.life import Phase, RestartMode, next_wait
+from warden.records import replace
 
 if TYPE_CHECKING:
     from warden.depot.snapshot import Snapshot

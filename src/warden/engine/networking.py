@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from warden.network import shaping
 from warden.network.interfaces import extra_ifb
 from warden.network.links import Attachment, container_link, host_index, host_link, ifb_name
 from warden.network.nft import Guest, GuestLink, Policy
+from warden.records import replace
 from warden.undo import AsyncUndo
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
 from ipaddress import ip_interface, ip_network
 from urllib.parse import quote
 
@@ -32,6 +31,7 @@ from warden.network.forwarding import open_ipv6
 from warden.network.hostlink import HostLink, find_link
 from warden.network.nft import BridgeNet
 from warden.network.route import Route
+from warden.records import asdict, replace
 
 log = logging.getLogger("warden.network")
 

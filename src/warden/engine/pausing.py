@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warden.engine.events import ContainerPaused, ContainerResumed
 from warden.errors import EngineFault, WardenError, WrongState
 from warden.model.info import State
+from warden.records import replace
 
 if TYPE_CHECKING:
     from warden.engine.container import Container

@@ -10,7 +10,6 @@ import errno
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warden.depot.snapshot import Snapshot
@@ -20,6 +19,7 @@ from warden.network.claims import PortTaken, port_name
 from warden.network.forwarding import open_hairpin, open_loopback
 from warden.network.holding import in_use, is_free
 from warden.network.nft import Guest, PortKey, port_place, port_routes
+from warden.records import replace
 
 if TYPE_CHECKING:
     from warden.engine.site import Site

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from warden.cgroup.groups import JobGroup
@@ -19,6 +18,7 @@ from warden.depot.snapshot import Snapshot
 from warden.engine.job import Job
 from warden.errors import WardenError
 from warden.kernel.proc import inner_pid
+from warden.records import dataclass
 
 log = logging.getLogger("warden.record")
 

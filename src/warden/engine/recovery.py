@@ -17,7 +17,6 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 from warden.depot.depot import ContainerDirectory, JobRecord
@@ -36,6 +35,7 @@ from warden.network.interfaces import ifb_names
 from warden.process import channel
 from warden.process.channel import Record, connect_socket
 from warden.process.launch import receive
+from warden.records import dataclass
 
 log = logging.getLogger("warden.recovery")
 

@@ -14,13 +14,13 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, cast
 
 from warden.engine import upstream
 from warden.network import dns
 from warden.network.zone import Address, Zone, local_answer
+from warden.records import dataclass
 
 log = logging.getLogger("warden.resolver")
 

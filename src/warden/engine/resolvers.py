@@ -11,7 +11,6 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
 
 from warden.depot.snapshot import Snapshot
@@ -20,6 +19,7 @@ from warden.engine.resolver import Resolver, View
 from warden.model.interfaces import Bridge, Link
 from warden.model.settings import EngineSettings
 from warden.network.zone import Address, Member, Zone, zone_of
+from warden.records import dataclass, field
 from warden.rootfs import resolv
 
 log = logging.getLogger("warden.resolver")

@@ -8,7 +8,6 @@ links and their rules go when the owner is destroyed: that is refused while it i
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from warden.engine.facts import addresses
@@ -17,6 +16,7 @@ from warden.errors import WrongState
 from warden.model.info import State
 from warden.model.spec import NetworkMode
 from warden.plan.container import Shared
+from warden.records import dataclass, replace
 
 if TYPE_CHECKING:
     from warden.engine.build import Order

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from warden.cgroup.driver import Manager
@@ -31,6 +30,7 @@ from warden.network.pool import NetworkPool, PortPool
 from warden.network.slots import Slots
 from warden.plan.container import ID_COUNT
 from warden.process.launch import Binary
+from warden.records import dataclass, field
 from warden.rootfs.disks import Disks
 from warden.rootfs.images import ImageStore
 

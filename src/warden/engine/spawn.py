@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warden.cgroup.groups import JobGroup
@@ -20,6 +19,7 @@ from warden.plan.job import JobPlace, Person, job_plan
 from warden.plan.steps import Op, Plan
 from warden.process import channel
 from warden.process.channel import Record
+from warden.records import dataclass
 from warden.rootfs import etc
 from warden.undo import Undo
 

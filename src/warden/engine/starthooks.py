@@ -13,7 +13,6 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
 
 from warden.cgroup.groups import ContainerGroup
 from warden.engine import hooks
@@ -24,6 +23,7 @@ from warden.plan.job import JobPlace, Person
 from warden.plan.program import Point, Program, Programs, guest_program, host_program
 from warden.plan.steps import RUN_MUST_SUCCEED, Plan, Step
 from warden.process.launch import Ran
+from warden.records import asdict, replace
 
 log = logging.getLogger("warden.hooks")
 

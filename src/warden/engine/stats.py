@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warden.cgroup import files
@@ -22,6 +21,7 @@ from warden.errors import KernelRefused, WardenError
 from warden.model.info import DiskStat, State
 from warden.model.stats import InterfaceStats, ShapingDrops, Stats
 from warden.network.counters import LinkCounters, from_inside, read_counters, read_drops
+from warden.records import dataclass
 
 if TYPE_CHECKING:
     from warden.engine.container import Container

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from warden.depot.snapshot import Snapshot
 from warden.engine.lending import in_namespace
@@ -24,6 +23,7 @@ from warden.model.topology import Node, Space, Topology
 from warden.network import shaping
 from warden.network.hostlink import HostLink, all_addresses, all_links
 from warden.network.route import Route
+from warden.records import dataclass, replace
 
 #: Links that have a parent on the host, and those that have another end.
 _ON_PARENT = ("macvlan", "ipvlan", "vlan")

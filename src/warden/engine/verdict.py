@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 
 from warden.model.job import JobResult, Usage, Verdict
+from warden.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

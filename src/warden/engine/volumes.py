@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from warden.model.settings import EngineSettings
 from warden.model.size import format_size
 from warden.model.spec import ContainerSpec
 from warden.model.volumes import Volume
+from warden.records import dataclass, field, replace
 from warden.rootfs.copyreport import Cancelled
 from warden.rootfs.volumecopy import Bound, Origin, copy_into, make_place
 

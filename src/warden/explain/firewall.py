@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 
 from warden.explain.note import Text
+from warden.records import dataclass
 
 TIMEOUT_S = 5.0
 #: What a table of nftables may contain, by the word that begins its block: nft(8).

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from warden.explain import lookup
 from warden.explain.note import FileNote, Text, Unit
 from warden.explain.process import reason_of
 from warden.kernel.proc import CgroupMembership, MountRecord, parse_mountinfo
+from warden.records import dataclass, replace
 
 NOT_MOUNTED = Text("this hierarchy is not mounted where we can see it", "该层级没有挂载在我们可见之处")
 GONE = Text("the group was removed while it was being read", "读取过程中该组已被删除")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from warden.explain.note import Text
 from warden.explain.process import ProcessFacts
 from warden.explain.tables.namespaces import FIRST_INODES, KINDS
+from warden.records import dataclass
 
 #: A container's groups as docs/architecture.md names them.
 _CONTAINER = re.compile(r"/instance-([0-9a-z]+)(?:/|$)")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TypeVar
 
 from warden.explain.process import Problem, ProcessDir
 from warden.kernel import procnet
+from warden.records import dataclass
 
 T = TypeVar("T")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
 
 from warden.errors import BadInput, NotPermitted
 from warden.explain.note import Text
 from warden.kernel import proc
+from warden.records import dataclass, field
 
 T = TypeVar("T")
 

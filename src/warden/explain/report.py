@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from warden.errors import BadInput
 from warden.explain import groups, lookup
@@ -11,6 +10,7 @@ from warden.explain.groups import Group
 from warden.explain.namespaces import Namespace, container_id, namespaces_of
 from warden.explain.network import Network, read_network
 from warden.explain.process import ProcessDir, ProcessFacts, facts_in, read_process
+from warden.records import dataclass
 
 #: Parts of a report, in their order.
 SECTIONS = (

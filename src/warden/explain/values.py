@@ -5,10 +5,10 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from warden.explain.note import FileNote, Text, Unit
 from warden.model.size import format_size
+from warden.records import dataclass
 
 #: v1 shows "no limit" as the largest multiple of a page below 2^63, hugetlb of its own page; nothing real is near it.
 UNLIMITED_FROM = 1 << 62

@@ -12,10 +12,10 @@ import itertools
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from warden.errors import KernelRefused
 from warden.kernel.syscalls import system_call
+from warden.records import dataclass, field
 
 AT_FDCWD = -100
 

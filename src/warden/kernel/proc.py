@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from warden.records import dataclass
 
 #: Capabilities by bit, as linux/capability.h numbers them up to 5.9.
 CAPABILITIES = tuple(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+from warden.records import dataclass
 
 _LEAF = re.compile(rb"^\s*\|-- ([0-9.]+)$")
 _RTF_UP, _RTF_GATEWAY = 1, 2

@@ -16,10 +16,10 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from warden.kernel import mounts
 from warden.kernel.syscalls import libc_call
+from warden.records import dataclass
 
 _prctl = libc_call("prctl", ctypes.c_int, ctypes.c_ulong)
 _PR_SET_PDEATHSIG = 1

@@ -13,7 +13,6 @@ import socket
 import stat
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from warden.errors import JobFailed, WrongState
 from warden.kernel.paths import open_in_root
@@ -23,6 +22,7 @@ from warden.plan import flags, words
 from warden.plan.capabilities import ALL
 from warden.plan.steps import Op, Plan, Step
 from warden.process.launch import FAILED, Binary, StepFailed, spawn
+from warden.records import dataclass, field
 
 _MESSAGE = struct.Struct("<IIii")
 NAMESPACES = {

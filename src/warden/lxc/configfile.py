@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from warden.errors import ConfigError
+from warden.records import dataclass, replace
 
 #: What no honest file reaches; LXC itself has no bounds and recurses until its stack ends.
 MOST_BYTES, MOST_FILES, DEEPEST = 1 << 20, 1000, 16

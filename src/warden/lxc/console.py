@@ -18,7 +18,8 @@ import termios
 import time
 import tty
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from warden.records import dataclass
 
 _SIZE = b"\0" * 8
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from dataclasses import dataclass, replace
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 from warden.lxc import configfile, creating, dependencies, destroying, reading
@@ -23,6 +22,7 @@ from warden.lxc.storage.base import DEFAULT_SIZE, Root, Wanted, root_of
 from warden.lxc.storage.kinds import choose, filling, storage_of
 from warden.lxc.storage.kinds import reading as showing
 from warden.lxc.values import uts_name
+from warden.records import dataclass, replace
 from warden.rootfs.duplicate import copy_tree
 from warden.undo import Undo
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
 
 from warden.errors import BadInput, HandleTaken, KernelRefused
 from warden.lxc import configfile, destroying, reading, rewriting
@@ -21,6 +20,7 @@ from warden.lxc.storage.overlay import show_root
 from warden.lxc.templates.filling import Filling, Template
 from warden.lxc.values import uts_name
 from warden.model.system import System
+from warden.records import dataclass, field
 from warden.rootfs.duplicate import give_tree
 from warden.undo import Undo
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from dataclasses import dataclass
 
 from warden.errors import BadInput, ConfigError, KernelRefused, WrongState
 from warden.kernel.paths import remove_tree
@@ -22,6 +21,7 @@ from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, root_of
 from warden.lxc.storage.btrfs import drop_subvolume
 from warden.lxc.storage.kinds import KINDS
+from warden.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import stat
-from dataclasses import dataclass
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import open_in_root
@@ -21,6 +20,7 @@ from warden.lxc.home import Home
 from warden.lxc.place import Running, Site
 from warden.lxc.translate_limits import translate_limits
 from warden.model.limits import DeviceRule
+from warden.records import dataclass
 
 _ALLOWED = "devices"
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY

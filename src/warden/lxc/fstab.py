@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from warden.errors import BadInput, ConfigError
 from warden.lxc.configfile import read
+from warden.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
+from warden.records import dataclass
 
 CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 #: What is there only while something is being done to a container, or after somebody was killed doing it.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from warden.errors import HookFailed
 from warden.lxc.settings import LxcConfig
@@ -18,6 +17,7 @@ from warden.model.text import escaped
 from warden.plan.program import Point, Program, Programs, host_program
 from warden.plan.steps import Plan
 from warden.process.launch import Ran
+from warden.records import dataclass, field
 
 #: As long as the original waits: for ever, in a plan's terms.
 PATIENCE_S = 86400.0

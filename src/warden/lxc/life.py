@@ -12,7 +12,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 import warden
 from warden.cgroup.driver import Manager
@@ -35,6 +34,7 @@ from warden.plan.program import host_program
 from warden.plan.steps import Op, Plan, Step
 from warden.plan.system import plan_of
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
+from warden.records import dataclass, replace
 from warden.undo import Undo
 
 DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
@@ -114,7 +114,7 @@ class _Making:
         self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
         self._away = self._start.spec is not before
         config = self._start.scene.config
-        consoles = terminals.make(config, self._start.system, self._passing)
+        consoles = terminals.make(config, self._start.system, self._passing, self._directory)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
         launched = self._launch(consoles)
@@ -160,7 +160,7 @@ class _Making:
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
             raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")
-        passed = (self._journal, consoles.log, *consoles.masters, self._claim.fileno(), self._lock)
+        passed = (self._journal, consoles.log, consoles.buffer, *consoles.masters, self._claim.fileno(), self._lock)
         where = Placement(
             directory=self._directory,
             lower=rootfs,
@@ -196,6 +196,8 @@ class _Making:
             home=f"/proc/{os.getpid()}/fd/{self._home}",
             back=tuple(Manager(self._start.site.parent).way_back(joins)),
             death=9 if death is None else death,
+            log=consoles.bounds[0],
+            buffer=consoles.bounds[1],
         )
 
     def _run(self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None]) -> Launched:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
 from typing import Any
 
 from warden.errors import BadInput
 from warden.lxc import values
+from warden.records import dataclass
 
 TYPES = ("none", "empty", "veth", "macvlan", "ipvlan", "vlan", "phys")
 _LINK_NAME = re.compile(r"[^\s/:]{1,15}")  # dev_valid_name of net/core/dev.c; IFNAMSIZ is 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from typing import Any
 
 from warden.errors import BadInput, ConfigError
@@ -14,6 +13,7 @@ from warden.lxc.keys import Key, Kind
 from warden.lxc.networks import BY_NAME as NET_KEYS
 from warden.lxc.networks import TYPES, Nets, SubKey
 from warden.lxc.settings import LxcConfig
+from warden.records import fields
 
 _DEFAULTS = {field.name: field.default for field in fields(LxcConfig)}
 _NET = re.compile(r"lxc\.(net|network)(?:\.(\d{1,9}))?(?:\.(.+))?")

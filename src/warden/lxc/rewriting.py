@@ -6,11 +6,11 @@ Works on lines, so comments, order, and what is not concerned stay. Pure but for
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from warden.lxc import keys, reading
 from warden.lxc.configfile import ConfigFile, Line
 from warden.lxc.home import STORAGE, Home
+from warden.records import dataclass
 
 #: Their value is a file that goes along, or a program and its arguments.
 _FILES = ("lxc.mount.fstab", "lxc.seccomp.profile", "lxc.include")

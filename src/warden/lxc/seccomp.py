@@ -10,10 +10,10 @@ import ctypes
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from warden.errors import ConfigError, NotSupported
 from warden.lxc.configfile import read
+from warden.records import dataclass, replace
 
 ALLOW, KILL, TRAP, ERRNO = 0x7FFF0000, 0x00000000, 0x00030000, 0x00050000
 _ACTIONS = {"allow": ALLOW, "kill": KILL, "trap": TRAP}

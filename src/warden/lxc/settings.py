@@ -7,11 +7,11 @@ given", unless a field says otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.networks import Net
 from warden.model.system import IdRange
+from warden.records import dataclass, field
 
 DEFAULT_LXCPATH = "/var/lib/lxc"
 DEFAULT_INIT = "/sbin/init"

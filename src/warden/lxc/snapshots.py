@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import time
-from dataclasses import dataclass
 
 from warden.errors import BadInput, HandleTaken, WrongState
 from warden.kernel.paths import remove_tree
@@ -21,6 +20,7 @@ from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, Wanted, root_of
 from warden.lxc.storage.btrfs import drop_subvolume
 from warden.lxc.storage.kinds import storage_of
+from warden.records import dataclass
 
 ALL = "ALL"
 _MOST = 1000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from warden.errors import BadInput
 from warden.lxc.fstab import FstabEntry
@@ -16,6 +15,7 @@ from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
 from warden.model.system import FileSystem
 from warden.plan.mountoptions import mount_options
+from warden.records import dataclass
 
 #: Options that are LXC's own, never the kernel's.
 _OURS = ("optional", "relative", "create=dir", "create=file")

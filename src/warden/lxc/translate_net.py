@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from hashlib import blake2b
 from ipaddress import IPv4Interface, ip_interface
 
@@ -13,6 +12,7 @@ from warden.lxc.naming import BadKey, naming
 from warden.lxc.networks import SUB_KEYS, Net
 from warden.model.interfaces import Interface, LinkKind
 from warden.model.spec import NetworkMode
+from warden.records import dataclass, fields
 
 _KINDS = {
     "veth": LinkKind.BRIDGE,

@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warden.errors import KernelRefused, WardenError
 from warden.kernel import mounts
+from warden.records import dataclass
 
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 1
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from warden.model.interfaces import Link
 from warden.model.spec import ContainerSpec
+from warden.records import dataclass, field
 
 
 class State(enum.Enum):

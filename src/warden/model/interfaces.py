@@ -9,12 +9,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import Any
 
 from warden.errors import BadInput
+from warden.records import dataclass, replace
 
 DEFAULT_BRIDGE = "default"
 MAX_INTERFACES = 16

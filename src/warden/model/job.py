@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from warden.errors import BadInput
+from warden.records import dataclass, field
 
 RLIMIT_INFINITY = 2**64 - 1
 

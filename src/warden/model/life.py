@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 
 from warden.errors import BadInput
 from warden.model.job import JobResult, Verdict
+from warden.records import dataclass
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 60.0

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import asdict, dataclass, replace
 
 from warden.errors import BadInput
+from warden.records import asdict, dataclass, replace
 
 MAX_BYTES = 2**63 - 1
 MAX_COUNT = 2**63 - 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from datetime import datetime
 
 from warden.errors import BadInput
 from warden.model.size import parse_duration
+from warden.records import dataclass
 
 STREAMS = ("stdout", "stderr")
 _NUMBER = re.compile(r"(?a)[0-9]{1,12}(?:\.[0-9]{1,9})?")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 
 from warden.errors import BadInput
 from warden.model.size import parse_size
+from warden.records import dataclass
 
 #: Docker's: a name cannot be taken for a path.
 VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from warden.errors import BadInput
+from warden.records import dataclass
 
 #: In place of an address: the host's, on the link of the container.
 HOST_GATEWAY = "host-gateway"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from warden.errors import BadInput
+from warden.records import dataclass
 
 MAX_PORT = 65535
 ANY_ICMP = -1

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from warden.errors import BadInput
@@ -29,6 +28,7 @@ from warden.model.limits import (
     check_name,
 )
 from warden.model.size import parse_rate, parse_size
+from warden.records import dataclass, field, replace
 
 UNLIMITED = "max"
 

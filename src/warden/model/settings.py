@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from warden.records import dataclass, field
 
 DEFAULT_SOCKET = "/run/warden/warden.sock"
 DEFAULT_DEPOT = "/var/lib/warden/containers"

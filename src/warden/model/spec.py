@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from warden.errors import BadInput
@@ -18,6 +17,7 @@ from warden.model.mounts import in_order
 from warden.model.names import Names
 from warden.model.net import NetPolicy, PortMap
 from warden.model.system import System
+from warden.records import dataclass, field
 
 
 class NetworkMode(enum.Enum):

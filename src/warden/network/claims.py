@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from warden.network.expressions import Element
 from warden.network.nft import Guest, PortKey, Target, port_element, port_routes
+from warden.records import dataclass, field
 
 
 class PortTaken(Exception):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+
+from warden.records import dataclass
 
 A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255
 INTERNET = 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from warden.network.netlink import NESTED, attribute, text
+from warden.records import dataclass
 
 Address = IPv4Address | IPv6Address
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from dataclasses import dataclass
 
 from warden.errors import KernelRefused
 from warden.network import netlink
 from warden.network.netlink import IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU
 from warden.network.route import Route
 from warden.network.tc import attributes
+from warden.records import dataclass
 
 RTM_GETLINK, RTM_GETADDR, NLM_F_DUMP = 18, 22, 0x300
 IFLA_LINK, IFLA_MIN_MTU, IFLA_MAX_MTU, IFLA_PERM_ADDRESS = 5, 50, 51, 54

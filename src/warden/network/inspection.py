@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from warden.network import table
 from warden.network.egress import key_of
 from warden.network.expressions import Element, Rule, joined
+from warden.records import dataclass
 
 #: The expressions of each shared chain, by family and name.
 Shared = dict[tuple[str, str], tuple[bytes, ...]]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from warden.network import netlink
+from warden.records import dataclass
 
 CONTAINER_INDEX = 2
 

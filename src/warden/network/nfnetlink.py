@@ -11,10 +11,10 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from warden.network.expressions import NFTA_LIST_ELEM, Element, Rule, big
 from warden.network.netlink import NESTED, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute, text
+from warden.records import dataclass
 
 NETLINK_NETFILTER = 12
 NFNL_SUBSYS_NFTABLES = 10

@@ -8,12 +8,12 @@ routed one has a device of its own, those on a bridge share the bridge's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol, destination, parse_ports
 from warden.network import expressions as ex
 from warden.network.expressions import Address, Element, Piece, Rule
+from warden.records import dataclass
 
 Network = IPv4Network | IPv6Network
 

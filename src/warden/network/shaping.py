@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from warden.errors import KernelRefused
@@ -18,6 +17,7 @@ from warden.model.info import BandwidthStat
 from warden.model.limits import Bandwidth, Shaping
 from warden.network import netlink, tc
 from warden.network.route import Route
+from warden.records import dataclass
 from warden.undo import Undo
 
 #: What deleting a qdisc that is not there gives, or one of a link that is gone.

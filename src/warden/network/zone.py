@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from warden.network import dns
+from warden.records import dataclass, field
 
 Address = IPv4Address | IPv6Address
 Labels = tuple[bytes, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from warden.errors import BadInput
+from warden.records import dataclass
 
 MS_BIND, MS_REC = 4096, 16384
 _FLAGS = {

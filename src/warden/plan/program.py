@@ -10,12 +10,12 @@ import enum
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from warden.model.job import JobSpec
 from warden.plan.job import JobPlace, job_plan
 from warden.plan.steps import RUN_MUST_SUCCEED, Op, Plan, Step
 from warden.plan.words import simple
+from warden.records import dataclass
 
 
 class Point(enum.Enum):

@@ -11,7 +11,8 @@ import errno
 import functools
 import os
 import struct
-from dataclasses import dataclass
+
+from warden.records import dataclass
 
 # linux/filter.h, linux/bpf_common.h
 LD_W_ABS, JEQ, JGE, JSET, RET = 0x20, 0x15, 0x35, 0x45, 0x06

@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from warden.model.text import escaped
+from warden.records import dataclass
 
 PLAN_MAGIC = b"WARDPLN1"
 KEEP = 2**64 - 1  # an id argument that means "leave as it is"
@@ -67,8 +67,9 @@ class Op(enum.IntEnum):
     DOMAINNAME = 43  # text
     PDEATHSIG = 44  # signal
     RUN = 45  # plan, input, rest, name, milliseconds, flags
-    MONITOR = 46  # plan, console, terminals
+    MONITOR = 46  # plan, console, terminals, path, bound, path, bound
     PERSONALITY = 47  # persona
+    KEYRING = 48
 
 
 BIND_RECURSIVE = 1

@@ -14,10 +14,10 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import warden
 from warden.errors import EngineFault, KernelRefused
+from warden.records import dataclass, replace
 
 _MESSAGE = struct.Struct("<IIii")
 CLONED, FAILED, READY, RAN = 1, 2, 3, 4

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import islice
 
 from warden.model.job import Chunk
 from warden.model.logs import LogPlace, LogSelection
 from warden.process.joblog import JobLog
 from warden.process.logcursor import MOST, Cursor, in_a_line, lines_backward, since_place
+from warden.records import replace
 
 _EVER = 1 << 63
 

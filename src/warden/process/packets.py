@@ -8,9 +8,9 @@ import array
 import os
 import socket
 import struct
-from dataclasses import dataclass
 
 from warden.process.launch import SOCKET_NAME
+from warden.records import dataclass
 
 REQUEST = struct.Struct("<IHHIIII")
 REPLY = struct.Struct("<IHHIiIIII")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from warden.errors import BadInput, EngineFault, WardenError, from_code
@@ -25,6 +24,7 @@ from warden.protocol import convert_net
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.text import raw as raw
 from warden.protocol.text import text as text
+from warden.records import dataclass
 
 #: What the original answers for a memory limit that is none: the largest multiple of a page in 63 bits.
 UNLIMITED_MEMORY = 2**63 - 4096

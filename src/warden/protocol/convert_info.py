@@ -5,8 +5,6 @@ Owns the translation of statistics and of the list of jobs, as pure functions; t
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from warden.model.info import BandwidthStat, CpuStat, DiskStat, Info, JobInfo, MemoryUse, State
 from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec, NetworkMode
@@ -14,6 +12,7 @@ from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
 from warden.protocol.convert_life import fill_life, life_of, message_to_mount, mount_to_message
 from warden.protocol.convert_network import link_to_message, message_to_link
+from warden.records import asdict
 
 #: What the original says of a container without a bandwidth limit, in each of the four fields.
 UNLIMITED_BANDWIDTH = 2**32 - 1

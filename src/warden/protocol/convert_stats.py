@@ -6,7 +6,6 @@ Fields have the same names on both sides. The library leaves out a field that is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from warden.model.info import DiskStat, State
@@ -23,6 +22,7 @@ from warden.model.stats import (
 )
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
+from warden.records import asdict
 
 _Message = pb.ContainerStats
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from warden.model.topology import Node, Space, Topology
 from warden.protocol import warden_pb2 as pb
 from warden.protocol.convert import raw, text
+from warden.records import fields
 
 
 def topology_to_response(topology: Topology) -> pb.TopologyResponse:

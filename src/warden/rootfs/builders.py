@@ -16,10 +16,10 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from warden.errors import ImageError
 from warden.kernel.paths import remove_tree
+from warden.records import dataclass, replace
 from warden.rootfs.generation import Progress, Recipe, shell_in
 from warden.rootfs.skeleton import make_directories, make_skeleton
 
@@ -108,7 +108,7 @@ class Debian:
     mirror: str = ""
 
 
-def build_debian(root: str, progress: Progress, wanted: Debian = Debian()) -> Recipe:
+def build_debian(root: str, progress: Progress, wanted: Debian = Debian()) -> Recipe:  # noqa: B008  frozen
     """Fill the empty directory *root* with the smallest Debian (or Ubuntu) that has bash and apt. Root's work."""
     sources = [_as_wanted(source, wanted) for source in debian_sources(_index_targets())]
     if not sources:

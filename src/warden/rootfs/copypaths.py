@@ -8,9 +8,9 @@ import enum
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 
 from warden.errors import BadInput
+from warden.records import dataclass
 
 _UNCHANGED = -1
 

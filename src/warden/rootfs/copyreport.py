@@ -9,11 +9,11 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import open_in_root
 from warden.model.text import escaped
+from warden.records import dataclass
 from warden.rootfs.copypaths import Owner
 
 log = logging.getLogger("warden.transfer")

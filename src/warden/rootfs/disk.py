@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Protocol
 
 from warden.errors import NotSupported
 from warden.kernel.paths import remove_tree
 from warden.model.info import DiskStat
 from warden.model.limits import DiskLimits
+from warden.records import dataclass
 
 #: Below the depot: what does not lie in a container's own directory.
 DIRECTORY = ".disk"

@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
+from warden.records import dataclass, field
 from warden.rootfs.place import DIRECTORY, by_descriptor, stream
 
 _WINDOW = 32  # levels of which descriptors are held; those above are opened again on the way back

@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from warden.errors import ImageError, JobFailed
 from warden.kernel.paths import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
+from warden.records import dataclass
 
 VCAP = b"vcap"
 HOME = "/home/vcap"

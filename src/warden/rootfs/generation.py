@@ -9,10 +9,10 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warden.kernel.paths import open_in_root
 from warden.model.spec import Mount
+from warden.records import dataclass
 
 RECORD = "image.json"
 ROOTFS = "rootfs"

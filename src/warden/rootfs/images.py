@@ -16,11 +16,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from warden.errors import BadInput, ImageError, KernelRefused
 from warden.kernel.paths import remove_tree
 from warden.model.spec import Mount
+from warden.records import dataclass
 from warden.rootfs import builders, host
 from warden.rootfs.generation import ROOTFS, Generation, Progress, Recipe, read_generation, shell_in, tree_size
 from warden.rootfs.inuse import images_in_use

@@ -13,12 +13,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from warden.errors import EngineFault, KernelRefused
 from warden.kernel import mounts
 from warden.kernel.loop import open_loop
 from warden.kernel.paths import remove_tree
+from warden.records import dataclass
 from warden.rootfs.disk import DIRECTORY
 from warden.rootfs.quotadisk import ProjectDisk
 from warden.undo import Undo

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from warden.model.names import Names
+from warden.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ import itertools
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel import identity
+from warden.records import dataclass, field
 from warden.rootfs import copypaths, place
 from warden.rootfs.copypaths import Placing, There
 from warden.rootfs.copyreport import Cancelled, Order, Report, Side

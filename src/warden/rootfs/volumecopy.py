@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from warden.errors import ImageError, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
+from warden.records import dataclass, field
 from warden.rootfs import place
 from warden.rootfs.copypaths import Owner
 from warden.rootfs.copyreport import Cancelled

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from warden.errors import UnknownJob
 from warden.model.info import Info
+from warden.records import dataclass
 from warden.server.ports import Container, Job
 
 

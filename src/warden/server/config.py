@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ import yaml
 from warden.errors import BadInput, ConfigError
 from warden.model.settings import HOOK_POINTS, EngineSettings
 from warden.protocol.convert import CreateDefaults
+from warden.records import dataclass, field
 from warden.server.settings_table import BY_NAME, GROUPS, SETTINGS, Setting
 
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({setting.name: setting.default for setting in SETTINGS})

@@ -14,13 +14,13 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from warden.errors import BadInput, WardenError
 from warden.protocol import codec
 from warden.protocol.convert import error_to_response
 from warden.protocol.framing import FrameError, FrameParser
+from warden.records import dataclass
 
 log = logging.getLogger("warden.server.connection")
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
 from warden.model.info import Info
 from warden.protocol.convert import CreateDefaults
+from warden.records import dataclass, field
 from warden.server.collect import Collectors
 from warden.server.grace import GraceTimers
 from warden.server.observers import Observers

@@ -10,7 +10,6 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from warden.errors import BadInput
@@ -26,6 +25,7 @@ from warden.model.settings import (
     Hook,
 )
 from warden.protocol.framing import DEFAULT_FRAME_LIMIT
+from warden.records import dataclass
 from warden.server.listen import parse_address
 
 LEVELS = ("off", "fatal", "error", "warn", "info", "debug", "debug1", "debug2", "all")

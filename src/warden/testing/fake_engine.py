@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from warden.engine.events import ContainerCreated, ContainerDestroyed, ContainerFacts, Emitter
@@ -41,6 +40,7 @@ from warden.model.spec import ContainerSpec
 from warden.model.stats import CpuStats, MemoryStats, Stats
 from warden.model.topology import Node, Space, Topology
 from warden.model.volumes import Volume
+from warden.records import replace
 
 
 class FakeJob:

@@ -9,7 +9,8 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from warden.records import dataclass
 
 _CGROUPS = "/sys/fs/cgroup"
 

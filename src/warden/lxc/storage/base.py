@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel import mounts
 from warden.lxc.home import ROOTFS, Home
 from warden.lxc.values import size, split_kind
+from warden.records import dataclass
 
 DEFAULT_SIZE = 1 << 30
 SMALLEST = 4 << 20

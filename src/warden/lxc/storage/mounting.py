@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from warden.kernel import mounts
 from warden.lxc.storage.base import make_directory, private_mounts, root_of
 from warden.lxc.storage.kinds import storage_of
 from warden.model.spec import ContainerSpec
+from warden.records import replace
 from warden.undo import Undo
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warden.lxc.home import Home
+from warden.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import os
 import shlex
 import signal
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from warden.errors import BadInput, JobFailed, WardenError
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.starting import OPTIONS, start_of
+from warden.records import replace
 
 if TYPE_CHECKING:
     from warden.lxc.running import Start

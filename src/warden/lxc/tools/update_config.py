@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
 
 from warden.errors import ConfigError
 from warden.lxc import configfile, keys, reading
 from warden.lxc.configfile import ConfigFile, Line
 from warden.lxc.values import has_kind
+from warden.records import replace
 
 _USAGE = """\
 Usage: lxc-update-config [-h|--help] [-c|--config FILE]
