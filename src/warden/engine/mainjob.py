@@ -59,6 +59,7 @@ class MainJob:
         self._counted = False  # the restart that is due, by an earlier engine that did not live to do it
         self._paused = False  # it is due, and its container was paused
         self._removing = False
+        self._caught_up = False  # what an earlier engine left is known
 
     @property
     def phase(self) -> Phase:
@@ -181,11 +182,15 @@ class MainJob:
 
     def ended(self, job: Job, result: JobResult) -> None:
         """A job of the container was judged."""
-        if job.about.main and not self._runs() and not (self._is_stopped() and self._is_asked()):
-            if self.phase is Phase.DUE:
-                self._decide(result, job)
-            else:
-                self._finish()
+        if not job.about.main or self._runs():
+            return
+        if self._is_asked():  # its end decides nothing: whoever stopped it starts it again
+            if self._caught_up and not self._held:
+                self._carry_on()
+        elif self.phase is Phase.DUE:
+            self._decide(result, job)
+        else:
+            self._finish()
 
     def _decide(self, result: JobResult | None, job: Job | None = None) -> None:
         """*result* None: it could not be started. An earlier engine may have counted one that it did not live to do."""
@@ -261,10 +266,11 @@ class MainJob:
     def catch_up(self) -> None:
         """What an earlier engine did not live to do. `always` means after a restart of the engine too."""
         snapshot = self._container.snapshot
+        self._caught_up = True
         if snapshot.spec.main is None or self._runs():
             return
         if self._is_asked():
-            self._container.site.in_background(asyncio.ensure_future(self._start_again()))
+            self._carry_on()
             return
         if self.phase is Phase.DUE:
             job = self.job()
@@ -275,7 +281,10 @@ class MainJob:
         elif self.phase is Phase.OVER and snapshot.spec.auto_remove:
             self._finish()
         if self.phase is Phase.OVER and snapshot.spec.restart.mode is RestartMode.ALWAYS:
-            self._container.site.in_background(asyncio.ensure_future(self._start_again()))
+            self._carry_on()
+
+    def _carry_on(self) -> None:
+        self._container.site.in_background(asyncio.ensure_future(self._start_again()))
 
     async def _start_again(self) -> None:
         """As by hand, but what keeps it from starting now, such as a full disk, is its policy's."""
