@@ -149,7 +149,7 @@ def test_nothing_is_folded_with_all(box: Box) -> None:
 def test_what_is_not_there(box: Box) -> None:
     done = box.run("nobody")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "warden: nobody: unknown handle\n"
+    assert done.stderr == "warden: unknown handle\n"
     pid = box.job_pid()
     box.job.kill()
     while os.path.exists(f"/proc/{pid}"):
