@@ -110,7 +110,8 @@ def events(options: Namespace) -> int:
     """`warden events`."""
     from warden.cli.picking import as_text, pick, split_path
 
-    wanted: Any = _filters(options.filter, {"type": "types", "container": "containers", "event": "events"})
+    kinds = {name: f"{name}s" for name in ("type", "container", "event", "network", "volume")}
+    wanted: Any = _filters(options.filter, kinds)
     if options.format not in (None, "json"):
         split_path(options.format)
     with closing(connect.open_client(options)) as client:
@@ -225,15 +226,17 @@ warden logs --job 3 --follow box
     ),
     "events": Command(
         "[--since TIME] [--until TIME] [-f KEY=VALUE]... [--format json|PATH]",
-        "Shows what happens to containers and jobs, from now on, or from --since on as far as it is kept. Filters: type\n"
-        "(container, job ...), container (a handle or id), event (create, start, die, oom, pause, unpause, update, stop,\n"
-        "destroy ...); of one kind one must match. Ends when --until is over.",
+        "Shows what happens to containers, jobs, networks and volumes, from now on, or from --since on as far as it is\n"
+        "kept. Filters: type (container, job, network, volume), container (a handle or id), network, volume (a name),\n"
+        "event (create, start, die, oom, pause, unpause, update, stop, destroy, connect, mount ...); of one kind one must\n"
+        "match. Ends when --until is over.",
         ("since", "until", "filter", "format"),
         """
 warden events
 warden events --since 1h --until 0s
 warden events -f type=job -f event=die --format json
 warden events -f container=box --format .attributes.verdict
+warden events -f type=volume -f event=create -f event=destroy
 """,
         events,
     ),

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import resource
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
     acquiring,
+    belongings,
     build,
     limits,
     mainjob,
@@ -41,7 +43,7 @@ from warden.engine.networks import Networks
 from warden.engine.resolvers import Resolvers
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.engine.volumes import Volumes, names_in, with_borrowed
-from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
+from warden.errors import EngineFault, HandleTaken, NotBuilt, NotPermitted, UnknownHandle, WardenError
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, check_handle
@@ -135,7 +137,9 @@ class Engine:
                 images=ImageStore(self.settings.images),
                 cgroups=cgroups,
                 firewall=firewall,
-                networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
+                networks=Networks(
+                    self.settings, firewall, f"{depot.path}/{NETWORK}/bridges", networking.teller(self.events)
+                ),
                 lending=Lending(f"{depot.path}/{NETWORK}/lent"),
                 resolvers=Resolvers(self.settings, self._snapshots),
                 binary=Binary(self.settings.wshd),
@@ -186,6 +190,8 @@ class Engine:
                 await site.blocking(pausing.reapply, container)
                 await recovery.recall_jobs(container)
                 container.catch_up()
+            except NotBuilt:
+                raise
             except (WardenError, OSError) as error:  # one that cannot be taken up must not cost the others
                 log.error("container %s: %s; it is destroyed", container.handle, error)
                 with contextlib.suppress(WardenError, OSError):
@@ -196,6 +202,7 @@ class Engine:
         """Finishes what is being created, then lets go of everything; containers and jobs go on."""
         if self._site is None:
             return
+        self._site.volumes.cut_off()
         await self._idle.wait()
         for keeper in self._keepers:
             keeper.cancel()
@@ -205,6 +212,7 @@ class Engine:
         for container in self._containers.values():
             self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
         await self._site.janitor.clean()
+        self._site.janitor.close()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
         for container in self._containers.values():
@@ -290,9 +298,9 @@ class Engine:
 
     # ---- a new container
 
-    async def create(self, spec: ContainerSpec) -> Container:
+    async def create(self, spec: ContainerSpec, over: threading.Event | None = None) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
-        left."""
+        left. *over* can be set by whoever does not want it any more: then a long copy is not waited for."""
         mainjob.check(spec)
         container_id = self._ids.next()
         handle = spec.handle or container_id
@@ -301,8 +309,13 @@ class Engine:
         self._reserved.add(handle)
         self._creating += 1
         self._idle.clear()
-        # Shielded: a caller that goes away leaves a whole container or none, never a half.
-        return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id)))
+        over = over or threading.Event()
+        try:
+            # Shielded: a caller that goes away leaves a whole container or none, never a half.
+            return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id, over)))
+        except asyncio.CancelledError:
+            over.set()
+            raise
 
     async def rename(self, old: str, new: str) -> None:
         """From now on *old* is called *new*. Raises UnknownHandle, HandleTaken, BadInput, KernelRefused."""
@@ -323,9 +336,12 @@ class Engine:
     def volumes(self) -> Volumes:
         return self.site.volumes
 
-    async def _create(self, spec: ContainerSpec, handle: str, container_id: str) -> Container:
+    async def _create(self, spec: ContainerSpec, handle: str, container_id: str, over: threading.Event) -> Container:
         try:
             async with AsyncUndo() as undo:
+                undo.add("volumes", self.volumes.release, container_id)
+                borrowed = with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts)
+                spec = await self.volumes.take(container_id, borrowed, over)
                 container = await self._make(spec, handle, container_id, undo)
                 undo.release()  # from here on it owns what it has
             await self._welcome(container)
@@ -333,6 +349,7 @@ class Engine:
             self.site.resolvers.changed()
             if self.events:
                 self.events.emit(ContainerCreated(facts_of(container)))
+            belongings.tell_taken(container)
             return container
         finally:
             self._reserved.discard(handle)
@@ -355,8 +372,6 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
-        undo.add("volumes", site.volumes.release, container_id)
-        spec = await site.volumes.take(container_id, with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts))
         spec, image, binds = await site.blocking(build.look_up, site, spec)
         disk = site.disks.decided
         if disk is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
 from warden.depot.snapshot import Snapshot
 from warden.engine import ports
+from warden.engine.events import NOBODY, Emitter, NetworkCreated, NetworkDestroyed
 from warden.errors import BadInput, WrongState
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, LinkKind, bridge_device
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, check_port, with_ipv6
@@ -235,6 +236,18 @@ def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[s
         if owner in handles
     ]
     return BridgeReport(bridge, tuple(sorted(members, key=lambda member: member.handle)))
+
+
+def teller(events: Emitter) -> Callable[[Bridge, bool], None]:
+    """Tells in this loop, from whatever thread, that a bridge was made or is gone (False)."""
+    loop = asyncio.get_running_loop()
+
+    def tell(bridge: Bridge, made: bool) -> None:
+        subnets = ",".join(filter(None, (bridge.subnet4, bridge.subnet6)))
+        event = NetworkCreated(NOBODY, bridge.name, subnets) if made else NetworkDestroyed(NOBODY, bridge.name)
+        loop.call_soon_threadsafe(events.emit, event)
+
+    return tell
 
 
 async def leave(site: Site, container_id: str) -> None:

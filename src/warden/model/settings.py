@@ -86,3 +86,4 @@ class EngineSettings:
     disk_quota_enabled: bool = True
     wshd: str | None = None  # None: the one in the package
     volumes: str | None = None  # the directory of volumes; None: beside the depot
+    volume_fill_limit: int = 10 << 30  # bytes that a new one may get from its image; 0: any number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -218,7 +219,9 @@ class Engine(Protocol):
         """Lets go of everything and leaves all containers and jobs running."""
         ...
 
-    async def create(self, spec: ContainerSpec) -> Container: ...
+    async def create(self, spec: ContainerSpec, over: threading.Event | None = None) -> Container:
+        """*over* is set when nobody wants it any more."""
+        ...
 
     async def rename(self, old: str, new: str) -> None:
         """Raises UnknownHandle, HandleTaken, BadInput."""

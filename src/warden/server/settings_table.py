@@ -257,6 +257,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.container_depot_path", PATH, DEFAULT_DEPOT, "one directory per container", "depot"),
     Setting("server.images_path", PATH, DEFAULT_IMAGES, "the image store", "images"),
     Setting("server.volumes_path", _OPTIONAL_PATH, None, "the directory of volumes; null: beside the depot", "volumes"),
+    Setting("server.volume_fill_limit", _integer(0, 2**62), _ENGINE.volume_fill_limit,
+            "bytes that a new volume gets at most from its image; 0: any number", "volume_fill_limit"),
     Setting("server.default_image", STRING, _ENGINE.default_image, "image of containers that name none",
             "default_image"),
     Setting("server.cgroup_parent", STRING, _ENGINE.cgroup_parent, "cgroup below which containers live",

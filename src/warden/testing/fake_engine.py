@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -481,7 +482,8 @@ class FakeEngine:
             self.faults.clear()
         return found
 
-    async def create(self, spec: ContainerSpec) -> FakeContainer:
+    async def create(self, spec: ContainerSpec, over: threading.Event | None = None) -> FakeContainer:
+        del over
         if spec.handle in self.containers:
             raise HandleTaken(f"container with handle: {spec.handle} already exists.")
         container = FakeContainer(self, next(self._numbers), spec)
