@@ -128,8 +128,9 @@ class _Making:
         signals = (config.signal_halt or 0, config.signal_reboot or 0, config.signal_stop or 0)
         path, tasks = self._start.lxcpath, tuple(self._tasks())
         found = Running(
-            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups
-        )
+            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups,
+            config.rootfs_path,
+        )  # fmt: skip
         place.remember(self._start.site, found)
         return found
 

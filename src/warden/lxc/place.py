@@ -30,14 +30,12 @@ class Site(NamedTuple):
     """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
     The environment can move both."""
 
-    state: str = "/run/warden-lxc"
-    parent: str = "lxc.warden"
+    state: str = systems.USUAL
+    parent: str = systems.USUAL_PARENT
 
     @classmethod
     def from_environment(cls) -> Site:
-        usual = cls()
-        environ = os.environ
-        return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
+        return cls(systems.state_directory(), systems.cgroup_parent())
 
 
 class Running(NamedTuple):
@@ -45,7 +43,7 @@ class Running(NamedTuple):
     *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
     *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
     of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to
-    reboot, and ends it; 0: the usual one."""
+    reboot, and ends it; 0: the usual one. *rootfs*: its root, as its configuration has it."""
 
     container_id: str
     name: str
@@ -57,6 +55,7 @@ class Running(NamedTuple):
     groups: Mapping[str, str] = _NONE
     signals: tuple[int, int, int] = (0, 0, 0)
     made: tuple[str, ...] = ()
+    rootfs: str = ""
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:

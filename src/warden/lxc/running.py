@@ -171,8 +171,9 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         except StepFailed as failed:
             raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    found = Running(container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories())
-    place.remember(start.site, found)
+    groups, root = group.directories(), start.scene.config.rootfs_path
+    name, pid = start.scene.name, launched.pid
+    place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))
     return launched
 
 
