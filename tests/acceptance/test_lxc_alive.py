@@ -34,7 +34,7 @@ def test_what_info_and_ls_say(lxc: Scene) -> None:
     assert any(line.startswith("Memory use:     ") and line.endswith("iB") for line in lines)
     assert lxc.ok("info", "-sH", "box") == "RUNNING\n"
     assert lxc.ok("info", "-pH", "box") == f"{running.pid}\n"
-    assert lxc.ok("info", "box", "-c", "lxc.group", "-c", "lxc.tty.max") == "lxc.group = a\nb\n\nlxc.tty.max =\n"
+    assert lxc.ok("info", "box", "-c", "lxc.group", "-c", "lxc.tty.max") == "lxc.group = a\nb\n\nlxc.tty.max = 0\n"
     unknown = lxc.run("info", "box", "-c", "lxc.none")
     assert (unknown.returncode, unknown.stderr) == (0, "lxc.none invalid\n")
     none = lxc.run("info", "none")
@@ -47,8 +47,8 @@ def test_what_info_and_ls_say(lxc: Scene) -> None:
     assert table.stdout.splitlines()[0] == "NAME  STATE   AUTOSTART GROUPS IPV4 IPV6 UNPRIVILEGED "
     assert table.stdout.splitlines()[1] == "box   RUNNING 1         a, b   -    -    false        "
     assert "Failed to load config for broken" in table.stderr
-    assert lxc.run("ls", "-F", "NAME", "-g", "a,b").stdout == "NAME \nbox  \n"
-    assert lxc.run("ls", "-F", "NAME,NONE").stderr == "Invalid key: NONE\n"
+    assert lxc.run("ls", "-f", "-F", "NAME", "-g", "a,b").stdout == "NAME \nbox  \n"
+    assert lxc.run("ls", "-f", "-F", "NAME,NONE").stderr == "Invalid key: NONE\n"
     lxc.ok("freeze", "box")
     assert lxc.ok("ls", "-1", "--frozen") == "box\n"
     assert "State:          FROZEN" in lxc.ok("info", "box")
@@ -127,6 +127,7 @@ def test_a_terminal_of_its_own_when_attached_from_one(lxc: Scene) -> None:
     shown, code = conversation(argv, lxc.env, [(b"# ", b"tty; echo on$((1+1))\n"), (b"on2", b"exit 4\n")])
     assert code == 4
     assert b"can't access tty" not in shown
+    assert b"/dev/pts/" in shown
     assert os.path.exists(f"/proc/{lxc.seen('box').running.pid}")
     lxc.ok("stop", "-k", "box")
 

@@ -69,8 +69,13 @@ class _End:
         self._try("directory", self._remove)
         if self._reboots:
             self._try("reboot", self._again)
-        elif "ephemeral" in tasks:
+            return
+        if "ephemeral" in tasks:
             self._try("ephemeral", self._destroy)
+        if pidfile := next(iter(self._running.asked.get("values", {}).get("pidfile", ())), ""):
+            from warden.lxc.pidfile import remove_pidfile
+
+            remove_pidfile(pidfile, os.getpid())
 
     def _try(self, what: str, work: Callable[[], object]) -> None:
         try:

@@ -126,7 +126,7 @@ def _environment(given: Given, running: Running) -> dict[str, str]:
     """The caller's by default; PATH where there is none; what marks the container; what was asked for comes last."""
     if given.has("clear-env"):
         kept = given.values.get("keep-var", ())
-        found = {name: os.environ[name] for name in ("TERM", *kept) if name in os.environ}
+        found = {name: os.environ[name] for name in kept if name in os.environ}
     else:
         found = dict(os.environ)
     from warden.lxc.attaching import PATH

@@ -19,7 +19,7 @@ TOOL = Tool(
     (
         Option("1", "line", "", "show one entry per line"),
         Option("f", "fancy", "", "use a fancy, column-based output"),
-        Option("F", "fancy-format", "COLUMNS", "comma separated list of columns, see below"),
+        Option("F", "fancy-format", "COLUMNS", "comma separated list of columns of -f, see below"),
         Option("", "active", "", "list only active containers"),
         Option("", "running", "", "list only running containers"),
         Option("", "frozen", "", "list only frozen containers"),
@@ -46,12 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     except re.error as error:
         TOOL.fail(f"failed to compile the regex '{text}': {error}")
     columns = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
-    for name in columns:
+    for name in columns if given.has("fancy") else ():
         if name not in _COLUMNS:
             print(f"Invalid key: {name}", file=sys.stderr)
             return 0
     found = [item for item in items(Site.from_environment(), lxcpath_of(given)) if _wanted(given, item, pattern)]
-    if given.has("fancy") or given.has("fancy-format"):
+    if given.has("fancy"):
         _fancy(found, columns)
     else:
         _plain(given, [item.name for item in found])
@@ -72,8 +72,7 @@ def _wanted(given: Given, item: Item, pattern: re.Pattern[str]) -> bool:
     }
     if asked and not any(holds[name] for name in asked):
         return False
-    needs_config = given.has("groups") or given.has("fancy") or given.has("fancy-format")
-    if needs_config and (error := item.readable()) is not None:
+    if (given.has("groups") or given.has("fancy")) and (error := item.readable()) is not None:
         print(f"Failed to load config for {item.name}: {error}", file=sys.stderr)
         return False
     groups = [word for word in given.last("groups").split(",") if word]
@@ -131,7 +130,7 @@ def _interfaces(item: Item) -> str:
             names = [line.partition(":")[0].strip() for line in file.readlines()[2:]]
     except OSError:
         return ""
-    return ", ".join(name for name in names if name != "lo")
+    return ", ".join(sorted(names))
 
 
 _COLUMNS: dict[str, Callable[[Item], str]] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from warden.errors import WrongState
 from warden.lxc import states
 from warden.lxc.options import Given, Tool
 from warden.lxc.place import Site
@@ -18,11 +20,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(given: Given) -> None:
-    """One that is stopped is as it should be, as in LXC."""
+    """One that is stopped is as it should be, as in LXC. Raises WrongState for one that is not there at all."""
     from warden.lxc.freezing import is_frozen, thaw
 
     site = Site.from_environment()
-    seen = states.find(site, lxcpath_of(given), given.name)
+    lxcpath = lxcpath_of(given)
+    seen = states.find(site, lxcpath, given.name)
+    if seen is None and not os.path.exists(given.last("rcfile") or f"{lxcpath}/{given.name}/config"):
+        raise WrongState(f"{given.name} doesn't exist")
     if seen is not None and (seen.state in ("FROZEN", "FREEZING") or is_frozen(seen.running)):
         thaw(site, seen.running)
 
