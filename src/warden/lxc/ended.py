@@ -119,10 +119,13 @@ class _End:
             release_namespaces(self._directory)
 
     def _remove_cgroups(self) -> None:
-        from warden.lxc.cgroups import remove
+        from warden.lxc.cgroups import leave, remove
 
         if not self._running.made or not remove(self._running.made):
             place.remove_cgroups(self._site, self._running.container_id, leave=True)
+            return
+        with place.ending(self._site) as alone:
+            leave(self._running.made, alone=alone)
 
     def _remove(self) -> None:
         from warden.kernel.paths import remove_tree

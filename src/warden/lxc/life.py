@@ -117,7 +117,8 @@ class _Making:
         consoles = terminals.make(config, self._start.system, self._passing)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
-        launched = self._launch(consoles)
+        with place.starting(self._start.site):
+            launched = self._launch(consoles)
         os.close(launched.pidfd)
         return self._remember(launched.pid, launched.monitor)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
 
 LENT = ".lent"  # beside the containers: what lending.py writes
+TURN = ".ending"  # locked by who removes what is above the containers' cgroups
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -96,6 +97,36 @@ def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
         os.mkdir(f"{path}/{name}", mode)
     return path, lock
+
+
+@contextlib.contextmanager
+def starting(site: Site) -> Iterator[None]:
+    """From when the groups above a container's are there until it lives in them: no end of another removes them."""
+    fd = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def ending(site: Site) -> Iterator[bool]:
+    """One at a time, so that the last sees that it is the last. Whether nobody starts a container: if one does, what is
+    above is its own end's to remove."""
+    turn = os.open(f"{site.state}/{TURN}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    state = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(state)
+        os.close(turn)
 
 
 def remember(site: Site, running: Running) -> None:
@@ -195,6 +226,8 @@ def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> Non
     for job in group.existing_jobs():
         group.job(job).remove()
     group.remove()
-    if leave:
-        manager.leave()
-    manager.remove_parent_if_empty()
+    with ending(site) as alone:
+        if leave:
+            manager.leave()
+        if alone:
+            manager.remove_parent_if_empty()

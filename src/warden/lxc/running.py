@@ -88,8 +88,9 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")
         start = stored(start, f"{directory}/mnt/storage", undo)
-        group = limited(start, container_id, undo)
-        launched = _launch(start, container_id, directory, group, undo)
+        with place.starting(start.site):
+            group = limited(start, container_id, undo)
+            launched = _launch(start, container_id, directory, group, undo)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
 
 
