@@ -16,7 +16,7 @@ from compare.scenarios import CONFIGS, SCENARIOS, SPECIAL, UNUSUAL
 from compare.worlds import BRIDGE, Result, World
 
 THEIRS = "/usr/bin"
-SHOWN = 900
+SHOWN, LINES = 90, 6
 ALONE = "COMPARE_LXC_ALONE"  # in namespaces of its own
 SETUP = f"""mount --make-rprivate /
 mkdir -p "$2"; mount --rbind /sys/fs/cgroup "$2"
@@ -35,10 +35,11 @@ class Row(NamedTuple):
     what: str
     theirs: str
     ours: str
+    note: str = ""
 
     @property
     def reason(self) -> str:
-        return why(self.line, self.what)
+        return why(self.line, self.what, self.theirs, self.ours)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,12 +78,25 @@ def compared(names: Sequence[str], *, everything: bool) -> int:
         count += lines
         print(f"compare-lxc: {name}: {lines} lines, {len(found)} differences", file=sys.stderr)
     unknown = [row for row in rows if not row.reason]
-    print(f"{count} command lines, {len(rows)} differences, {len(unknown)} of them unexplained.\n")
-    print("| command line | differs | LXC | here | why |\n|---|---|---|---|---|")
-    for row in rows:
-        if everything or not row.reason or row in unknown:
-            print(_as_markdown(row))
+    lines = len({(row.scenario, row.line) for row in rows})
+    print(f"{count} command lines, {lines} of them with a difference; unexplained: {len(unknown)}.\n")
+    print("| command line | differs | LXC 5.0.2 | here | why |\n|---|---|---|---|---|")
+    for row in rows if everything else _shown(rows):
+        print(_as_markdown(row))
     return 1 if unknown else 0
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    """All that nobody has explained, and of what has the same explanation the first, with the number of the others."""
+    lines: dict[str, list[str]] = {}
+    for row in rows:
+        lines.setdefault(row.reason, []).append(row.line)
+    found: dict[str, Row] = {}
+    for row in rows:
+        more = len(set(lines[row.reason])) - 1
+        text = f"{row.line}` and {more} more" if more else row.line
+        found.setdefault(row.reason or str(row), row._replace(line=text if row.reason else row.line, note=row.reason))
+    return list(found.values())
 
 
 def _scenario(name: str) -> tuple[list[Row], int]:
@@ -90,7 +104,7 @@ def _scenario(name: str) -> tuple[list[Row], int]:
     ours = str(Path(sys.executable).parent)
     results = []
     for world in (World("LXC", THEIRS, scratch / "theirs"), World("here", ours, scratch / "ours")):
-        world.furnish([other for other in CONFIGS if other not in SPECIAL.get(name, UNUSUAL)])
+        world.furnish(_furniture(name))
         lines = [line for line in SCENARIOS[name].splitlines() if line]
         found = [(line, result) for line in lines if (result := world.run(line)) is not None]
         left = world.close()
@@ -104,6 +118,11 @@ def _scenario(name: str) -> tuple[list[Row], int]:
         if our_left[kind] != value:
             rows.append(Row(name, "(left at the end)", kind, value, our_left[kind]))
     return rows, len(theirs)
+
+
+def _furniture(name: str) -> list[str]:
+    found = [other for other in CONFIGS if other not in SPECIAL.get(name, UNUSUAL)]
+    return [*found, "configs"] if name == "configs" else found
 
 
 def _differences(scenario: str, line: str, one: Result, other: Result, before: Before) -> list[Row]:
@@ -126,10 +145,16 @@ def _apart(theirs: str, ours: str) -> tuple[set[str], set[str]]:
 
 
 def _as_markdown(row: Row) -> str:
-    cells = (f"`{row.line}`", row.what, _cell(row.theirs), _cell(row.ours), row.reason or "**unexplained**")
+    line = row.line.removeprefix("+ ").replace("{lxc}", "LXCPATH")
+    command = f"`{line}" if "` and " in line else f"`{line}`"
+    cells = (command, row.what, _cell(row.theirs), _cell(row.ours), row.note or row.reason or "**unexplained**")
     return "| " + " | ".join(cells) + " |"
 
 
 def _cell(text: str) -> str:
-    short = text if len(text) <= SHOWN else text[:SHOWN] + " …"
-    return "`" + short.rstrip("\n").replace("|", "\\|").replace("\n", "` `") + "`" if text.strip() else "nothing"
+    """A part of it: a table is to be read."""
+    if not text.strip():
+        return "nothing"
+    lines = text.rstrip("\n").splitlines()
+    parts = [line if len(line) <= SHOWN else line[:SHOWN] + "…" for line in lines[:LINES]]
+    return "<br>".join(f"`{part}`".replace("|", "\\|") for part in parts if part) + (" …" if len(lines) > LINES else "")

@@ -11,6 +11,8 @@ A line is a command line of LXC's tools, without -P where it is `+`; `{lxc}` is 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from warden.lxc.keys import KEYS as TABLE
 
 #: Beside what every container has: name, root, init, proc.
@@ -35,6 +37,7 @@ CONFIGS = {
 UNUSUAL = ("broken", "old")
 SPECIAL: dict[str, tuple[str, ...]] = {"life": (), "alone": ("broken",)}
 
+SAMPLES = Path(__file__).parents[1] / "lxc/configs"
 KEY_NAMES = [row.name for row in TABLE if "*" not in row.name and ".N." not in row.name]
 
 LIFE = """
@@ -228,7 +231,9 @@ lxc-attach c1 -- ls /dev/extra
 lxc-device -n c1 nonsense /dev/zero
 lxc-device -n c1
 lxc-device -n none add /dev/zero
-lxc-stop c1 -k
+lxc-freeze c1
+for 2 lxc-attach c1 -- echo frozen
+lxc-stop c1 -t 2
 lxc-execute c5 -- true
 lxc-execute c5 -- sh -c "exit 7"
 lxc-execute c5 -- sh -c "kill -9 $$"
@@ -455,6 +460,8 @@ lxc-stop old -k
 #: What a configuration says of every key, of one that says something and one that does not.
 EVERY_KEY = "\n".join(f"lxc-info {name} -c {key}" for name in ("c1", "c2") for key in KEY_NAMES)
 
+OLD_FILES = "\n".join(f"+ lxc-update-config -c {{lxc}}/configs/{path.name}" for path in sorted(SAMPLES.glob("*.conf")))
+
 SCENARIOS = {
     "life": LIFE,
     "lists": LISTS,
@@ -464,4 +471,5 @@ SCENARIOS = {
     "storage": STORAGE,
     "alone": ALONE,
     "keys": EVERY_KEY,
+    "configs": OLD_FILES,
 }

@@ -17,11 +17,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from compare.scenarios import CONFIGS
+from compare.scenarios import CONFIGS, SAMPLES
 
 PATIENCE = 25.0
 BRIDGE = "cmpbr0"
 CGROUP = "lxc.compare"
+TOLD = ("config", "lxc_snapshots", "lxc_rdepends")
 ROOTS = ("rootfs", "delta", "work", "olwork", "elsewhere")
 APPLETS = "sh ls cat sleep echo kill id env tty reboot hostname true false mkdir rm uname dd grep pwd touch read ps"
 INIT = """trap 'exit 0' PWR; trap 'reboot -f' INT; trap 'exit 3' USR1
@@ -34,6 +35,7 @@ NORMAL = (
     (re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"\d+\.\d\dMB"), "N.NNMB"),
     (re.compile(r"^\d+$", re.M), "N"),
+    (re.compile(r"/dev/pts/\d+"), "/dev/pts/N"),
     (re.compile(r"^\d+,(\w+)(,\d+)+", re.M), r"N,\1,N"),
     (re.compile(r"\b00:16:3e(:[0-9a-f]{2}){3}\b"), "HWADDR"),
     (re.compile(r"(RUNNING|FROZEN )( +)\d+ *"), r"\1\2N "),
@@ -56,6 +58,7 @@ class World:
 
     def __init__(self, label: str, folder: str, root: Path) -> None:
         self.label, self._folder, self.root = label, folder, root
+        self._found: set[str] = set()  # cgroups of an earlier run, or of somebody else
         self._background: dict[str, subprocess.Popen[str]] = {}
         self._env = {
             "PATH": os.environ["PATH"], "HOME": "/root", "LXC_KEPT": "yes", "TERM": "xterm",
@@ -65,9 +68,13 @@ class World:
     # ---- what is there before
 
     def furnish(self, names: Collection[str]) -> None:
+        """Raises OSError, CalledProcessError."""
         shutil.rmtree(self.root, ignore_errors=True)
-        for name in names:
+        for name in set(names) - {"configs"}:
             self._define(name, CONFIGS[name].format(bridge=BRIDGE))
+        if "configs" in names:
+            shutil.copytree(SAMPLES, self.root / "configs")
+        self._found = {os.path.basename(path) for path in self.cgroups()}
         (self.root / "given.conf").write_text("lxc.uts.name = given\n")
         (self.root / "empty.conf").write_text("lxc.net.0.type = empty\n")
         (self.root / "comment").write_text("as it was\n")
@@ -145,8 +152,9 @@ class World:
         try:
             stdout, stderr = process.communicate(timeout=2)
         except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
+            process.kill()  # what it began may stand still, and holds the pipes
+            process.wait()
+            return None, "", ""
         return None, stdout, stderr
 
     def _end(self, name: str) -> Result:
@@ -170,7 +178,7 @@ class World:
                     shown += os.read(master, 65536)
                 except OSError:
                     break
-            elif not typed:
+            elif not typed and (shown or time.monotonic() > end - 5):
                 os.write(master, keys)
                 typed = True
         end = time.monotonic() + 2
@@ -181,7 +189,11 @@ class World:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         os.close(master)
-        return (os.waitstatus_to_exitcode(status) if done else None), shown.decode(errors="replace"), ""
+        return (
+            (os.waitstatus_to_exitcode(status) if done else None),
+            shown.decode(errors="replace").replace("\r", ""),
+            "",
+        )
 
     def _await_ready(self, name: str) -> None:
         ready, end = self._ready_file(name), time.monotonic() + PATIENCE
@@ -204,6 +216,8 @@ class World:
         text = text.replace(str(self.root), "LXCPATH")
         for pattern, with_what in NORMAL:
             text = pattern.sub(with_what, text)
+        if "PID " in text:  # as wide as the numbers are
+            text = re.sub(r" +$", " ", text, flags=re.M)
         lines = text.splitlines(keepends=True)
         return "".join(dict.fromkeys(lines)) if "time_ms" in text else text  # lxc-top says the same again and again
 
@@ -225,7 +239,9 @@ class World:
             name = f"{prefix}{entry.name}"
             status = entry.stat(follow_symlinks=False)
             mode = f"{stat.filemode(status.st_mode)} {name}"
-            if entry.is_file(follow_symlinks=False) and entry.name in ("config", "lxc_snapshots", "lxc_rdepends"):
+            if entry.is_file(follow_symlinks=False) and (
+                entry.name in TOLD or (name.startswith("configs/") and not name.endswith(".backup"))
+            ):
                 mode += ": " + self._content(Path(entry.path))
             yield mode
             inside = entry.is_dir(follow_symlinks=False) and entry.name not in ROOTS
@@ -250,24 +266,29 @@ class World:
         end = time.monotonic() + 3
         while (found := self._left()) != NOTHING and time.monotonic() < end:
             time.sleep(0.1)
+        for path in self.cgroups():
+            if os.path.basename(path) not in self._found:
+                with contextlib.suppress(OSError):  # not empty
+                    os.rmdir(path)
         return found
 
     def _left(self) -> dict[str, str]:
         links = [name for name in os.listdir("/sys/class/net") if name not in ("lo", BRIDGE)]
+        cgroups = sorted({os.path.basename(path) for path in self.cgroups()} - self._found)
         with open("/proc/self/mountinfo") as file:
             mounts = sum(f" {self.root}" in line for line in file)
-        return {"cgroups": " ".join(self.cgroups()), "links": f"{len(links)}", "mounts": f"{mounts}"}
+        return {"cgroups": " ".join(cgroups), "links": f"{len(links)}", "mounts": f"{mounts}"}
 
     def cgroups(self) -> list[str]:
-        """Names of what our containers have in any hierarchy."""
+        """Directories of our containers in any hierarchy."""
         names = set(CONFIGS) | set(os.listdir(self.root))
-        found = set()
+        found = []
         for hierarchy in os.scandir("/sys/fs/cgroup"):
             for entry in os.scandir(hierarchy.path) if hierarchy.is_dir() else ():
                 own = entry.name.partition(".")[2].partition(".")[2]
                 if entry.name == CGROUP or (entry.name.startswith("lxc.") and re.sub(r"-\d+$", "", own) in names):
-                    found.add(entry.name)
-        return sorted(found)
+                    found.append(entry.path)
+        return found
 
 
 NOTHING = {"cgroups": "", "links": "0", "mounts": "0"}

@@ -41,4 +41,6 @@ def values_of(path: str, name: str) -> tuple[list[str], bool] | None:
         values = [UNSET[wanted]]
     if wanted == "lxc.rootfs.path":
         values = [text.partition(":")[2] if has_kind(text) else text for text in values]
+    if wanted == "lxc.mount.auto" and values:
+        return [" ".join(values)], False  # words of one line, however they were written
     return values, many

@@ -62,16 +62,12 @@ def _wanted(given: Given, item: Item, pattern: re.Pattern[str]) -> bool:
     if not pattern.search(item.name):
         return False
     alive = item.state != "STOPPED"
-    asked = [name for name in ("active", "running", "frozen", "stopped", "defined") if given.has(name)]
-    holds = {
-        "active": alive,
-        "running": alive,
-        "frozen": item.state == "FROZEN",
-        "stopped": not alive,
-        "defined": item.is_defined,
-    }
-    if asked and not any(holds[name] for name in asked):
-        return False
+    kinds = {"active": alive, "defined": item.is_defined}
+    states = {"running": alive, "frozen": item.state == "FROZEN", "stopped": not alive}
+    for holds in (kinds, states):  # of each that was asked for one must hold
+        asked = [name for name in holds if given.has(name)]
+        if asked and not any(holds[name] for name in asked):
+            return False
     if (given.has("groups") or given.has("fancy")) and (error := item.readable()) is not None:
         print(f"Failed to load config for {item.name}: {error}", file=sys.stderr)
         return False
