@@ -27,6 +27,7 @@ WHY: tuple[tuple[str, str, str], ...] = (
     ("lxc-checkconfig", "stdout", "its usage names the command without its path"),
     (r"lxc-update-config$", "", "without a file there is nothing to do: an error"),
     (r"lxc-update-config .*(application|mixed-keys)", "files", "lxc.limit.* is called lxc.prlimit.* today"),
+    ("lxc-attach c1 -- reboot", "states", "a reboot is under way when it is looked"),
     ("left at the end", "cgroups", "nothing stays"),
     ("lxc-attach c1 -- echo frozen", "", "it is said that it is frozen; LXC's tool hangs"),
     ("lxc-stop c1 -t 2", "", "a frozen one goes on first: it could not hear"),
