@@ -228,6 +228,9 @@ lxc-device -n c1 add /dev/zero /dev/extra
 lxc-attach c1 -- ls -l /dev/extra
 lxc-device -n c1 del /dev/zero /dev/extra
 lxc-attach c1 -- ls /dev/extra
+lxc-device -n c1 add /dev/kmsg
+lxc-attach c1 -- ls /dev/kmsg
+lxc-device -n c1 del /dev/kmsg
 lxc-device -n c1 nonsense /dev/zero
 lxc-device -n c1
 lxc-device -n none add /dev/zero
