@@ -39,7 +39,13 @@ def test_what_info_and_ls_say(lxc: Scene) -> None:
     assert (unknown.returncode, unknown.stderr) == (0, "lxc.none invalid\n")
     none = lxc.run("info", "none")
     assert (none.returncode, none.stderr) == (1, "none doesn't exist\n")
-    assert lxc.ok("ls") == "box   \nbroken\nstill \n"
+    assert lxc.ok("info", "box", "-c", "lxc.autodev", "-c", "lxc.arch") == "lxc.autodev = 1\nlxc.arch =\n"
+    broken = lxc.run("info", "broken")
+    assert (broken.returncode, broken.stdout) == (1, "")
+    assert broken.stderr.startswith("Failed to load config for broken: ")
+    names = lxc.run("ls")
+    assert names.stdout == "box  \nstill\n"
+    assert names.stderr.startswith("Failed to load config for broken: ")
     assert lxc.ok("ls", "-1", "--active") == "box\n"
     assert lxc.ok("ls", "-1", "--filter", "^st") == "still\n"
     assert lxc.ok("ls", "-1", "st|bo") == "box\nstill\n"
@@ -49,6 +55,8 @@ def test_what_info_and_ls_say(lxc: Scene) -> None:
     assert "Failed to load config for broken" in table.stderr
     assert lxc.run("ls", "-f", "-F", "NAME", "-g", "a,b").stdout == "NAME \nbox  \n"
     assert lxc.run("ls", "-f", "-F", "NAME,NONE").stderr == "Invalid key: NONE\n"
+    assert lxc.run("ls", "-F", "NAME,NONE").stdout == "box  \nstill\n"  # without -f it is no table
+    assert lxc.ok("ls", "-1", "--active", "--stopped") == ""
     lxc.ok("freeze", "box")
     assert lxc.ok("ls", "-1", "--frozen") == "box\n"
     assert "State:          FROZEN" in lxc.ok("info", "box")

@@ -28,6 +28,8 @@ def cells_of(text: str, start: str) -> list[str]:
         ("stream_mb_s", ("stream", "MB/s")),
         ("wardend_rss_kib", ("wardend rss", "KiB")),
         ("ping_us", ("ping", "µs")),
+        ("veth_sleep_gbit_s", ("veth sleep", "Gbit/s")),
+        ("port_into_bridge_of_veth", ("port into bridge", "× veth")),
     ],
 )
 def test_a_name_ends_in_its_unit(name: str, expected: tuple[str, str]) -> None:
@@ -77,3 +79,11 @@ def test_what_a_peer_leaves_out_is_said() -> None:
 def test_without_a_floor_there_are_figures_but_no_ratios() -> None:
     text = render({"warden": {"life_ms": figure([10.0])}})
     assert cells_of(text, "  life") == ["10.0", "10.0", "10.0", "ms"]
+
+
+def test_the_network_is_compared_with_a_veth_and_not_with_the_floor() -> None:
+    text = render(
+        {"floor": FLOOR, "network": {"bridge_of_veth": figure([0.9321]), "create_bridge_adds_ms": figure([1.0])}}
+    )
+    assert cells_of(text, "  bridge ") == ["0.932", "0.932", "0.932", "×", "veth"]
+    assert cells_of(text, "  create bridge adds") == ["1.00", "1.00", "1.00", "ms"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 
 from warden.errors import BadInput
 from warden.lxc import place
@@ -18,6 +17,7 @@ from warden.lxc.reading import load
 from warden.lxc.running import Start, absent
 from warden.lxc.system import default_lxcpath
 from warden.lxc.translate import Circumstances, translate
+from warden.records import replace
 
 SHARES = ("net", "ipc", "uts", "pid")
 OPTIONS = (

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from warden.lxc import configfile, keys
-from warden.lxc.keys import Kind
+from warden.lxc.keys import Key, Kind
 from warden.lxc.reading import modern_name
 from warden.lxc.values import has_kind
 
-_ZERO = """tty.max pty.max console.buffer.size console.size console.rotate cgroup.relative autodev.tmpfs.size no_new_privs
-apparmor.allow_incomplete apparmor.allow_nesting keyring.session seccomp.allow_nesting init.uid init.gid
-signal.halt signal.reboot signal.stop sched.core hook.version start.auto start.delay start.order ephemeral
-monitor.unshare"""
-#: What LXC's lxc-info says of keys that nobody has set; of others it says nothing.
-UNSET = {f"lxc.{name}": "0" for name in _ZERO.split()} | {
-    "lxc.rootfs.managed": "1",
-    "lxc.autodev": "1",
-    "lxc.time.offset.boot": "0 ns",
-    "lxc.time.offset.monotonic": "0ns",
-    "lxc.monitor.signal.pdeath": "9",
-    "lxc.log.level": "NOTSET",
+_UNSET = {
+    "lxc.log.level": ["NOTSET"],
+    "lxc.monitor.signal.pdeath": ["9"],
+    **{f"lxc.signal.{name}": ["0"] for name in ("halt", "reboot", "stop")},
+    **{f"lxc.time.offset.{clock}": ["0 ns\n"] for clock in ("boot", "monotonic")},
 }
 
 
@@ -27,8 +20,8 @@ def values_of(path: str, name: str) -> tuple[list[str], bool] | None:
     Raises ConfigError."""
     wanted = modern_name(name)
     found = keys.find(wanted)
-    is_net = wanted.startswith("lxc.net.")
-    if found is None and not is_net:
+    is_net = wanted == "lxc.net" or wanted.startswith("lxc.net.")
+    if (found is None and not is_net) or wanted == "lxc.hook":
         return None
     many = found is not None and found[0].kind in (Kind.MANY, Kind.BELOW)
     values: list[str] = []
@@ -37,10 +30,29 @@ def values_of(path: str, name: str) -> tuple[list[str], bool] | None:
         number += entry.key == "lxc.network.type"
         if modern_name(entry.key, str(number)) == wanted:
             values = [*values, entry.value] if many and entry.value else [entry.value] if entry.value else []
-    if not values and wanted in UNSET:
-        values = [UNSET[wanted]]
+    if wanted == "lxc.net":
+        return _types(path), True
+    if found is not None and not values:
+        values = _usual(found[0], wanted)
+    if wanted == "lxc.mount.auto":
+        values, many = [" ".join(values)] if values else [], False
     if wanted == "lxc.rootfs.path":
         values = [text.partition(":")[2] if has_kind(text) else text for text in values]
-    if wanted == "lxc.mount.auto" and values:
-        return [" ".join(values)], False  # words of one line, however they were written
     return values, many
+
+
+def _types(path: str) -> list[str]:
+    """Of the interfaces."""
+    from warden.lxc.reading import load
+
+    return [net.type for net in load(path).net]
+
+
+def _usual(key: Key, wanted: str) -> list[str]:
+    """What a number or a switch is that nobody has set, as LXC says it."""
+    from warden.lxc.settings import LxcConfig
+
+    if key.name in _UNSET or key.name != wanted or key.kind is not Kind.ONE:
+        return _UNSET.get(key.name, [])
+    value = getattr(LxcConfig(), key.field)
+    return [str(int(value))] if isinstance(value, int) else []

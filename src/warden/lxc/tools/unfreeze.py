@@ -20,13 +20,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(given: Given) -> None:
-    """One that is stopped is as it should be, as in LXC. Raises WrongState for one that is not there at all."""
+    """One that is stopped is as it should be, as in LXC."""
     from warden.lxc.freezing import is_frozen, thaw
 
     site = Site.from_environment()
-    lxcpath = lxcpath_of(given)
-    seen = states.find(site, lxcpath, given.name)
-    if seen is None and not os.path.exists(given.last("rcfile") or f"{lxcpath}/{given.name}/config"):
+    seen = states.find(site, lxcpath_of(given), given.name)
+    if seen is None and not os.path.exists(f"{lxcpath_of(given)}/{given.name}/config"):
         raise WrongState(f"{given.name} doesn't exist")
     if seen is not None and (seen.state in ("FROZEN", "FREEZING") or is_frozen(seen.running)):
         thaw(site, seen.running)
