@@ -19,7 +19,7 @@ WHY: tuple[tuple[str, str, str], ...] = (
     (r"lxc-create .* busybox", "files", "a template of our own: nothing of the host is mounted, no library is needed"),
     ("lxc-destroy -n dirty", "files", "nothing outside of LXCPATH/NAME is removed"),
     (r"lxc-create .* local", "stdout", "progress is told on standard error"),
-    (r"lxc-(copy|destroy|snapshot)", "files-mode", "who may not read a configuration need not read what belongs to it"),
+    (r"lxc-(copy|destroy|snapshot|stop)", "files-mode", "who may not read a configuration need not read what belongs to it"),
     ("lxc-copy .* -p", "", "the new lxcpath is made"),
     (r"lxc-config", "stdout", "errors and usage go to standard error"),
     ("lxc-checkconfig", "stdout", "its usage names the command without its path"),
