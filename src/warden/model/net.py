@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -133,10 +134,11 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """What a container was refused, the most frequent first. *further*: packets to destinations beyond those that are
-    remembered one by one."""
+    remembered one by one; *over*: packets that would have begun a connection beyond network.max_connections."""
 
     destinations: tuple[Refused, ...] = ()
     further: int = 0
+    over: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def check_port(port: int, field: str) -> int:
     return port
 
 
+@functools.lru_cache(4096)
 def destination(text: str) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
     """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9", IPv6 alike; raises BadInput."""
     first, dash, last = text.partition("-")
