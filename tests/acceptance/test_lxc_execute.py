@@ -345,8 +345,8 @@ def test_a_source_in_the_root_that_is_exchanged_all_the_time_leads_nowhere_else(
         "while True: libc.renameat2(-100, a, -100, b, 2)\n"  # RENAME_EXCHANGE
     )
     argv = [sys.executable, "-c", script, str(rootfs / "a/b"), str(rootfs / "a/c")]
-    exchanging = subprocess.Popen(argv)
-    lxc.started.append(exchanging)
+    exchanging = subprocess.Popen(argv, text=True)
+    lxc.begun.append(exchanging)
     found = []
     for _ in range(30):
         done = lxc.sh("box", "ls /m")

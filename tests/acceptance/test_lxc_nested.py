@@ -74,7 +74,7 @@ def test_one_in_another(scene: Scene, ids: str) -> None:
     outer.inside("unfreeze", "inner")
     outer.inside("stop", "inner")
     until("it is gone", lambda: outer.inside("ls", "--active", "-1") == "")
-    assert outer.sh(f"ls -A {scene.site.state}; find /sys/fs/cgroup -name '{scene.site.parent}*'") == ""
+    assert outer.sh(f"ls {scene.site.state}; find /sys/fs/cgroup -name '{scene.site.parent}*'") == ""
     outer.inside("start", "inner")
     scene.ok("stop", "outer")
     scene.gone("outer")
