@@ -34,14 +34,14 @@ static struct pollfd *holder(uint32_t terminal) {
 	return NULL;
 }
 
-/* A log that is full begins anew: what was in it is PATH.1, or gone where no path is given. */
+/* A log that is full begins anew: what was in it is PATH.1, or gone where that cannot be. Nobody else's file is opened. */
 static int renew(int fd, const char *path) {
 	char old[PATH_MAX];
-	if (!*path)
+	bool fits = *path && snprintf(old, sizeof old, "%s.1", path) < (int)sizeof old;
+	if (!fits || (rename(path, old) < 0 && errno != ENOENT))
 		return ftruncate(fd, 0);
-	if (snprintf(old, sizeof old, "%s.1", path) < (int)sizeof old)
-		rename(path, old);
-	return fd_place(open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), fd);
+	int made = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return made < 0 ? ftruncate(fd, 0) : fd_place(made, fd);
 }
 
 static void keep(unsigned log, const char *bytes, size_t length) {

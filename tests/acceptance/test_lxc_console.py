@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 from lxc_scene import USER_NAMESPACE, Scene, new_scene, until
+
+from warden.lxc import terminals
 
 pytestmark = pytest.mark.root
 
@@ -77,6 +80,57 @@ def test_a_full_log_begins_anew_where_it_does_not(scene: Scene) -> None:
     assert b"before" not in log.read_bytes()
     assert not (scene.root / "log.1").exists()
     scene.ok("stop", "c1")
+
+
+FLOOD = "trap 'exit 0' PWR; : > /tmp/ready; while :; do ls -l /bin /bin /bin; done\n"
+
+
+def test_a_log_that_cannot_be_put_aside_stays_within_its_size(scene: Scene) -> None:
+    """Nor does the monitor wait for ever at what somebody laid there instead."""
+    log = scene.root / "log"
+    (scene.root / "log.1").mkdir()
+    more = f"lxc.console.logfile = {log}\nlxc.console.size = 4096\nlxc.console.rotate = 1\n"
+    scene.define("c1", more, FLOOD)
+    scene.start("c1")
+    sizes: set[int] = set()
+
+    def changed() -> bool:
+        sizes.add(log.stat().st_size)
+        return len(sizes) > 20
+
+    until("it was written often", changed)
+    assert max(sizes) <= 4096
+    log.rename(scene.root / "away")
+    os.mkfifo(log)
+    scene.ok("stop", "-k", "c1")
+    scene.gone("c1")
+
+
+def test_a_buffer_can_be_read_whatever_is_said_meanwhile(scene: Scene) -> None:
+    scene.define("c1", "lxc.console.buffer.size = 4096\n", FLOOD)
+    scene.start("c1")
+    directory = f"{scene.site.state}/{scene.seen('c1').running.container_id}"
+    until("something is said", lambda: terminals.buffered(directory))
+    for _ in range(2000):
+        assert len(terminals.buffered(directory)) <= 4096
+    scene.ok("stop", "-k", "c1")
+
+
+@pytest.mark.parametrize("key", ["lxc.console.size", "lxc.console.buffer.size"])
+def test_a_size_that_no_file_has_is_refused(scene: Scene, key: str) -> None:
+    scene.define("c1", f"lxc.console.logfile = {scene.root}/log\n{key} = 9999999999GB\n")
+    done = scene.run("start", "c1")
+    assert done.returncode == 1 and f"{key}: '9999999999GB'" in done.stderr
+
+
+def test_its_terminals_are_of_no_devpts_of_the_host(scene: Scene) -> None:
+    """An init that unmounts all, and what it cannot makes read-only, would do that to the host's."""
+    scene.define("c1", "lxc.tty.max = 1\n")
+    scene.start("c1")
+    for name in ("console", "tty1"):
+        own = os.stat(f"/proc/{scene.seen('c1').running.pid}/root/dev/{name}")
+        assert stat.S_ISCHR(own.st_mode) and own.st_dev != os.stat("/dev/pts/ptmx").st_dev
+    scene.ok("stop", "-k", "c1")
 
 
 def test_a_size_is_for_regular_files(scene: Scene) -> None:

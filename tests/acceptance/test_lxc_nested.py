@@ -99,7 +99,10 @@ def test_its_own_cgroups_and_no_others_are_there(scene: Scene) -> None:
     seen = outer.sh("cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/null || true").split()
     assert seen in (["77"], ["max"])  # v2's limits are those of the group above
     assert outer.sh("find /sys/fs/cgroup -name 'instance-*'; find /sys/fs/cgroup -name 'process_api*'") == ""
-    assert outer.sh("echo $$ > /sys/fs/cgroup/cgroup.procs 2>/dev/null || echo $$ > /sys/fs/cgroup/pids/tasks; echo in") == "in\n"
+    assert (
+        outer.sh("echo $$ > /sys/fs/cgroup/cgroup.procs 2>/dev/null || echo $$ > /sys/fs/cgroup/pids/tasks; echo in")
+        == "in\n"
+    )
     scene.ok("stop", "-k", "outer")
 
 
@@ -126,9 +129,45 @@ def test_a_file_system_of_cgroups_for_one_program_is_refused(scene: Scene) -> No
 def test_groups_that_it_made_deep_go_with_it(scene: Scene, controller: str) -> None:
     outer = Outer(scene, AUTO)
     scene.start("outer")
-    assert outer.sh(
-        f"cd /sys/fs/cgroup/{controller} 2>/dev/null || cd /sys/fs/cgroup; n=0;"
-        "while [ $n -lt 1200 ]; do mkdir a && cd a || break; n=$((n+1)); done; echo $n"
-    ) == "1200\n"
+    assert (
+        outer.sh(
+            f"cd /sys/fs/cgroup/{controller} 2>/dev/null || cd /sys/fs/cgroup; n=0;"
+            "while [ $n -lt 1200 ]; do mkdir a && cd a || break; n=$((n+1)); done; echo $n"
+        )
+        == "1200\n"
+    )
     scene.ok("stop", "-k", "outer")
     scene.gone("outer")
+
+
+def test_its_limits_are_above_what_it_may_write(scene: Scene) -> None:
+    limits = "lxc.cgroup.devices.deny = a\nlxc.cgroup.devices.allow = c *:* m\n"
+    limits += "".join(f"lxc.cgroup.devices.allow = c {n} rwm\n" for n in ("1:3", "136:*", "5:*"))
+    Outer(scene, f"{AUTO}lxc.cgroup.pids.max = 77\nlxc.cgroup2.pids.max = 77\n{limits}")
+    scene.start("outer")
+    script = "cd /sys/fs/cgroup; echo max > pids.max; echo max > pids/pids.max; echo a > devices/devices.allow"
+    scene.run("attach", "outer", "--", "/bin/sh", "-c", script)
+    assert scene.ok("cgroup", "outer", "pids.max").strip() == "77"
+    done = scene.run("attach", "outer", "--", "/bin/sh", "-c", "busybox mknod /n c 1 5 && busybox head -c1 /n | wc -c")
+    assert scene.seen("outer").running.groups.get("devices") is None or "1" not in done.stdout.split()
+    scene.ok("stop", "-k", "outer")
+    scene.gone("outer")
+
+
+def test_what_an_inner_one_wrote_down_breaks_no_list(scene: Scene) -> None:
+    rootfs = scene.define("outer")
+    record = rootfs / "run/warden-lxc/a/container.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("[" * 60000)
+    scene.start("outer")
+    assert scene.ok("ls", "--nesting", "-1") == "outer\n"
+    scene.ok("stop", "-k", "outer")
+
+
+def test_the_starters_umask_does_not_matter(scene: Scene) -> None:
+    rootfs = scene.define("c1", USER_NAMESPACE)
+    subprocess.run(["chown", "-R", "805306368:805306368", str(rootfs)], check=True)
+    argv = ["sh", "-c", 'umask 077; exec "$@"', "sh", *scene.command("start", "c1")]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, env=scene.env, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    scene.ok("stop", "-k", "c1")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from lxc_scene import Scene, until
 
+from warden.depot import systems
 from warden.kernel.paths import remove_tree
 from warden.lxc.place import Site
 
@@ -74,7 +75,7 @@ def user() -> Iterator[User]:
     made = User(root)
     yield made
     made.scene.close()
-    assert os.listdir(root / "state") == []
+    assert systems.entries(str(root / "state")) == []
     remove_tree(str(root))
 
 

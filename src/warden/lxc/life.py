@@ -28,6 +28,7 @@ from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
 from warden.lxc.scripts import remember_links, run_scripts
 from warden.lxc.settling import settled
+from warden.lxc.storage.base import private_mounts
 from warden.model.interfaces import Link
 from warden.model.system import Init
 from warden.plan.container import Monitor, Placement
@@ -120,6 +121,11 @@ class _Making:
         self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
         self._away = self._start.spec is not before
         config = self._start.scene.config
+        if terminals.needed(config):
+            if not self._away:
+                private_mounts()
+            self._away = True
+            terminals.mounted(self._directory, self._undo)
         consoles = terminals.make(config, self._start.system, self._passing, self._directory)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
@@ -160,7 +166,12 @@ class _Making:
         self._groups = group.directories()
         job = group.job(JOB)
         job.create()
-        self._made_groups = directories(self._groups.values(), job.join_paths())
+        joins = job.join_paths()
+        if start.system.cgroups:
+            from warden.lxc.nested import below_limits  # few see their cgroups
+
+            joins = below_limits(joins)
+        self._made_groups = directories(self._groups.values(), joins)
         for path in self._made_groups:  # v1's block I/O is counted in a group of its own
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
@@ -176,7 +187,7 @@ class _Making:
             hostname=spec.hostname or "localhost",
             id_base=None,
             binds=consoles.binds,
-            joins=tuple(job.join_paths()),
+            joins=tuple(joins),
             into=job.place_in_v2(),
             host_network=host,
             container_network=inside,
@@ -185,7 +196,7 @@ class _Making:
             seccomp=self._filtered,
             nodes=have_nodes(),
             profile=running.profile(start, self._undo),
-            monitor=self._monitor(consoles, passed, job.join_paths()),
+            monitor=self._monitor(consoles, passed, joins),
         )
         if consoles.console is not None:
             passed = (*passed, consoles.console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from warden.cgroup.layout import Layout
 from warden.errors import KernelRefused
@@ -13,6 +13,7 @@ from warden.model.system import FileSystem
 ROOT = "/sys/fs/cgroup"
 #: Where those go that lived at the root of a container's cgroups, as systemd's init.scope.
 _MOVED = "init.scope"
+_JOB = "job-1"  # as the engine calls those of a container's first process
 _KERNELS = ("nosuid", "nodev", "noexec")
 _ROUNDS = 20
 
@@ -54,6 +55,24 @@ def give_out(directory: str | None) -> None:
 
     with open(f"{directory}/cgroup.controllers", encoding="ascii") as file:
         enable(directory, set(file.read().split()))
+
+
+def below_limits(joins: Iterable[str]) -> list[str]:
+    """The files by which a container that may write its cgroups joins them: those of v1 a group further down, so that the
+    limits are above what it sees as the root. But block I/O's, which v1 counts and limits in each group alone."""
+    return [_below_limit(path) for path in joins]
+
+
+def _below_limit(path: str) -> str:
+    directory, name = os.path.split(path)
+    if os.path.basename(directory).startswith(("job-", "io-")) or not os.path.exists(f"{directory}/tasks"):
+        return path
+    if os.path.exists(f"{directory}/cpuset.cpus"):
+        with open(f"{directory}/cgroup.clone_children", "w", encoding="ascii") as file:
+            file.write("1")  # cpuset(7): else it begins without any, and nobody can join it
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(f"{directory}/{_JOB}")
+    return f"{directory}/{_JOB}/{name}"
 
 
 def make_room(layout: Layout) -> bool:

@@ -106,7 +106,7 @@ def _running(root: int) -> Iterator[dict[str, Any]]:
     """What our own tools wrote down there."""
     state = place.Site().state
     for identity in _listed(root, state):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):  # json's, of a thousand brackets
             data = json.loads(_text(root, f"{state}/{identity}/container.json"))
             if isinstance(data, dict):
                 words = _text(root, f"{state}/{identity}/journal").split()

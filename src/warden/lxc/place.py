@@ -107,13 +107,21 @@ def is_answered(lxcpath: str, name: str) -> bool:
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
-    os.makedirs(site.state, mode=0o711, exist_ok=True)
-    os.mkdir(path, 0o711)
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(site.state)
+        os.chmod(site.state, 0o711)
+    _mkdir(path, 0o711)
     lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
-        os.mkdir(f"{path}/{name}", mode)
+        _mkdir(f"{path}/{name}", mode)
     return path, lock
+
+
+def _mkdir(path: str, mode: int) -> None:
+    """Whatever the umask: a container's root passes here."""
+    os.mkdir(path, mode)
+    os.chmod(path, mode)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
-"""The terminals of a container: pseudo terminals of the host, whose other sides lie on /dev/console and /dev/ttyN.
+"""The terminals of a container: pseudo terminals of a devpts of their own, whose other sides lie on /dev/console and
+/dev/ttyN. Root of the container can remount what it has of a devpts, and so may have nothing of the host's.
 
 Owns how they are made, and a client's way to one of them through the monitor's socket (docs/plan-format.md).
 """
@@ -6,6 +7,7 @@ Owns how they are made, and a client's way to one of them through the monitor's 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -13,6 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from warden.errors import BadInput, KernelRefused, WrongState
+from warden.kernel import mounts
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
@@ -25,6 +28,10 @@ ANY = 2**32 - 1
 _NUMBER = struct.Struct("<I")
 _TTY_GROUP = 5
 _PAGE, _AUTO = 4096, 128 << 10
+_ROUNDS = 200  # of reading: who says much may fill it each time
+_MS_NOSUID, _MS_NOEXEC = 2, 8
+_PTS = "pts"  # in the container's directory
+_TIOCSPTLCK, _TIOCGPTPEER, _TIOCGPTN = 0x40045431, 0x5441, 0x80045430  # asm-generic/ioctls.h
 _BUFFER = "console-"  # in the container's directory, with the size after it
 
 
@@ -43,9 +50,32 @@ class Terminals:
     path: str = ""
 
 
+def needed(config: LxcConfig) -> bool:
+    """Whether some are made: `mounted` has to be called before, in a mount namespace that is not the host's."""
+    return bool(config.tty_max) or (
+        config.console_path != "none" and not (config.console_path and _is_terminal(config.console_path))
+    )
+
+
+def mounted(directory: str, undo: Undo) -> None:
+    """Their devpts. Raises KernelRefused."""
+    path = f"{directory}/{_PTS}"
+    try:
+        os.mkdir(path, 0o700)
+        mounts.mount("devpts", path, "devpts", _MS_NOSUID | _MS_NOEXEC, "newinstance,ptmxmode=0600")
+    except OSError as error:
+        raise KernelRefused("mount devpts", path, error.errno or 0) from error
+    undo.add("devpts", _unmounted, path)
+
+
+def _unmounted(path: str) -> None:
+    with contextlib.suppress(OSError):  # of the namespace that is left by now
+        mounts.umount2(path, mounts.MNT_DETACH)
+
+
 def make(config: LxcConfig, system: System, undo: Undo, directory: str) -> Terminals:
-    """*directory*: the container's, for the buffer. Descriptors are closed by *undo*. Raises BadInput for a path that
-    cannot be the console or the log."""
+    """*directory*: the container's, for the buffer and the devpts. Descriptors are closed by *undo*. Raises BadInput for a
+    path that cannot be the console or the log."""
     if config.tty_max > MOST:
         raise BadInput(f"lxc.tty.max: {config.tty_max}: at most {MOST}")
     given = "" if config.console_path == "none" else config.console_path
@@ -62,12 +92,12 @@ def make(config: LxcConfig, system: System, undo: Undo, directory: str) -> Termi
     if given and not is_file:
         console, path = _open(given, undo), given
     elif config.console_path != "none":
-        masters[0], console, path = _pair(system, undo)
+        masters[0], console, path = _pair(system, undo, directory)
         os.set_blocking(masters[0], False)
     if path:
         binds += _binds(config, path, "console")
     for number in range(1, config.tty_max + 1):
-        master, _, other = _pair(system, undo)
+        master, _, other = _pair(system, undo, directory)
         masters.append(master)
         binds += _binds(config, other, f"tty{number}")
     bounds = (bound, (kept, size) if size else ("", 0))
@@ -90,18 +120,25 @@ def _power(size: int) -> int:
 
 def buffered(directory: str) -> bytes:
     """The last of what a running container's console said. Raises WrongState when nothing keeps it."""
-    names = [name for name in os.listdir(directory) if name.startswith(_BUFFER) and not name.endswith(".1")]
+    names = [name.removesuffix(".1") for name in os.listdir(directory) if name.startswith(_BUFFER)]
     if not names:
         raise WrongState("nothing keeps what its console says", hint="lxc.console.buffer.size = auto, and a new start")
-    path = f"{directory}/{names[0]}"
-    while True:
-        before, data = os.stat(path).st_ino, b""
+    path, data = f"{directory}/{names[0]}", b""
+    for _ in range(_ROUNDS):
+        data, before = b"", _number(path)
         for part in (f"{path}.1", path):
             with contextlib.suppress(FileNotFoundError), open(part, "rb") as file:
                 data += file.read()
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(path).st_ino == before:  # else it was full meanwhile
-                return data[-int(names[0].removeprefix(_BUFFER)) :]
+        if before and _number(path) == before:  # else it was full meanwhile
+            break
+    return data[-int(names[0].removeprefix(_BUFFER)) :]
+
+
+def _number(path: str) -> int:
+    """Of the inode; 0 for a file that is not there, as one is for a moment when it is full."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(path).st_ino
+    return 0
 
 
 def _binds(config: LxcConfig, path: str, name: str) -> Iterator[Bind]:
@@ -132,19 +169,22 @@ def _open(path: str, undo: Undo) -> int:
     return fd
 
 
-def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
+def _pair(system: System, undo: Undo, directory: str) -> tuple[int, int, str]:
     """Both sides, and the other's path: it belongs to the container's root and the group tty, as login(1) leaves it."""
+    path, flags = f"{directory}/{_PTS}/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        master, other = os.openpty()
+        master = os.open(path, flags)
+        undo.add("terminal", os.close, master)
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        other = fcntl.ioctl(master, _TIOCGPTPEER, flags)
+        undo.add("terminal", os.close, other)
     except OSError as error:
-        hint = "there is no devpts here: lxc.pty.max gives one to a container in which others are started"
-        raise KernelRefused("open", "/dev/ptmx", error.errno or 0, hint=hint) from error
-    for fd in (master, other):
-        undo.add("terminal", os.close, fd)
+        raise KernelRefused("open", path, error.errno or 0) from error
     group = system.outside(_TTY_GROUP, "g") if system.maps(_TTY_GROUP, "g") else system.outside(0, "g")
     os.fchown(other, system.outside(0), group)
     os.fchmod(other, 0o620)
-    return master, other, os.ttyname(other)
+    (number,) = _NUMBER.unpack(fcntl.ioctl(master, _TIOCGPTN, bytes(_NUMBER.size)))
+    return master, other, f"{directory}/{_PTS}/{number}"
 
 
 def connect(directory: str, number: int) -> tuple[socket.socket, int, int]:

@@ -109,7 +109,10 @@ def size(value: str) -> int:
     match = re.fullmatch(r"(?i)(\d{1,15})\s*([KMG]?B?)", value)
     if match is None:
         raise BadInput(f"{value!r} is not a size", hint="bytes, or a number with KB, MB or GB")
-    return int(match[1]) * _SIZE_UNITS[match[2].upper()]
+    found = int(match[1]) * _SIZE_UNITS[match[2].upper()]
+    if found > 1 << 62:
+        raise BadInput(f"{value!r} is more than a file can have")
+    return found
 
 
 def auto_size(value: str) -> int:
