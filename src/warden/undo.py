@@ -5,15 +5,16 @@ Owns nothing but the order. Every failure of an undo is kept; none hides the err
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+
+from warden.light import TYPE_CHECKING, logger
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+    from types import TracebackType
 
-log = logging.getLogger("warden.undo")
+log = logger("warden.undo")
 
 
 class Undo:

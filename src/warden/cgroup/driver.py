@@ -7,11 +7,9 @@ jobs are in groups.py; what is imported from there is part of this module's inte
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from warden.cgroup import files
@@ -22,6 +20,10 @@ from warden.cgroup.layout import Hierarchy, Layout, detect
 from warden.cgroup.stats import count_devices
 from warden.cgroup.watch import OomWatch
 from warden.errors import BadInput, KernelRefused
+from warden.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["ContainerGroup", "JobGroup", "JobUse", "Manager", "OomWatch"]
 
@@ -123,7 +125,7 @@ class Manager:
         allowed it stays."""
         above = self._parent.rpartition("/")[0]
         for hierarchy in self._used:
-            with contextlib.suppress(KernelRefused):
+            with suppress(KernelRefused):
                 files.write(f"{hierarchy.root}/{above}/{hierarchy.procs}".replace("//", "/"), "0")
 
     def container(self, container_id: str) -> ContainerGroup:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from warden.cgroup import files, kill
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, contextmanager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FREEZE_TIMEOUT_S = 5.0
 

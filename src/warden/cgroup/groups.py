@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 from warden.cgroup import extras, files, kill, limiting, tables
 from warden.cgroup.controls import V2_NAMES
@@ -20,10 +18,15 @@ from warden.cgroup.jobio import JobIo
 from warden.cgroup.layout import Hierarchy
 from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING
 from warden.model.info import CpuStat, MemoryUse
 from warden.model.limits import Limits
 from warden.records import dataclass
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import Any
 
 #: Enabled for jobs in v2: what peak memory, OOM counts and I/O of one job need. cpu.stat and cgroup.kill are always
 #: there; without cpu and pids of their own the jobs share the container's, as they do in v1.

@@ -11,11 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping
 
 from warden.cgroup import extras, files, tables
 from warden.cgroup.layout import Hierarchy, Layout
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 PREFIX = "io-"
 SIZES, COUNTS = "blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced"

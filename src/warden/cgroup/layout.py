@@ -5,11 +5,16 @@ Owns the reading of mountinfo; `detect` is pure when the texts are given. Create
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
+from warden.light import TYPE_CHECKING, late
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping
+else:
+    re = late("re")
 
 #: What warden does, by v1's names: limits and OOM kills; shares; processor time; number of processes; exact kills.
 NEEDED = ("memory", "cpu", "cpuacct", "pids", "freezer")

@@ -7,17 +7,19 @@ closed (some 6 µs; keeping them open would cost the kernel 5 KiB a file), and n
 from __future__ import annotations
 
 import errno
-import logging
 import os
-from collections.abc import Collection, Iterable
 
 from warden.cgroup import files, tables
 from warden.cgroup.groups import ContainerGroup
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, logger
 from warden.model.stats import CpuStats, DeviceStats, MemoryStats, PidStats, Pressure, Stall
 from warden.records import dataclass, replace
 
-log = logging.getLogger("warden.cgroup")
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+log = logger("warden.cgroup")
 
 RESOURCES = ("cpu", "memory", "io")
 _READ = 8192

@@ -6,14 +6,16 @@ STATE/ID has `lock`, held by whoever starts, watches or cleans up after it; `con
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+
+from warden.light import TYPE_CHECKING, suppress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from warden.model.info import Info
 
 USUAL = "/run/warden-lxc"
@@ -81,7 +83,7 @@ def infos() -> Iterator[Info]:
     state = state_directory()
     for identity in entries(state):
         directory = f"{state}/{identity}"
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError):
             data, word = recalled(directory), state_of(directory)
             if data["pid"] and word != "STOPPED":
                 yield Info(
@@ -104,6 +106,6 @@ def find(handle: str) -> Info | None:
 
 def _memory(groups: dict[str, str]) -> int:
     for controller, name in (("memory", "memory.usage_in_bytes"), ("", "memory.current")):
-        with contextlib.suppress(OSError, KeyError), open(f"{groups[controller]}/{name}", encoding="ascii") as file:
+        with suppress(OSError, KeyError), open(f"{groups[controller]}/{name}", encoding="ascii") as file:
             return int(file.read())
     return 0

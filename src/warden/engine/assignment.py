@@ -3,11 +3,11 @@ caller."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 from warden.errors import BadInput, WardenError, WrongState
+from warden.light import TYPE_CHECKING
 from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind, check_mtu
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
@@ -16,6 +16,9 @@ from warden.network.hostlink import HostLink
 from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
 from warden.network.links import CONTAINER_INDEX, host_index, host_link
 from warden.records import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def links_of(

@@ -6,13 +6,13 @@ Pure functions over the files' texts. Reading these files needs neither setns(2)
 from __future__ import annotations
 
 import os
-import re
 import struct
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
+from warden.light import pattern
 from warden.records import dataclass
 
-_LEAF = re.compile(rb"^\s*\|-- ([0-9.]+)$")
+_LEAF = pattern(rb"^\s*\|-- ([0-9.]+)$")
 _RTF_UP, _RTF_GATEWAY = 1, 2
 
 

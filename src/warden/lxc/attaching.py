@@ -6,23 +6,24 @@ enters by the first process's pidfd, forks so that the pid namespace counts, and
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterator
 
 from warden.errors import JobFailed, WrongState
 from warden.kernel.paths import open_in_root
 from warden.kernel.proc import parse_capabilities, parse_cgroup, parse_mountinfo
+from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
 from warden.lxc.place import Running
 from warden.plan import flags, words
 from warden.plan.capabilities import ALL
 from warden.plan.steps import Op, Plan, Step
 from warden.process.launch import FAILED, Binary, StepFailed, spawn
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _MESSAGE = struct.Struct("<IIii")
 NAMESPACES = {
@@ -136,7 +137,7 @@ def _status(pid: int) -> bytes:
 
 def _others(pid: int) -> Iterator[str]:
     for name in NAMESPACES:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if os.readlink(f"/proc/{pid}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}"):
                 yield name
 
@@ -171,7 +172,7 @@ def _remounts(entered: tuple[str, ...]) -> Iterator[Step]:
 
 def _rights(order: Attachment, status: bytes, entered: tuple[str, ...]) -> Iterator[Step]:
     fields = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
-    with contextlib.suppress(OSError), open(f"/proc/{order.running.pid}/personality", encoding="ascii") as file:
+    with suppress(OSError), open(f"/proc/{order.running.pid}/personality", encoding="ascii") as file:
         persona = int(file.read(), 16)
         yield Step(Op.PERSONALITY, (persona,), f"personality({persona:#x})", "as its first process")
     yield words.simple(Op.SETSID, "setsid()")
@@ -204,7 +205,7 @@ def _program(order: Attachment, entered: tuple[str, ...]) -> Iterator[Step]:
     yield Step(Op.EXEC, (os.fsencode(argv[0]),), f"execve({argv[0]})")
 
 
-@contextlib.contextmanager
+@contextmanager
 def _inside(pid: int, path: str, how: int) -> Iterator[int]:
     """A descriptor of *path* as the container sees it, which no link leads out of. Raises OSError."""
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY)
@@ -219,14 +220,14 @@ def _inside(pid: int, path: str, how: int) -> Iterator[int]:
 
 
 def _is_directory(pid: int, path: str) -> bool:
-    with contextlib.suppress(Exception), _inside(pid, path, os.O_PATH | os.O_DIRECTORY):
+    with suppress(Exception), _inside(pid, path, os.O_PATH | os.O_DIRECTORY):
         return True
     return False
 
 
 def _shell(pid: int, uid: int) -> str:
     """What the container's passwd says, which it may have written; /bin/sh where it says nothing."""
-    with contextlib.suppress(Exception), _inside(pid, "/etc/passwd", os.O_RDONLY) as fd:
+    with suppress(Exception), _inside(pid, "/etc/passwd", os.O_RDONLY) as fd:
         if stat.S_ISREG(os.fstat(fd).st_mode):
             for line in os.read(fd, _MOST).decode(errors="replace").splitlines():
                 fields = line.split(":")
@@ -237,7 +238,7 @@ def _shell(pid: int, uid: int) -> str:
 
 def forward(launcher: int, number: int) -> None:
     """A signal of the caller's to the program: the launcher's only child."""
-    with contextlib.suppress(OSError), open(f"/proc/{launcher}/task/{launcher}/children", encoding="ascii") as file:
+    with suppress(OSError), open(f"/proc/{launcher}/task/{launcher}/children", encoding="ascii") as file:
         for word in file.read().split():
             os.kill(int(word), number)
 

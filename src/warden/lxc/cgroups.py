@@ -6,9 +6,12 @@ not go, nothing is decided here and the engine's own way is taken (place.remove_
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable
+
+from warden.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SUPERVISORS = "wshd"
 
@@ -30,7 +33,7 @@ def remove(made: Iterable[str]) -> bool:
     except OSError:
         return False
     for parent in dict.fromkeys(map(os.path.dirname, made)):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             _remove_parent(parent)
     return True
 
@@ -38,7 +41,7 @@ def remove(made: Iterable[str]) -> bool:
 def _remove(directory: str) -> None:
     for name in _below(directory):
         os.rmdir(f"{directory}/{name}")
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.rmdir(directory)
 
 

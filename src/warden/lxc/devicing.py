@@ -6,7 +6,6 @@ that under cgroup v2, where a program has all rules, a further one joins those b
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ import stat
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import open_in_root
 from warden.kernel.proc import parse_id_map
+from warden.light import suppress
 from warden.lxc import place, reading
 from warden.lxc.home import Home
 from warden.lxc.place import Running, Site
@@ -104,7 +104,7 @@ def _parent(guest: Guest, inside: str, *, make: bool) -> int:
         try:
             for count, part in enumerate(parts[:-1], 1):
                 if make:
-                    with contextlib.suppress(FileExistsError):
+                    with suppress(FileExistsError):
                         os.mkdir(part, 0o755, dir_fd=at)
                 os.close(at)
                 at = open_in_root(root, "/".join(parts[:count]), _DIRECTORY)

@@ -8,15 +8,15 @@ Imports what a task needs only when there is such a task: somebody waits for thi
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from warden.light import TYPE_CHECKING, signal
 from warden.lxc import place, states
 from warden.lxc.place import Running, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from warden.lxc.running import Start
 
 CLAIM_FD, LOCK_FD = 3, 4

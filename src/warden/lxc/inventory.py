@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from warden.errors import WardenError
+from warden.light import TYPE_CHECKING
 from warden.lxc import states
 from warden.lxc.place import Running, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from warden.lxc.settings import LxcConfig
 
 

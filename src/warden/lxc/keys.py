@@ -5,16 +5,17 @@ reading.py builds LxcConfig by it, update_config.py renames by it, the documenta
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable
-from typing import Any
-
+from warden.light import TYPE_CHECKING, Enum
 from warden.lxc import values as v
 from warden.lxc.fstab import entries
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-class Kind(enum.Enum):
+
+class Kind(Enum):
     """How repeating a key and an empty value act."""
 
     ONE = "one"  # the last counts; empty: as if never given

@@ -7,11 +7,9 @@ fails; what a kill -9 leaves the next start sweeps up.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
 
 import warden
 from warden.cgroup.driver import Manager
@@ -19,6 +17,7 @@ from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
 from warden.kernel.paths import remove_tree
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, states, terminals
 from warden.lxc.cgroups import directories
 from warden.lxc.missing import Need
@@ -36,6 +35,9 @@ from warden.plan.system import plan_of
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
 from warden.records import dataclass, replace
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
 #: Numbers under which the program at the end finds what marks the container as taken.
@@ -295,6 +297,6 @@ def go_home(namespace: int) -> None:
 def release_namespaces(directory: str) -> None:
     from warden.kernel.mounts import umount2
 
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         for name in os.listdir(f"{directory}/ns"):
             umount2(f"{directory}/ns/{name}", 2)  # MNT_DETACH

@@ -5,17 +5,22 @@ Pure. Owns the sub-keys with their values, and how blocks are counted; not the k
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
-from typing import Any
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, late, pattern
 from warden.lxc import values
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+    from typing import Any
+else:
+    re = late("re")
+
 TYPES = ("none", "empty", "veth", "macvlan", "ipvlan", "vlan", "phys")
-_LINK_NAME = re.compile(r"[^\s/:]{1,15}")  # dev_valid_name of net/core/dev.c; IFNAMSIZ is 16
+_LINK_NAME = pattern(r"[^\s/:]{1,15}")  # dev_valid_name of net/core/dev.c; IFNAMSIZ is 16
 MOST_INTERFACES = 256
 
 

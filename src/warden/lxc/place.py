@@ -6,19 +6,19 @@ own tools know that a container is taken, and the sweep of what a killed process
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warden.depot import systems
 from warden.errors import WardenError, WrongState
+from warden.light import TYPE_CHECKING, NamedTuple, suppress
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 LENT = ".lent"  # beside the containers: what lending.py writes
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
@@ -116,7 +116,7 @@ def running(site: Site) -> Iterator[Running]:
 def present(site: Site) -> Iterator[Running]:
     """Those too that are being started."""
     for container_id in systems.entries(site.state):
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError):
             yield recalled(f"{site.state}/{container_id}")
 
 
@@ -178,7 +178,7 @@ def end(pidfd: int) -> None:
     import select
     import signal
 
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     gone = select.poll()
     gone.register(pidfd, select.POLLIN)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
 from warden.errors import BadInput, ConfigError
+from warden.light import TYPE_CHECKING, pattern
 from warden.lxc import configfile, keys
 from warden.lxc.configfile import ConfigFile, Entry
 from warden.lxc.keys import Key, Kind
@@ -15,8 +12,12 @@ from warden.lxc.networks import TYPES, Nets, SubKey
 from warden.lxc.settings import LxcConfig
 from warden.records import fields
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
 _DEFAULTS = {field.name: field.default for field in fields(LxcConfig)}
-_NET = re.compile(r"lxc\.(net|network)(?:\.(\d{1,9}))?(?:\.(.+))?")
+_NET = pattern(r"lxc\.(net|network)(?:\.(\d{1,9}))?(?:\.(.+))?")
 
 
 def load(path: str, defines: Iterable[tuple[str, str]] = ()) -> LxcConfig:

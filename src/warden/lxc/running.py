@@ -6,12 +6,7 @@ cgroups, PID 1, the program. Blocking. Nothing is left behind; what a kill -9 le
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-from collections.abc import Callable, Collection, Sequence
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
@@ -20,6 +15,7 @@ from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, NotSupported
 from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_capabilities
+from warden.light import TYPE_CHECKING, logger, signal
 from warden.lxc import hooks, place
 from warden.lxc.hooks import Scene
 from warden.lxc.missing import Missing, Need
@@ -42,9 +38,12 @@ from warden.records import dataclass, replace
 from warden.undo import Undo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from types import FrameType
+
     from warden.network.hostlink import HostLink
 
-log = logging.getLogger("warden.lxc")
+log = logger("warden.lxc")
 JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Mapping, Sequence
 
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.hooks import Scene, run_program
 from warden.lxc.networks import Net
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def run_scripts(scene: Scene, which: str, hosts: Sequence[str], more: Mapping[str, str]) -> None:
@@ -42,6 +44,6 @@ def remember_links(directory: str, hosts: Sequence[str]) -> None:
 
 
 def recalled_links(directory: str) -> list[str]:
-    with contextlib.suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
+    with suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
         return list(map(str, json.load(file)))
     return []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING
 from warden.lxc import place
 from warden.lxc.configfile import parse_define
 from warden.lxc.fstab import read_fstab
@@ -17,6 +17,9 @@ from warden.lxc.reading import load
 from warden.lxc.running import Start
 from warden.lxc.system import default_lxcpath
 from warden.lxc.translate import Circumstances, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHARES = ("net", "ipc", "uts", "pid")
 OPTIONS = (

@@ -5,15 +5,17 @@ Who runs a container holds the abstract name of its command socket (place.py), L
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator
 
 from warden.errors import WrongState
+from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.lxc import place
 from warden.lxc.home import Home
 from warden.lxc.place import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PATIENCE_S = 10.0
 _PAUSE_S = 0.02
@@ -28,7 +30,7 @@ def running(home: Home) -> bool:
     return False
 
 
-@contextlib.contextmanager
+@contextmanager
 def not_running(home: Home) -> Iterator[None]:
     """Nobody can start it for the `with` block. Raises WrongState when somebody has."""
     try:
@@ -42,7 +44,7 @@ def not_running(home: Home) -> Iterator[None]:
 def stop_now(home: Home, site: Site) -> None:
     """Kills its first process, and so all of them, and waits until whoever ran it has cleaned up. Raises WrongState for
     one that was started by other tools, or does not go."""
-    with contextlib.suppress(WrongState, ProcessLookupError):
+    with suppress(WrongState, ProcessLookupError):
         found = place.find(site, home.lxcpath, home.name)
         pidfd = os.pidfd_open(found.pid)
         try:

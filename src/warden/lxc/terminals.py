@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
 
 from warden.errors import BadInput, WrongState
+from warden.light import TYPE_CHECKING
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
 from warden.process.launch import SOCKET_NAME, receive
 from warden.records import dataclass
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST = 50  # descriptors that the monitor can be given, less a few
 ANY = 2**32 - 1

@@ -5,10 +5,9 @@ What a ContainerSpec cannot say comes beside it, typed (missing.py): terminals, 
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterator, Mapping
 
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, located, naming
@@ -22,6 +21,12 @@ from warden.model.system import NAMESPACES, FileSystem, Init, System
 from warden.plan.capabilities import NAMES
 from warden.plan.mountoptions import mount_options
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Mapping
+else:
+    re = late("re")
 
 PER_LINUX32 = 8  # sys/personality.h
 _NO_LSM = ("", "unconfined", "unchanged")

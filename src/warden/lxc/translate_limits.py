@@ -6,13 +6,15 @@ memory and swap together after memory alone; so here. The keys of the host's own
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from warden.light import TYPE_CHECKING
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import naming
 from warden.model.limits import DeviceRule, Limits
 from warden.model.resources import ALIASES, BY_NAME, find, parse_rules
 from warden.records import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _AFTER = ("memory.memsw.limit_in_bytes", "memory.swap.max", "cpu.cfs_burst_us", "cpu.max.burst")
 #: Written by a person, not a limit: what LXC itself would do with it.

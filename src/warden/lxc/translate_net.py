@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from hashlib import blake2b
 from ipaddress import IPv4Interface, ip_interface
 
+from warden.light import TYPE_CHECKING
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
 from warden.lxc.networks import SUB_KEYS, Net
 from warden.model.interfaces import Interface, LinkKind
 from warden.model.spec import NetworkMode
 from warden.records import dataclass, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _KINDS = {
     "veth": LinkKind.BRIDGE,

@@ -5,12 +5,17 @@ Pure. Owns the spelling of numbers, signals, sizes, times, id maps, limits and a
 
 from __future__ import annotations
 
-import re
 import signal
-from collections.abc import Callable
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, late
 from warden.model.system import NAMESPACES, IdRange
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+else:
+    re = late("re")
 
 _INT64 = 2**63
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "K": 1024, "M": 1024**2, "G": 1024**3}

@@ -6,15 +6,19 @@ engine/networks.py's.
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Iterable
 from hashlib import blake2b
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-from typing import Any
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late, pattern
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable
+    from typing import Any
+else:
+    re = late("re")
 
 DEFAULT_BRIDGE = "default"
 MAX_INTERFACES = 16
@@ -26,13 +30,13 @@ IFNAME_MAX = 15  # IFNAMSIZ without its NUL
 #: "This host", loopback, link-local, multicast, reserved and broadcast: RFC 6890, RFC 4291.
 _NOBODYS = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 
-_LINK_NAME = re.compile(rf"(?!(?:\.\.?|all|default)$)[^\s/:%\0]{{1,{IFNAME_MAX}}}")
-_BRIDGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_ALIAS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
-_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_LINK_NAME = pattern(rf"(?!(?:\.\.?|all|default)$)[^\s/:%\0]{{1,{IFNAME_MAX}}}")
+_BRIDGE_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_ALIAS = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
+_MAC = pattern(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 
 
-class LinkKind(enum.Enum):
+class LinkKind(Enum):
     """What a container's interface is."""
 
     BRIDGE = "bridge"  # one end of a veth pair, the other is a port of a bridge

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, pattern
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: In place of an address: the host's, on the link of the container.
 HOST_GATEWAY = "host-gateway"
 MOST = {"dns": 16, "dns_search": 32, "dns_option": 32, "add_host": 256}
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_OPTION = re.compile(r"[a-z][a-z0-9-]{0,40}(?::[0-9]{1,6})?")
+_DOMAIN = pattern(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_OPTION = pattern(r"[a-z][a-z0-9-]{0,40}(?::[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)

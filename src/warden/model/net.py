@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import enum
-import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from warden.errors import BadInput
+from warden.light import Enum, pattern
 from warden.records import dataclass
 
 MAX_PORT = 65535
 ANY_ICMP = -1
 PORT_PROTOCOLS = ("tcp", "udp")
-_PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
+_PORTS = pattern(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
 
 
-class Protocol(enum.Enum):
+class Protocol(Enum):
     """Of a NetRule; the values are the snapshot's (spec/warden.md §6)."""
 
     TCP = "tcp"

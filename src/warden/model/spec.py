@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Iterable
-from typing import Any
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late
 from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.job import JobSpec
 from warden.model.life import RestartMode, RestartPolicy, VolumesFrom, check_label
@@ -19,8 +15,15 @@ from warden.model.net import NetPolicy, PortMap
 from warden.model.system import System
 from warden.records import dataclass, field
 
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable
+    from typing import Any
+else:
+    re = late("re")
 
-class NetworkMode(enum.Enum):
+
+class NetworkMode(Enum):
     """How a container is connected."""
 
     WARDEN = "warden"  # a veth pair and a /30 of its own from the pool

@@ -4,15 +4,17 @@ Touches no other interface."""
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-from collections.abc import Iterable
 
+from warden.light import TYPE_CHECKING, logger
 from warden.network import netlink
 from warden.network.route import Route
 
-log = logging.getLogger("warden.network")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logger("warden.network")
 
 EPHEMERAL_END = 60999  # the kernel's default
 

@@ -7,13 +7,16 @@ the host is born in the container's namespace; only a link of the host itself is
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_interface
 
+from warden.light import TYPE_CHECKING
 from warden.model.interfaces import MIN_MTU_IPV6, Link, LinkKind
 from warden.network import netlink
 from warden.network.links import Part, ifb_name
 from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_VLAN_ID = 1, 1, 1
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}

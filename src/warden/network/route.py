@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import socket
 import struct
-from types import TracebackType
 
 from warden.errors import EngineFault, KernelRefused
+from warden.light import TYPE_CHECKING
 from warden.network.netlink import Message, batch
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 SOL_NETLINK = 270
 NETLINK_CAP_ACK, NETLINK_EXT_ACK = 10, 11  # since 4.3 and 4.12: refusals without our message, and with a reason

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator, Mapping
 
+from warden.light import TYPE_CHECKING
 from warden.model.job import DEFAULT_RLIMITS, JobSpec
 from warden.plan import capabilities, flags, words
 from warden.plan.steps import Op, Plan, Step
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 ROOT_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 USER_PATH = "/bin:/usr/bin"

@@ -6,19 +6,21 @@ it has. An operator's hooks are such programs.
 
 from __future__ import annotations
 
-import enum
 import os
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from warden.light import TYPE_CHECKING, Enum, signal
 from warden.model.job import JobSpec
 from warden.plan.job import JobPlace, job_plan
 from warden.plan.steps import RUN_MUST_SUCCEED, Op, Plan, Step
 from warden.plan.words import simple
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-class Point(enum.Enum):
+
+class Point(Enum):
     """Where a program runs."""
 
     PARENT_BEFORE_CLONE = "parent_before_clone"

@@ -6,18 +6,19 @@ Blocking; meant for a worker thread. Raises StepFailed by number; who made the p
 from __future__ import annotations
 
 import array
-import contextlib
 import fcntl
 import os
 import select
-import signal
 import socket
 import struct
-from collections.abc import Callable
 
 import warden
 from warden.errors import EngineFault, KernelRefused
+from warden.light import TYPE_CHECKING, signal, suppress
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MESSAGE = struct.Struct("<IIii")
 CLONED, FAILED, READY, RAN = 1, 2, 3, 4
@@ -215,7 +216,7 @@ def receive(sock: socket.socket, size: int, count: int) -> tuple[bytes, list[int
 
 def _end(pidfd: int) -> None:
     """Kills it and waits, with a bound, until it has left its cgroups."""
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from warden.errors import BadInput, WardenError, WrongState
+from warden.light import TYPE_CHECKING, late
 from warden.lxc import states
 from warden.lxc.options import Given, Tool
 from warden.lxc.place import Running, Site, remember
 from warden.lxc.tools.speaking import lxcpath_of, say
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 TOOL = Tool(
     "lxc-cgroup",

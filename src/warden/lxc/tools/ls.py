@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
-from collections.abc import Callable
 
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.inventory import Item, addresses, items
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
 from warden.lxc.tools.speaking import lxcpath_of
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+else:
+    re = late("re")
 
 TOOL = Tool(
     "lxc-ls",
