@@ -11,6 +11,8 @@ in; a tool of LXC's wants to be done in 20. So what starts often takes these few
 
 from __future__ import annotations
 
+import sys
+
 # Checkers take any name like this one for true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import contextmanager, suppress
     from enum import Enum, IntEnum
+    from hashlib import blake2b
     from logging import getLogger as logger
     from re import compile as pattern
+    from types import MappingProxyType
     from typing import Any, NamedTuple
 
     _tuplegetter: Callable[[int, str], property]
@@ -27,11 +31,15 @@ else:
     import _signal as signal  # the same without its numbers as enums
     from _collections import _tuplegetter
 
+    MappingProxyType = type(type.__dict__)
+
 __all__ = [
     "TYPE_CHECKING",
     "Enum",
     "IntEnum",
+    "MappingProxyType",
     "NamedTuple",
+    "blake2b",
     "contextmanager",
     "late",
     "logger",
@@ -41,6 +49,17 @@ __all__ = [
 ]
 
 
+class _LateModule:
+    """Keeps nothing: what somebody replaces in the module is seen."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        __import__(self._name)
+        return getattr(sys.modules[self._name], name)
+
+
 class _Late:
     """Stands for something until an attribute of it is asked for."""
 
@@ -48,14 +67,13 @@ class _Late:
         self._find = find
 
     def __getattr__(self, name: str) -> Any:
-        # the value stays here: it is looked for once
         self.__dict__[name] = value = getattr(self._find(), name)
         return value
 
 
 def late(module: str) -> Any:
-    """The module of that name, imported when it is used. Not for what is patched in tests: attributes are kept."""
-    return _Late(lambda: __import__(module))
+    """The module of that name, imported when it is used."""
+    return _LateModule(module)
 
 
 def _pattern(text: str | bytes, flags: int = 0) -> Any:
@@ -74,6 +92,15 @@ def _logger(name: str) -> Any:
         return logging.getLogger(name)
 
     return _Late(found)
+
+
+def _blake2b(*arguments: bytes, **options: int) -> Any:
+    """hashlib imports OpenSSL too, 2 ms."""
+    try:
+        from _blake2 import blake2b as made
+    except ImportError:
+        from hashlib import blake2b as made
+    return made(*arguments, **options)  # type: ignore[arg-type]
 
 
 # ---- contextlib
@@ -262,4 +289,5 @@ class _IntEnum(int, _Enum):
 
 if not TYPE_CHECKING:
     Enum, IntEnum, NamedTuple = _Enum, _IntEnum, _NamedTuple
-    contextmanager, logger, pattern, suppress = _contextmanager, _logger, _pattern, _suppress
+    blake2b, contextmanager, suppress = _blake2b, _contextmanager, _suppress
+    logger, pattern = _logger, _pattern

@@ -5,8 +5,6 @@ Owns nothing but the order. Every failure of an undo is kept; none hides the err
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
 from warden.light import TYPE_CHECKING, logger
 
 if TYPE_CHECKING:
@@ -74,6 +72,7 @@ class AsyncUndo(Undo):
 
     async def run_async(self) -> None:
         import asyncio  # a tool without an event loop must not pay for one
+        from collections.abc import Awaitable
 
         cancelled: asyncio.CancelledError | None = None
         while self._steps:

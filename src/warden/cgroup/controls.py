@@ -18,8 +18,6 @@ from warden.model.resources import format_rdma
 Now = Callable[[str], str | None]
 Write = tuple[str, str]
 Translate = Callable[[Limits, Limits, Now], Iterator[Write]]
-#: v2's name of a controller that has another in v1.
-V2_NAMES = {"blkio": "io", "cpuacct": "cpu"}
 
 
 class Control(NamedTuple):

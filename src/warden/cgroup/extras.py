@@ -11,8 +11,7 @@ import os
 import select
 
 from warden.cgroup import files
-from warden.cgroup.controls import V2_NAMES
-from warden.cgroup.layout import Hierarchy, Layout
+from warden.cgroup.layout import V2_NAMES, Hierarchy, Layout
 from warden.errors import KernelRefused
 from warden.light import TYPE_CHECKING
 

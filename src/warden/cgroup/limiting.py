@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Protocol
 
 from warden.cgroup import devices, files, tables
 from warden.cgroup.controls import CONTROLS, READERS, Control, Now, Translate, differs, refused
@@ -20,6 +19,9 @@ from warden.undo import Undo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Place(NamedTuple):

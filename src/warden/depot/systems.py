@@ -7,10 +7,10 @@ STATE/ID has `lock`, held by whoever starts, watches or cleans up after it; `con
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 
 from warden.light import TYPE_CHECKING, suppress
+from warden.plainjson import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def is_held(directory: str) -> bool:
 def recalled(directory: str) -> dict[str, Any]:
     """What was written down of it. Raises OSError, ValueError."""
     with open(f"{directory}/container.json", encoding="utf-8", errors="surrogateescape") as file:
-        found: dict[str, Any] = json.load(file)
+        found: dict[str, Any] = loads(file.read())
     return found
 
 

@@ -3,11 +3,8 @@ caller."""
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-
 from warden.errors import BadInput, WardenError, WrongState
-from warden.light import TYPE_CHECKING
+from warden.light import TYPE_CHECKING, blake2b, late
 from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind, check_mtu
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
@@ -18,7 +15,10 @@ from warden.network.links import CONTAINER_INDEX, host_index, host_link
 from warden.records import replace
 
 if TYPE_CHECKING:
+    import ipaddress
     from collections.abc import Iterable, Sequence
+else:
+    ipaddress = late("ipaddress")
 
 
 def links_of(
@@ -36,7 +36,7 @@ def links_of(
             index=indices[place],
             mode=item.mode or next(iter(MODES.get(item.kind, ())), None),
             vlan_id=item.vlan_id,
-            addresses=tuple(str(ip_interface(text)) for text in item.addresses),
+            addresses=tuple(str(ipaddress.ip_interface(text)) for text in item.addresses),
             mac=item.mac or _own_mac(container_id, place, item),
             mtu=item.mtu,
             aliases=item.aliases,
@@ -112,7 +112,7 @@ def with_addresses(link: Link, item: Interface, pools: Sequence[AddressPool]) ->
 
 def give(pools: Sequence[AddressPool], addresses: Iterable[str]) -> None:
     """Back to *pools*."""
-    for address in map(ip_interface, addresses):
+    for address in map(ipaddress.ip_interface, addresses):
         for pool in pools:
             if pool.subnet.version == address.version:
                 pool.release(address.ip)
@@ -124,16 +124,16 @@ def own_gateways(bridge: Bridge | None) -> tuple[str, ...]:
     return tuple(text.partition("/")[0] for text in given if text)
 
 
-def full_address(text: str, pools: Sequence[AddressPool]) -> IPv4Interface | IPv6Interface:
+def full_address(text: str, pools: Sequence[AddressPool]) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     """On a bridge of ours: with its network's prefix where none is given. Raises BadInput when it has no such network,
     or another prefix."""
-    address = ip_interface(text)
+    address = ipaddress.ip_interface(text)
     subnet = next((pool.subnet for pool in pools if pool.subnet.version == address.version), None)
     if subnet is None:
         raise BadInput(f"interface address: {text}: the network has no IPv{address.version}")
     if address.network.prefixlen not in (subnet.prefixlen, address.max_prefixlen):
         raise BadInput(f"interface address: {text} has another prefix than {subnet}")
-    return ip_interface(f"{address.ip}/{subnet.prefixlen}")
+    return ipaddress.ip_interface(f"{address.ip}/{subnet.prefixlen}")
 
 
 def preview(container_id: str, spec: ContainerSpec, settings: EngineSettings) -> tuple[Link, ...]:
@@ -143,7 +143,7 @@ def preview(container_id: str, spec: ContainerSpec, settings: EngineSettings) ->
         Bridge(item.parent, subnet) if item.kind is LinkKind.BRIDGE else HostLink(item.parent, 2 + place)
         for place, item in enumerate(spec.interfaces)
     ]
-    pools = (AddressPool(ip_network(subnet)),)
+    pools = (AddressPool(ipaddress.ip_network(subnet)),)
     links = tuple(
         with_addresses(link, item, pools if item.kind is LinkKind.BRIDGE else ())
         for link, item in zip(links_of(container_id, spec, parents, settings.mtu), spec.interfaces, strict=True)
@@ -159,15 +159,15 @@ def with_gateways(links: Sequence[Link], spec: ContainerSpec, assigned: Sequence
     chosen: list[list[str]] = [list(item.gateways) for item in spec.interfaces]
     for link, gateways in zip(links, chosen, strict=True):
         for text in gateways:
-            gateway = ip_address(text)
+            gateway = ipaddress.ip_address(text)
             if gateway.version in have:
                 raise BadInput(f"interface gateway: {text}: there is another default route of IPv{gateway.version}")
-            if not any(gateway in ip_interface(address).network for address in link.addresses):
+            if not any(gateway in ipaddress.ip_interface(address).network for address in link.addresses):
                 raise BadInput(f"interface gateway: {text} is in no network of {link.name}'s addresses")
             have.add(gateway.version)
     for place, offered in enumerate(assigned):
         for text in offered:
-            version = ip_address(text).version
+            version = ipaddress.ip_address(text).version
             if version not in have:
                 have.add(version)
                 chosen[place].append(text)

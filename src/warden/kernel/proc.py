@@ -96,6 +96,8 @@ class CgroupController:
 
 def _unescape(field: bytes) -> str:
     r"""Blanks, newlines and backslashes are octal in mountinfo, such as \040."""
+    if b"\\" not in field:
+        return os.fsdecode(field)
     return os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), field))
 
 

@@ -7,11 +7,11 @@ enters by the first process's pidfd, forks so that the pid namespace counts, and
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import struct
 
 from warden.errors import JobFailed, WrongState
+from warden.kernel import sockets
 from warden.kernel.paths import open_in_root
 from warden.kernel.proc import parse_capabilities, parse_cgroup, parse_mountinfo
 from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
@@ -65,7 +65,7 @@ def attach(order: Attachment, streams: tuple[int, int, int], on_running: Callabl
         os.close(pidfd)
     binary = Binary()
     plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     with ours:
         try:
             os.write(plan_fd, plan.encode())
@@ -90,7 +90,7 @@ def _open(running: Running) -> int:
         raise WrongState(f"{running.name} is not running") from error
 
 
-def _heard(ours: socket.socket) -> StepFailed | None:
+def _heard(ours: sockets.socket) -> StepFailed | None:
     """What the launcher and its child say, until exec has closed the last copy of their end."""
     while True:
         data = ours.recv(_MESSAGE.size)
@@ -220,6 +220,26 @@ def _inside(pid: int, path: str, how: int) -> Iterator[int]:
 
 
 def _is_directory(pid: int, path: str) -> bool:
+    """Step by step and by descriptor; only where a link is on the way is the kernel asked to follow it."""
+    try:
+        fd = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        for name in filter(None, path.split("/")):
+            below = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return _leads_to_directory(pid, path)
+    finally:
+        os.close(fd)
+
+
+def _leads_to_directory(pid: int, path: str) -> bool:
     with suppress(Exception), _inside(pid, path, os.O_PATH | os.O_DIRECTORY):
         return True
     return False

@@ -6,7 +6,6 @@ that under cgroup v2, where a program has all rules, a further one joins those b
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import stat
@@ -20,6 +19,7 @@ from warden.lxc.home import Home
 from warden.lxc.place import Running, Site
 from warden.lxc.translate_limits import translate_limits
 from warden.model.limits import DeviceRule
+from warden.plainjson import dumps, loads
 from warden.records import dataclass
 
 _ALLOWED = "devices"
@@ -128,7 +128,7 @@ def _allowed(guest: Guest) -> tuple[DeviceRule, ...]:
     """Those that were added."""
     try:
         with open(_file(guest), encoding="utf-8") as file:
-            return tuple(DeviceRule(*item) for item in json.load(file))
+            return tuple(DeviceRule(*item) for item in loads(file.read()))
     except FileNotFoundError:
         return ()
 
@@ -144,7 +144,7 @@ def _allow(
         _set(guest, (*first, *rules), added, removed if removed not in first else None)
     scratch = f"{_file(guest)}.new"
     with open(scratch, "w", encoding="utf-8") as file:
-        json.dump([(rule.kind, rule.major, rule.minor, rule.access) for rule in rules], file)
+        file.write(dumps([(rule.kind, rule.major, rule.minor, rule.access) for rule in rules]))
     os.replace(scratch, _file(guest))
 
 

@@ -120,14 +120,11 @@ class _End:
             place.remove_cgroups(self._site, self._running.container_id, leave=True)
 
     def _remove(self) -> None:
-        from warden.kernel.paths import remove_tree
-
-        remove_tree(self._directory)
+        place.remove_directory(self._directory)
 
     def _again(self) -> None:
         """By the same command line; whoever waits for the monitor finds the new one."""
-        import socket
-
+        from warden.kernel import sockets
         from warden.lxc.life import Order, bring_up
         from warden.lxc.options import Given
         from warden.lxc.pidfile import write_pidfile
@@ -136,7 +133,7 @@ class _End:
         given = Given(asked["name"], asked["values"], tuple(asked["rest"]))
         if self._start is None:
             return
-        with socket.socket(fileno=CLAIM_FD) as claim:
+        with sockets.socket(fileno=CLAIM_FD) as claim:
             watched = _wait_until_taken if given.has("foreground") else _nobody
             found = bring_up(Order(self._start, given, watched), claim)
         write_pidfile(given.last("pidfile"), found.monitor)

@@ -8,7 +8,6 @@ fails; what a kill -9 leaves the next start sweeps up.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 
 import warden
@@ -16,7 +15,7 @@ from warden.cgroup.driver import Manager
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
-from warden.kernel.paths import remove_tree
+from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, states, terminals
 from warden.lxc.cgroups import directories
@@ -67,7 +66,7 @@ def start(order: Order) -> Running:
         return bring_up(order, claim)
 
 
-def bring_up(order: Order, claim: socket.socket) -> Running:
+def bring_up(order: Order, claim: sockets.socket) -> Running:
     """As `start`, for who has claimed it. The claim and all else is the monitor's from then on."""
     running.check(order.start.translation.missing, DONE)
     filtered = running.program_filter(order.start.scene.config)
@@ -86,13 +85,13 @@ def bring_up(order: Order, claim: socket.socket) -> Running:
 class _Making:
     """One start. *undo*: what a failure undoes; *passing*: descriptors that are the monitor's after it."""
 
-    def __init__(self, order: Order, claim: socket.socket, filtered: bytes, undo: Undo, passing: Undo) -> None:
+    def __init__(self, order: Order, claim: sockets.socket, filtered: bytes, undo: Undo, passing: Undo) -> None:
         self._order, self._claim, self._filtered = order, claim, filtered
         self._undo, self._passing = undo, passing
         self._start, self._id = order.start, IdSource().next()
         self._directory, self._lock = place.make_directory(self._start.site, self._id)
         passing.add("lock", os.close, self._lock)
-        undo.add("directory", remove_tree, self._directory)
+        undo.add("directory", place.remove_directory, self._directory)
         self._journal = states.open_journal(self._directory)
         passing.add("journal", os.close, self._journal)
         undo.add("state", self.tell, "STOPPED")

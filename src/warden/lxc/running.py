@@ -13,7 +13,6 @@ from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, NotSupported
-from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_capabilities
 from warden.light import TYPE_CHECKING, logger, signal
 from warden.lxc import hooks, place
@@ -82,7 +81,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         place.sweep(start.site)
         directory, lock = place.make_directory(start.site, container_id)
         undo.add("lock", os.close, lock)
-        undo.add("directory", remove_tree, directory)
+        undo.add("directory", place.remove_directory, directory)
         start = replace(start, scene=replace(start.scene, mount=f"{directory}/mnt/root"))
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")

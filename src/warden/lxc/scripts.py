@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.hooks import Scene, run_program
 from warden.lxc.networks import Net
+from warden.plainjson import dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,10 +39,10 @@ def _argv(scene: Scene, net: Net, which: str, line: str, peer: str) -> tuple[str
 def remember_links(directory: str, hosts: Sequence[str]) -> None:
     """For the end, when they are gone."""
     with open(f"{directory}/links.json", "w", encoding="utf-8") as file:
-        json.dump(list(hosts), file)
+        file.write(dumps(list(hosts)))
 
 
 def recalled_links(directory: str) -> list[str]:
     with suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
-        return list(map(str, json.load(file)))
+        return list(map(str, loads(file.read())))
     return []

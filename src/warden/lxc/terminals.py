@@ -6,10 +6,10 @@ Owns how they are made, and a client's way to one of them through the monitor's 
 from __future__ import annotations
 
 import os
-import socket
 import struct
 
 from warden.errors import BadInput, WrongState
+from warden.kernel import sockets
 from warden.light import TYPE_CHECKING
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
@@ -103,10 +103,10 @@ def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
     return master, other, os.ttyname(other)
 
 
-def connect(directory: str, number: int) -> tuple[socket.socket, int, int]:
+def connect(directory: str, number: int) -> tuple[sockets.socket, int, int]:
     """A terminal of a running container for as long as the socket is open: that, the master, and its number. What is
     said on the console, 0, comes through the socket, and what is typed goes in by it. Raises WrongState."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     folder = -1
     try:
         folder = os.open(f"{directory}/run", os.O_PATH | os.O_DIRECTORY)

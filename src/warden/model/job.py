@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from warden.errors import BadInput
-from warden.light import TYPE_CHECKING, Enum
+from warden.light import TYPE_CHECKING, Enum, MappingProxyType
 from warden.records import dataclass, field
 
 if TYPE_CHECKING:

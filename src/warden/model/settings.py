@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
-from warden.light import TYPE_CHECKING
+from warden.light import TYPE_CHECKING, MappingProxyType
 from warden.records import dataclass, field
 
 if TYPE_CHECKING:

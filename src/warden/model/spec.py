@@ -10,7 +10,7 @@ from warden.model.life import RestartMode, RestartPolicy, VolumesFrom, check_lab
 from warden.model.limits import Limits
 from warden.model.mounts import Mount as Mount
 from warden.model.mounts import in_order
-from warden.model.names import Names
+from warden.model.names import Names, is_host_name
 from warden.model.net import NetPolicy, PortMap
 from warden.model.system import System
 from warden.records import dataclass, field
@@ -81,7 +81,7 @@ class ContainerSpec:
     def __post_init__(self) -> None:
         if self.handle is not None:
             check_handle(self.handle)
-        if self.hostname is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.hostname):
+        if self.hostname is not None and not is_host_name(self.hostname):
             hint = "1 to 64 letters, digits, dots and dashes"
             raise BadInput(f"hostname: {self.hostname!r} is not usable", hint=hint)
         if self.rootfs is not None and (not self.rootfs.startswith("/") or "\0" in self.rootfs):

@@ -5,8 +5,8 @@ Touches no other interface."""
 from __future__ import annotations
 
 import os
-import socket
 
+from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, logger
 from warden.network import netlink
 from warden.network.route import Route
@@ -129,4 +129,4 @@ def open_hairpin(port: str) -> None:
     with a container's connection to a port of the host that is its own (br_nf_pre_routing_finish). Raises KernelRefused.
     """
     with Route() as route:
-        route.ask(netlink.set_hairpin(socket.if_nametoindex(port)), f"bridge link set dev {port} hairpin on")
+        route.ask(netlink.set_hairpin(sockets.if_nametoindex(port)), f"bridge link set dev {port} hairpin on")

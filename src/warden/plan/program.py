@@ -7,7 +7,6 @@ it has. An operator's hooks are such programs.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from warden.light import TYPE_CHECKING, Enum, signal
 from warden.model.job import JobSpec
@@ -17,7 +16,7 @@ from warden.plan.words import simple
 from warden.records import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Point(Enum):
@@ -42,7 +41,10 @@ class Program:
     must_succeed: bool = False
 
 
-Programs = Mapping[Point, tuple[Program, ...]]
+if TYPE_CHECKING:
+    Programs = Mapping[Point, tuple[Program, ...]]
+else:
+    Programs = dict
 
 
 def run_step(program: Program) -> Step:

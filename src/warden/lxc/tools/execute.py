@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 
 from warden.errors import BadInput, JobFailed, WardenError
@@ -70,10 +69,11 @@ def say(given: Given, level: str, message: str) -> None:
 
 def _program(given: Given, start: Start) -> Init:
     from warden.lxc.translate import program_of
+    from warden.lxc.values import split
 
     config = start.scene.config
     try:
-        argv = given.rest or tuple(shlex.split(config.execute_cmd))
+        argv = given.rest or tuple(split(config.execute_cmd))
     except ValueError as error:
         raise BadInput(f"lxc.execute.cmd: {config.execute_cmd!r}: {error}") from error
     if not argv:
