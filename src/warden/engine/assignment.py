@@ -8,7 +8,6 @@ from warden.light import TYPE_CHECKING, blake2b, late
 from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind, check_mtu
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
-from warden.network.addresses import AddressPool, next_subnet
 from warden.network.hostlink import HostLink
 from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
 from warden.network.links import CONTAINER_INDEX, host_index, host_link
@@ -17,8 +16,10 @@ from warden.records import replace
 if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Iterable, Sequence
+
+    from warden.network import addresses as subnets
 else:
-    ipaddress = late("ipaddress")
+    ipaddress, subnets = late("ipaddress"), late("warden.network.addresses")
 
 
 def links_of(
@@ -90,7 +91,7 @@ def _own_mac(container_id: str, place: int, item: Interface) -> str | None:
     return None
 
 
-def with_addresses(link: Link, item: Interface, pools: Sequence[AddressPool]) -> Link:
+def with_addresses(link: Link, item: Interface, pools: Sequence[subnets.AddressPool]) -> Link:
     """On a bridge of ours: those that were asked for, and one of each family that it has and was not asked for. They are
     taken from *pools*. Raises BadInput, PoolExhausted, and then none is."""
     if not pools:
@@ -110,7 +111,7 @@ def with_addresses(link: Link, item: Interface, pools: Sequence[AddressPool]) ->
     return replace(link, addresses=tuple(taken))
 
 
-def give(pools: Sequence[AddressPool], addresses: Iterable[str]) -> None:
+def give(pools: Sequence[subnets.AddressPool], addresses: Iterable[str]) -> None:
     """Back to *pools*."""
     for address in map(ipaddress.ip_interface, addresses):
         for pool in pools:
@@ -124,7 +125,7 @@ def own_gateways(bridge: Bridge | None) -> tuple[str, ...]:
     return tuple(text.partition("/")[0] for text in given if text)
 
 
-def full_address(text: str, pools: Sequence[AddressPool]) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+def full_address(text: str, pools: Sequence[subnets.AddressPool]) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     """On a bridge of ours: with its network's prefix where none is given. Raises BadInput when it has no such network,
     or another prefix."""
     address = ipaddress.ip_interface(text)
@@ -138,12 +139,12 @@ def full_address(text: str, pools: Sequence[AddressPool]) -> ipaddress.IPv4Inter
 
 def preview(container_id: str, spec: ContainerSpec, settings: EngineSettings) -> tuple[Link, ...]:
     """What `links_of` and the rest would come to on a host where everything asked for is there and free."""
-    subnet = next_subnet(settings.bridge_pool, settings.bridge_prefix, (), "network.bridge_pool")
+    subnet = subnets.next_subnet(settings.bridge_pool, settings.bridge_prefix, (), "network.bridge_pool")
     parents: list[HostLink | Bridge] = [
         Bridge(item.parent, subnet) if item.kind is LinkKind.BRIDGE else HostLink(item.parent, 2 + place)
         for place, item in enumerate(spec.interfaces)
     ]
-    pools = (AddressPool(ipaddress.ip_network(subnet)),)
+    pools = (subnets.AddressPool(ipaddress.ip_network(subnet)),)
     links = tuple(
         with_addresses(link, item, pools if item.kind is LinkKind.BRIDGE else ())
         for link, item in zip(links_of(container_id, spec, parents, settings.mtu), spec.interfaces, strict=True)
