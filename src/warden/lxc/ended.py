@@ -16,18 +16,19 @@ from warden.lxc.place import Running, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from warden.lxc.running import Start
 
 CLAIM_FD, LOCK_FD = 3, 4
 
 
-def main(directory: str) -> int:
+def main(directory: str) -> NoReturn:
     for fd in (CLAIM_FD, LOCK_FD):
         os.set_inheritable(fd, False)
     running = place.recalled(directory)
     _End(directory, running).run()
-    return 0
+    os._exit(0)  # taking the interpreter apart is two milliseconds that somebody waits for
 
 
 class _End:

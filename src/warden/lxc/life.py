@@ -264,7 +264,7 @@ def _write_proc(pid: int, name: str, value: str) -> None:
 def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) -> Plan:
     """The steps by which the monitor becomes the program of the end, in the environment of who started the container."""
     # Without `site`, which takes longer than all the rest: nothing but the standard library and this package is needed.
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; sys.exit(main(sys.argv[2]))"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; main(sys.argv[2])"
     package = os.path.dirname(os.path.dirname(warden.__file__))
     argv = (sys.executable, "-I", "-S", "-c", code, package, directory)
     steps = (
