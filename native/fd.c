@@ -42,10 +42,7 @@ int fd_write_file(const char *path, const void *bytes, size_t length) {
 	return fd < 0 ? -1 : fd_write(fd, bytes, length);
 }
 
-union fd_space {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(int) * (FDS_MAX + 1))];
-};
+union fd_space { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int) * (FDS_MAX + 1))]; };
 
 /* Never waits on a socket that is set so. */
 int fd_send(int socket, const void *message, size_t length, const int *fds, unsigned count) {

@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 
-enum { FD_JOURNAL = FD_PASSED, FD_LOG, FD_CONSOLE }; /* the other terminals follow */
+enum { FD_JOURNAL = FD_PASSED, FD_LOG, FD_BUFFER, FD_CONSOLE }; /* the other terminals follow */
 enum { AT_SYNC, AT_LISTEN, AT_CONSOLE, AT_SIGNAL, AT_CLIENTS, AT_END = AT_CLIENTS + CONNECTIONS_MAX };
 enum { DRAINS_MAX = 64, PAUSE_MS = 50, NO_TERMINAL = 0x7fffffff };
 
@@ -14,14 +14,17 @@ static struct plan ending;
 static uint32_t terminals;		/* the console, number 0, among them */
 static uint32_t held[CONNECTIONS_MAX];	/* by each client: its terminal, or NO_TERMINAL */
 static struct pollfd watched[] = {[0 ... AT_END - 1] = {.fd = -1, .events = POLLIN}};
+static struct log { const char *path; uint64_t bound; } logs[2]; /* of FD_LOG and FD_BUFFER */
 static bool became; /* whether the first process came to its exec */
 
 int step_monitor(const struct step *step) {
 	ending = (struct plan){.bytes = (const uint8_t *)step->text[0], .length = step->length[0]};
 	terminals = (uint32_t)step->number[2];
+	for (unsigned i = 0; i < 2; i++)
+		logs[i] = (struct log){step->text[3 + 2 * i], step->number[4 + 2 * i]};
 	run.monitored = true;
 	run.terminal = step->number[1] != 0;
-	return terminals > 0 && terminals <= PASSED_MAX - 2 ? 0 : refuse(EINVAL);
+	return terminals > 0 && terminals <= PASSED_MAX - 3 ? 0 : refuse(EINVAL);
 }
 
 static struct pollfd *holder(uint32_t terminal) {
@@ -31,7 +34,24 @@ static struct pollfd *holder(uint32_t terminal) {
 	return NULL;
 }
 
-/* What the console says goes into the log and to its holder; without one it is lost. A slow holder is waited for, and so
+/* A log that is full begins anew: what was in it is PATH.1, or gone where no path is given. */
+static int renew(int fd, const char *path) {
+	char old[PATH_MAX];
+	if (!*path)
+		return ftruncate(fd, 0);
+	if (snprintf(old, sizeof old, "%s.1", path) < (int)sizeof old)
+		rename(path, old);
+	return fd_place(open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), fd);
+}
+
+static void keep(unsigned log, const char *bytes, size_t length) {
+	off_t there = lseek(FD_LOG + (int)log, 0, SEEK_END); /* it may be neither of a size nor ours alone */
+	bool full = logs[log].bound && there > 0 && (uint64_t)there + length > logs[log].bound;
+	if (!full || renew(FD_LOG + (int)log, logs[log].path) >= 0)
+		fd_write(FD_LOG + (int)log, bytes, length);
+}
+
+/* What the console says goes into the logs and to its holder; without one it is lost. A slow holder is waited for, and so
  * is, after a hang-up, whoever opens the other side again: looked at every PAUSE_MS meanwhile. */
 static void hear_console(void) {
 	char bytes[4096];
@@ -39,7 +59,7 @@ static void hear_console(void) {
 	ssize_t got = to && poll(&ready, 1, 0) == 0 ? 0 : read(FD_CONSOLE, bytes, sizeof bytes);
 	if (got <= 0)
 		watched[AT_CONSOLE].fd = -1;
-	else if (fd_write(FD_LOG, bytes, (size_t)got), to)
+	else if (keep(0, bytes, (size_t)got), keep(1, bytes, (size_t)got), to)
 		fd_send(to->fd, bytes, (size_t)got, NULL, 0);
 }
 

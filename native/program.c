@@ -10,10 +10,7 @@
 struct program {
 	pid_t pid;
 	int pidfd, output, progress; /* progress: what its process reports until exec */
-	struct {
-		struct control head;
-		char text[2 * SAID_MAX];
-	} said;
+	struct { struct control head; char text[2 * SAID_MAX]; } said;
 	size_t length; /* of the text; up to SAID_MAX is kept */
 };
 

@@ -32,10 +32,7 @@ static void answer(int *connection, const struct reply *reply, const int *fds, u
 }
 
 void serve_event(uint16_t kind, const struct record *record) {
-	struct {
-		struct reply reply;
-		struct record record;
-	} event = {{.magic = REPLY_MAGIC, .kind = kind, .job = record->job, .count = 1}, *record};
+	struct { struct reply reply; struct record record; } event = {{.magic = REPLY_MAGIC, .kind = kind, .job = record->job, .count = 1}, *record};
 	for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
 		answer(&connections[i], &event.reply, NULL, 0);
 }

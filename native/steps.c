@@ -48,15 +48,14 @@ int step_call(const struct step *step) {
 		return (int)syscall(SYS_setresgid, number, number, number);
 	case OP_PERSONALITY:
 		return (int)syscall(SYS_personality, number);
+	case OP_KEYRING: /* keyctl(2), without a name: one that nobody else has */
+		return (int)syscall(SYS_keyctl, K_KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	case OP_UMASK:
-		umask((mode_t)number);
-		return 0;
+		return umask((mode_t)number), 0;
 	case OP_ENV:
-		run.envp[run.envc++] = text;
-		return 0;
+		return run.envp[run.envc++] = text, 0;
 	case OP_ARG:
-		run.argv[run.argc++] = text;
-		return 0;
+		return run.argv[run.argc++] = text, 0;
 	default:
 		return refuse(ENOSYS); /* a step of the table that has no case */
 	}
@@ -119,10 +118,7 @@ int step_capabilities(const struct step *step) {
 
 int step_seccomp(const struct step *step) {
 	uint32_t length = step->length[0];
-	struct {
-		uint16_t length;
-		const void *filter;
-	} program = {(uint16_t)(length / 8), step->text[0]};
+	struct { uint16_t length; const void *filter; } program = {(uint16_t)(length / 8), step->text[0]};
 	if (length == 0 || length % 8 != 0 || length / 8 > UINT16_MAX)
 		return refuse(EINVAL);
 	return (int)syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER, 0, &program);

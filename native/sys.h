@@ -42,6 +42,7 @@
 #define K_SECCOMP_SET_MODE_FILTER 1u
 #define K_CAPABILITY_VERSION_3 0x20080522u
 #define K_MFD_CLOEXEC 1u
+#define K_KEYCTL_JOIN_SESSION_KEYRING 1
 #define K_NLM_F_ACK 4u
 #define K_NLMSG_ERROR 2u
 
@@ -49,15 +50,9 @@ struct k_clone_args {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
-struct k_mount_attr {
-	uint64_t attr_set, attr_clr, propagation, userns_fd;
-};
+struct k_mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
 
-struct k_nlmsghdr {
-	uint32_t length;
-	uint16_t type, flags;
-	uint32_t sequence, port;
-};
+struct k_nlmsghdr { uint32_t length; uint16_t type, flags; uint32_t sequence, port; };
 
 static inline int sys_open_tree(int dir, const char *path, unsigned flags) {
 	return (int)syscall(SYS_open_tree, dir, path, flags | O_CLOEXEC | AT_EMPTY_PATH);

@@ -64,8 +64,9 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(43, DOMAINNAME, call, "t", ANYWHERE) \
 	X(44, PDEATHSIG, call, "n", ANYWHERE) \
 	X(45, RUN, run, "bbbtnn", OF_CONTAINER) \
-	X(46, MONITOR, monitor, "bnn", BEFORE_CLONE) \
-	X(47, PERSONALITY, call, "n", ANYWHERE)
+	X(46, MONITOR, monitor, "bnntntn", BEFORE_CLONE) \
+	X(47, PERSONALITY, call, "n", ANYWHERE) \
+	X(48, KEYRING, call, "", ANYWHERE)
 
 #define X(number, name, function, kinds, where) OP_##name = number,
 enum op { OPERATIONS(X) OP_END /* one more than the last */ };

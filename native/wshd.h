@@ -14,7 +14,7 @@
 #include "sys.h"
 #include "wire.h"
 
-#define ARGS_MAX 6
+#define ARGS_MAX 7
 #define PASSED_MAX 64
 #define EXIT_FAILED 125 /* a step failed, as env(1) and docker have it */
 #define PROC_PATH 64
@@ -90,10 +90,7 @@ struct call {
 	int given[3];	      /* that go back: not closed */
 	int pidfd;	      /* made for the answer: closed after it */
 	unsigned fd_count, given_count;
-	struct {
-		struct reply reply;
-		struct record records[LIST_BATCH];
-	} answer;
+	struct { struct reply reply; struct record records[LIST_BATCH]; } answer;
 };
 
 /* serve.c: below JOBS_MAX *watcher* is a job's slot. */

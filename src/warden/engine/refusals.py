@@ -22,6 +22,7 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
     (Op.NETLINK, errno.ENODEV): "a link of the host has vanished meanwhile",
     (Op.NETLINK, errno.EOPNOTSUPP): "the kernel has no veth; load its module: modprobe veth",
     (Op.JOIN_CGROUP, errno.ENOENT): "somebody removed the engine's cgroups; restart wardend",
+    (Op.KEYRING, errno.EDQUOT): "its root has too many keys: kernel.keys.maxkeys, or lxc.keyring.session = 0",
     **{
         (op, errno.ELOOP): "a symbolic link is in its way, and targets in a root of its own are not looked up through links"
         for op in (Op.MOUNT, Op.BIND, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.READONLY)

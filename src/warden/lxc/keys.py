@@ -112,9 +112,9 @@ KEYS: tuple[Key, ...] = (
     _row("pty.max", v.number, "number of pseudo terminals; 0: no devpts", "devpts", "pts"),
     _row("console.path", v.text, "file or device the console is connected to, or none", "console", "console"),
     _row("console.logfile", v.path, "file that keeps what the console shows", "console"),
-    _row("console.buffer.size", v.auto_size, "ring of the console's output in memory", "console"),
-    _row("console.size", v.auto_size, "bound of the console's log", "console"),
-    _row("console.rotate", v.switch, "whether a full log is put aside", "console"),
+    _row("console.buffer.size", v.auto_size, "bytes of the output kept in memory for lxc-console -b", "console"),
+    _row("console.size", v.auto_size, "bytes that the log may have, or auto; a full one begins anew", "console"),
+    _row("console.rotate", v.switch, "1: a full log is kept as LOGFILE.1", "console"),
     # cgroups
     _row("cgroup.dir", v.relative_path, "cgroup below which both lie", _OWN_CGROUP),
     _row("cgroup.dir.container", v.relative_path, "cgroup of the container", _OWN_CGROUP),
@@ -145,8 +145,8 @@ KEYS: tuple[Key, ...] = (
     _row("keyring.session", v.switch, "a session keyring of its own", "keyring"),
     _row("seccomp.profile", v.text, "file with a system call filter", "seccomp", "seccomp"),
     _row("seccomp.allow_nesting", v.switch, "filters upon filters", "seccomp"),
-    _row("seccomp.notify.proxy", v.text, "socket that decides instead of the filter", "seccomp"),
-    _row("seccomp.notify.cookie", v.text, "what is told to it", "seccomp"),
+    _row("seccomp.notify.proxy", v.text, "socket that decides instead of the filter", "nothing: notify is refused"),
+    _row("seccomp.notify.cookie", v.text, "what is told to it", "nothing: notify is refused"),
     _below("prlimit", v.rlimit, "SOFT[:HARD] of setrlimit(2), or unlimited", "init", "limit"),
     _below("sysctl", v.named_text, "a kernel parameter of the container's namespaces", "sysctls"),
     _below("proc", v.named_text, "a file of /proc/PID of the first process", "proc files"),
@@ -178,11 +178,11 @@ KEYS: tuple[Key, ...] = (
     _row("start.order", v.integer, "place among the others"),
     _many("group", v.words, "groups that it belongs to, for lxc-autostart and lxc-ls"),
     _row("ephemeral", v.switch, "destroyed when it stops"),
-    _row("monitor.unshare", v.switch, "the monitor has a mount namespace of its own", "monitor"),
+    _row("monitor.unshare", v.switch, "the monitor has a mount namespace of its own", "nothing: no start shows mounts"),
     _row("monitor.signal.pdeath", v.signal_number, "signal it gets when the monitor dies", "monitor"),
     _row("log.level", v.level, "what is worth a line in the log", "", "loglevel"),
     _row("log.file", v.text, "the log", "", "logfile"),
-    _row("log.syslog", v.text, "facility of syslog that gets it as well", "", "syslog"),
+    _row("log.syslog", v.text, "facility of syslog that gets it as well", "nothing: none is written", "syslog"),
 )
 BY_NAME = {key.name: key for key in KEYS}
 #: Name before 2.1 → name today; `lxc.mount` and `lxc.console` are both, an old key and the beginning of new ones.

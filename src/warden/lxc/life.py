@@ -115,7 +115,7 @@ class _Making:
         self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
         self._away = self._start.spec is not before
         config = self._start.scene.config
-        consoles = terminals.make(config, self._start.system, self._passing)
+        consoles = terminals.make(config, self._start.system, self._passing, self._directory)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
         launched = self._launch(consoles)
@@ -161,7 +161,7 @@ class _Making:
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
             raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")
-        passed = (self._journal, consoles.log, *consoles.masters, self._claim.fileno(), self._lock)
+        passed = (self._journal, consoles.log, consoles.buffer, *consoles.masters, self._claim.fileno(), self._lock)
         where = Placement(
             directory=self._directory,
             lower=rootfs,
@@ -197,6 +197,8 @@ class _Making:
             home=f"/proc/{os.getpid()}/fd/{self._home}",
             back=tuple(Manager(self._start.site.parent).way_back(joins)),
             death=9 if death is None else death,
+            log=consoles.bounds[0],
+            buffer=consoles.bounds[1],
         )
 
     def _run(self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None]) -> Launched:

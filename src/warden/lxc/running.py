@@ -47,7 +47,11 @@ JOB, MTU = 1, 1500
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
-_LSM_SHOWN = {"lxc.apparmor.profile": "/sys/module/apparmor", "lxc.selinux.context": "/sys/fs/selinux"}
+_LSM_SHOWN = {
+    "lxc.apparmor.profile": "/sys/module/apparmor",
+    "lxc.apparmor.raw": "/sys/module/apparmor",
+    "lxc.selinux.context": "/sys/fs/selinux",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,15 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
 
 
+def absent(item: Missing) -> bool:
+    """Whether it is for a security module that this kernel has not: LXC ignores it then too."""
+    return item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
+
+
 def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
     """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
     for item in missing:
-        absent = item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
-        if item.need not in done and not absent:
+        if item.need not in done and not absent(item):
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
 
@@ -169,7 +177,9 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         except StepFailed as failed:
             raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    found = Running(container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories())
+    found = Running(
+        container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories()
+    )
     place.remember(start.site, found)
     return launched
 
@@ -207,7 +217,9 @@ def settled(system: System, rootfs: str) -> System:
         below, real = item.is_bind and inside != "/" and item.source.startswith(inside), os.path.realpath(item.source)
         if below and not f"{real}/".startswith(os.path.realpath(rootfs) + "/"):
             raise BadInput(f"mount: {item.source} is a link out of the root", hint=f"it leads to {real}")
-    return replace(system, filesystems=tuple(item for item in system.filesystems if _wanted(item, rootfs)))
+    wanted = tuple(item for item in system.filesystems if _wanted(item, rootfs))
+    # a kernel without CONFIG_KEYS has no keyctl(2), and nothing to be kept from anybody
+    return replace(system, filesystems=wanted, keyring=system.keyring and os.path.exists("/proc/keys"))
 
 
 def _wanted(item: FileSystem, rootfs: str) -> bool:

@@ -14,9 +14,10 @@ from warden.lxc.hooks import Scene
 from warden.lxc.options import Given, Option
 from warden.lxc.place import Site
 from warden.lxc.reading import load
-from warden.lxc.running import Start
+from warden.lxc.running import Start, absent
 from warden.lxc.system import default_lxcpath
 from warden.lxc.translate import Circumstances, translate
+from warden.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +57,11 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     scene = Scene(
         config, given.name, path, "", dict(os.environ), given.last("logpriority") or config.log_level or "ERROR"
     )
-    return Start(site, scene, lxcpath, translate(config, given.name, around))
+    found = translate(config, given.name, around)
+    lacking = (
+        f"{item.key}: this kernel has no such security module: ignored" for item in found.missing if absent(item)
+    )
+    return Start(site, scene, lxcpath, replace(found, warnings=(*found.warnings, *lacking)))
 
 
 def _shares(given: Given, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:

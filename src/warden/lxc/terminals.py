@@ -6,11 +6,12 @@ Owns how they are made, and a client's way to one of them through the monitor's 
 from __future__ import annotations
 
 import os
+import stat
 import struct
 
 from warden.errors import BadInput, WrongState
 from warden.kernel import sockets
-from warden.light import TYPE_CHECKING
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
@@ -25,22 +26,28 @@ MOST = 50  # descriptors that the monitor can be given, less a few
 ANY = 2**32 - 1
 _NUMBER = struct.Struct("<I")
 _TTY_GROUP = 5
+_PAGE, _AUTO = 4096, 128 << 10
+_BUFFER = "console-"  # in the container's directory, with the size after it
 
 
 @dataclass(frozen=True, slots=True)
 class Terminals:
     """*masters*: the console's, or /dev/null, then those of the ttys. *console*: the descriptor that is the first
-    process's standard streams, None for none. *log*: what keeps the console's output. *path*: of the console."""
+    process's standard streams, None for none. *log*: what keeps the console's output, *buffer*: what keeps the last of it;
+    *bounds*: of both the path that a full one is renamed at and its size, as Monitor has them. *path*: of the console."""
 
     masters: tuple[int, ...]
     console: int | None
     log: int
+    buffer: int
+    bounds: tuple[tuple[str, int], tuple[str, int]]
     binds: tuple[Bind, ...]
     path: str = ""
 
 
-def make(config: LxcConfig, system: System, undo: Undo) -> Terminals:
-    """Descriptors are closed by *undo*. Raises BadInput for a path that cannot be the console or the log."""
+def make(config: LxcConfig, system: System, undo: Undo, directory: str) -> Terminals:
+    """*directory*: the container's, for the buffer. Descriptors are closed by *undo*. Raises BadInput for a path that
+    cannot be the console or the log."""
     if config.tty_max > MOST:
         raise BadInput(f"lxc.tty.max: {config.tty_max}: at most {MOST}")
     given = "" if config.console_path == "none" else config.console_path
@@ -48,6 +55,10 @@ def make(config: LxcConfig, system: System, undo: Undo) -> Terminals:
     if is_file and config.console_logfile:
         raise BadInput("lxc.console.path: is a file, and there is a lxc.console.logfile", hint="give one of them")
     log = _open(given if is_file else config.console_logfile or "/dev/null", undo)
+    bound = _bound(config, log)
+    size = _power(config.console_buffer_size) if config.console_path != "none" else 0
+    kept = f"{directory}/{_BUFFER}{size}" if size else "/dev/null"
+    buffer = _open(kept, undo)
     masters, console, path = [_open("/dev/null", undo)], None, ""
     binds: list[Bind] = []
     if given and not is_file:
@@ -61,7 +72,38 @@ def make(config: LxcConfig, system: System, undo: Undo) -> Terminals:
         master, _, other = _pair(system, undo)
         masters.append(master)
         binds += _binds(config, other, f"tty{number}")
-    return Terminals(tuple(masters), console, log, tuple(binds), path)
+    bounds = (bound, (kept, size) if size else ("", 0))
+    return Terminals(tuple(masters), console, log, buffer, bounds, tuple(binds), path)
+
+
+def _bound(config: LxcConfig, log: int) -> tuple[str, int]:
+    """Of lxc.console.logfile. Raises BadInput."""
+    if not config.console_logfile or not config.console_size:
+        return "", 0
+    if not stat.S_ISREG(os.fstat(log).st_mode):
+        raise BadInput(f"lxc.console.size: {config.console_logfile} is not a regular file", hint="give no size for it")
+    return (config.console_logfile if config.console_rotate else ""), _power(config.console_size)
+
+
+def _power(size: int) -> int:
+    """As LXC has it: at least a page, and the next power of two; 128 KiB for `auto`. 0 stays."""
+    return _AUTO if size < 0 else 1 << (max(size, _PAGE) - 1).bit_length() if size else 0
+
+
+def buffered(directory: str) -> bytes:
+    """The last of what a running container's console said. Raises WrongState when nothing keeps it."""
+    names = [name for name in os.listdir(directory) if name.startswith(_BUFFER) and not name.endswith(".1")]
+    if not names:
+        raise WrongState("nothing keeps what its console says", hint="lxc.console.buffer.size = auto, and a new start")
+    path = f"{directory}/{names[0]}"
+    while True:
+        before, data = os.stat(path).st_ino, b""
+        for part in (f"{path}.1", path):
+            with suppress(FileNotFoundError), open(part, "rb") as file:
+                data += file.read()
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_ino == before:  # else it was full meanwhile
+                return data[-int(names[0].removeprefix(_BUFFER)) :]
 
 
 def _binds(config: LxcConfig, path: str, name: str) -> Iterator[Bind]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from warden.light import TYPE_CHECKING, late
 from warden.lxc.fstab import FstabEntry
+from warden.lxc.idle import idle
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, located, naming
 from warden.lxc.settings import DEFAULT_INIT, LxcConfig
@@ -79,7 +80,7 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
     missing = (*storage, *networks.missing, *limits.missing, *auto.missing, *spaces.missing, *_rest(config))
     skipped = tuple(item for item in mounts if isinstance(item, str))
     unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
-    unset = (*unset, *_idle_root_options(root_options=config.rootfs_options, mounted=bool(storage)))
+    unset = (*unset, *_idle_root_options(root_options=config.rootfs_options, mounted=bool(storage)), *idle(config))
     return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset))
 
 
@@ -103,6 +104,7 @@ def _system(
             kept=spaces.kept,
             clocks=(config.time_offset_boot, config.time_offset_monotonic),
             personality=PER_LINUX32 if config.arch in ARCH_32 else 0,
+            keyring=config.keyring_session,
         )
     with naming("lxc.idmap"):
         system.outside(0)
@@ -244,6 +246,10 @@ def _rest(config: LxcConfig) -> Iterator[Missing]:
         yield Missing(Need.SECCOMP, "lxc.seccomp.profile", config.seccomp_profile, "a system call filter")
     if config.apparmor_profile not in _NO_LSM:
         yield Missing(Need.LSM, "lxc.apparmor.profile", config.apparmor_profile, "confined by AppArmor")
+    if config.apparmor_raw and config.apparmor_profile in _NO_LSM:
+        yield Missing(
+            Need.LSM, "lxc.apparmor.raw", config.apparmor_raw[0], "it is part of lxc.apparmor.profile = generated"
+        )
     if config.selinux_context:
         yield Missing(Need.LSM, "lxc.selinux.context", config.selinux_context, "confined by SELinux")
     for name, value in config.proc:

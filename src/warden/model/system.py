@@ -71,7 +71,7 @@ class System:
     of its own, 0 none. *proc*: "", "mixed" or "rw"; *sys*: "",
     "ro", "mixed" or "rw". *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
     somebody else; *kept*: namespaces shared with the host. *clocks*: nanoseconds that boot and monotonic clock are ahead.
-    *personality*: of personality(2), 0 leaves it.
+    *personality*: of personality(2), 0 leaves it. *keyring*: a session keyring of its own.
     """
 
     init: Init | None = None
@@ -89,6 +89,7 @@ class System:
     kept: tuple[str, ...] = ()
     clocks: tuple[int, int] = (0, 0)
     personality: int = 0
+    keyring: bool = False
 
     def __post_init__(self) -> None:
         for name in (*self.kept, *(name for name, _ in self.entered)):

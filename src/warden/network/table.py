@@ -97,10 +97,15 @@ def _chains(policy: Policy) -> list[str]:
         # Before everything else: a container sends from its own addresses alone. To the host's loopback least of all,
         # which route_localnet would let in (ip-sysctl.rst); IPv6 only from who has it.
         "chain screen { type filter hook prerouting priority -150; policy accept;",
-        "iifname @links ip daddr 127.0.0.0/8 drop",
-        "iifname @links iifname . ip saddr != @guests drop",
+        "iifname @links goto screened",
+        "}",
+        # Every packet comes by here: what most of them are is decided first.
+        "chain screened {",
+        "ip daddr 127.0.0.0/8 drop",
+        "iifname . ip saddr @guests accept",
+        "meta nfproto ipv4 drop",
         f"iifname @links6 ip6 hoplimit 255 icmpv6 type {_DISCOVERY} accept",
-        "iifname @links iifname . ip6 saddr != @guests6 drop",
+        "iifname . ip6 saddr != @guests6 drop",
         "}",
         "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
         *_forwards("fib daddr type local", loopback=False),
@@ -114,13 +119,13 @@ def _chains(policy: Policy) -> list[str]:
         "}",
         *_REFUSE,
         "chain forwarded { type filter hook forward priority filter; policy accept;",
+        "ct state established,related accept",
         "iifname @links goto leaving",
         "oifname @links goto entering",
         "}",
         # What conntrack makes nothing of has no destination that was asked for, so no rule could judge it.
         "chain leaving {",
         "iifname . oifname @same accept",
-        "ct state established,related accept",
         "ct state invalid,untracked drop",
         "iifname @closed goto refuse",
         "oifname @closed goto refuse",
@@ -133,7 +138,6 @@ def _chains(policy: Policy) -> list[str]:
         "accept",
         "}",
         "chain entering {",
-        "ct state established,related accept",
         "oifname @closed drop",
         "ct status dnat accept",
         "drop",
@@ -218,10 +222,10 @@ _REFUSE = _refuse()
 
 #: The chains that are always there, whose content is the same until the next `whole`.
 SHARED_CHAINS = (
-    "screen", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving", "entering",
+    "screen", "screened", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving", "entering",
     "to_host",
 )  # fmt: skip
-BRIDGE_CHAINS = ("screen", "from_port", "from_arp", "from_ip", "from_ip6")
+BRIDGE_CHAINS = ("screen", "sender", "from_port", "from_arp", "from_ip", "from_ip6")
 #: Where Firewall puts the one rule that has no words in every nft.
 ADVERTS = "adverts"
 
@@ -232,7 +236,14 @@ _BRIDGE = [
     "set senders6 { type ifname . ether_addr . ipv6_addr; }",
     # Before br_netfilter, whose hook is at 0, shows the packet to the other table: linux/netfilter_bridge.h.
     "chain screen { type filter hook prerouting priority -300; policy accept;",
+    # What nearly every packet is costs one look. The type stands there for itself: of an address alone, nft asks for what
+    # is below a VLAN tag.
+    "ether type ip iifname . ether saddr . ip saddr @senders goto sender",
     "iifname @ports goto from_port",
+    "}",
+    "chain sender {",
+    "udp sport 67 drop",
+    "accept",
     "}",
     # VLAN tags, STP and whatever else are none of a container's business.
     "chain from_port {",

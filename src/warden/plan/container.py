@@ -85,7 +85,8 @@ class Monitor:
     """What stays of the launcher of a system. *ending*: the steps by which it becomes the program that cleans up;
     *terminals*: of those passed, the console among them; *console*: whether it is one, and the index of its other side,
     None for none; *home*: file of the mount namespace that it goes back to; *back*: cgroup files it joins again;
-    *death*: the signal that the first process gets at its death, 0 for none."""
+    *death*: the signal that the first process gets at its death, 0 for none. *log*, *buffer*: of the console's two logs
+    the path that a full one is renamed at, "" to empty it, and the bytes that it is full at, 0 for never."""
 
     ending: Plan
     terminals: int
@@ -93,6 +94,8 @@ class Monitor:
     home: str
     back: tuple[str, ...] = ()
     death: int = 9
+    log: tuple[str, int] = ("", 0)
+    buffer: tuple[str, int] = ("", 0)
 
 
 #: So that who shares a namespace without rights over it can listen on any port, and ping (ip-sysctl.rst).
@@ -166,7 +169,9 @@ def _launch(spec: ContainerSpec, place: Placement) -> Iterator[Step]:
     yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
     yield from run_steps(place.programs, Point.PARENT_BEFORE_CLONE)
     if place.shared is not None:
-        yield words.setns(place.shared.theirs, flags.CLONE_NEWNET, "the network that it shares; the child has no right to")
+        yield words.setns(
+            place.shared.theirs, flags.CLONE_NEWNET, "the network that it shares; the child has no right to"
+        )
         for path, text in FOR_SHARERS:
             yield words.write(path, text, "who shares it has no rights over it")
     yield words.clone(_namespaces(spec, place), "the child, which waits")

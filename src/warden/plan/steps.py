@@ -69,8 +69,9 @@ class Op(IntEnum):
     DOMAINNAME = 43  # text
     PDEATHSIG = 44  # signal
     RUN = 45  # plan, input, rest, name, milliseconds, flags
-    MONITOR = 46  # plan, console, terminals
+    MONITOR = 46  # plan, console, terminals, path, bound, path, bound
     PERSONALITY = 47  # persona
+    KEYRING = 48
 
 
 BIND_RECURSIVE = 1

@@ -86,7 +86,10 @@ def split(system: System) -> tuple[tuple[FileSystem, ...], tuple[FileSystem, ...
 
 def _launch(system: System, place: Placement) -> Iterator[Step]:
     if place.monitor is not None:
-        args = (place.monitor.ending.encode(), int(place.monitor.console is not None), place.monitor.terminals)
+        logs = [
+            part for path, bound in (place.monitor.log, place.monitor.buffer) for part in (os.fsencode(path), bound)
+        ]
+        args = (place.monitor.ending.encode(), int(place.monitor.console is not None), place.monitor.terminals, *logs)
         yield Step(Op.MONITOR, args, "monitor", "the launcher stays, has the terminals, and sees to the end")
     for path in place.joins:
         yield words.join_cgroup(path, "the first process is in its container's cgroup from its birth")
@@ -193,6 +196,8 @@ def _terminals(system: System, place: Placement) -> Iterator[Step]:
 def _inside(system: System, place: Placement) -> Iterator[Step]:
     if system.id_map:
         yield from words.owner_ids(0, 0, "root of its user namespace")
+    if system.keyring:
+        yield words.simple(Op.KEYRING, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", "whose keys it finds are its own")
     own = flags.CLONE_NEWNS
     if "cgroup" not in system.kept and "cgroup" not in dict(system.entered):
         own |= flags.CLONE_NEWCGROUP
@@ -258,11 +263,15 @@ def _first(system: System, init: Init, place: Placement) -> Iterator[Step]:
     monitor = place.monitor
     if monitor is not None and monitor.console is not None:
         for number in range(3):
-            yield Step(Op.USE_FD, (monitor.console, number), f"dup2(console, {number})", "" if number else "its console")
+            yield Step(
+                Op.USE_FD, (monitor.console, number), f"dup2(console, {number})", "" if number else "its console"
+            )
     *steps, last = _become(system, init, place.permitted, place.seccomp)
     yield from steps
     if monitor is not None and monitor.death:
-        yield Step(Op.PDEATHSIG, (monitor.death,), f"prctl(PR_SET_PDEATHSIG, {monitor.death})", "it ends with its monitor")
+        yield Step(
+            Op.PDEATHSIG, (monitor.death,), f"prctl(PR_SET_PDEATHSIG, {monitor.death})", "it ends with its monitor"
+        )
     yield last
 
 

@@ -18,6 +18,7 @@ TOOL = Tool(
     (
         Option("t", "tty", "NUMBER", "Console tty number; the first that is free without, 0 for /dev/console"),
         Option("e", "escape", "PREFIX", "Prefix of the command that leaves, such as ^a or a"),
+        Option("b", "buffer", "", "Print what lxc.console.buffer.size keeps of the console, and end"),
     ),
 )
 
@@ -40,7 +41,11 @@ def _console(given: Given) -> int:
     seen = states.find(site, lxcpath_of(given), given.name)
     if seen is None or not seen.running.pid:
         raise WrongState(f"{given.name} is not running")
-    sock, master, number = terminals.connect(f"{site.state}/{seen.running.container_id}", number)
+    directory = f"{site.state}/{seen.running.container_id}"
+    if given.has("buffer"):
+        os.write(1, terminals.buffered(directory))
+        return 0
+    sock, master, number = terminals.connect(directory, number)
     letter = chr(prefix + ord("a") - 1) if prefix < 32 else chr(prefix)
     key = f"Ctrl+{letter}" if prefix < 32 else letter
     print(

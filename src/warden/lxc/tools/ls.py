@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 from warden.light import TYPE_CHECKING, late
@@ -47,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         TOOL.fail("--nesting: is not carried out here")
     text = given.last("filter") or (given.rest[0] if given.rest else "")
     try:
-        pattern = re.compile(text)
+        pattern = re.compile(text) if text else None
     except re.error as error:
         TOOL.fail(f"failed to compile the regex '{text}': {error}")
     columns = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
@@ -63,8 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _wanted(given: Given, item: Item, pattern: re.Pattern[str]) -> bool:
-    if not pattern.search(item.name):
+def _wanted(given: Given, item: Item, pattern: re.Pattern[str] | None) -> bool:
+    if pattern is not None and not pattern.search(item.name):
         return False
     alive = item.state != "STOPPED"
     asked = [name for name in ("active", "running", "frozen", "stopped", "defined") if given.has(name)]
@@ -94,6 +93,8 @@ def _plain(given: Given, names: list[str]) -> None:
     if not sys.stdout.isatty():
         sys.stdout.writelines(f"{text}\n" for text in padded)
         return
+    import shutil  # which imports every kind of compression
+
     across = max(1, shutil.get_terminal_size().columns // (max(4, width) + _GAP))
     for start in range(0, len(padded), across):
         print(" ".join(padded[start : start + across]))
