@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import copy
 import enum
+import json
+import os
 import pickle
+import socket
 import subprocess
 import sys
 import typing
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from warden import light
+from warden import light, plainjson
+from warden.kernel import sockets
 
 
 class Point(light.NamedTuple):
@@ -198,3 +203,36 @@ def test_importing_it_brings_nothing() -> None:
     code = "import sys; before = set(sys.modules); import warden.light; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
     assert set(done.stdout.split()) <= {"__future__", "_collections", "warden", "warden.light"}
+
+
+@pytest.mark.parametrize("value", [None, True, -1, 1.5, 10**40, "a\udc80é\n\"", [], {}, [1, (2, "x")], {"a": {"b": []}, "c": ""}])
+def test_plain_json_is_json(value: object) -> None:
+    assert plainjson.dumps(value) == json.dumps(value)
+    assert plainjson.loads(f" {json.dumps(value)}\n") == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("text", ["", " ", "{", "[1,]", "1 2", '{"a":}', "nul", '{"a" 1}', "'a'"])
+def test_plain_json_refuses_what_json_refuses(text: str) -> None:
+    with pytest.raises(ValueError):
+        json.loads(text)
+    with pytest.raises(ValueError):
+        plainjson.loads(text)
+    with pytest.raises(TypeError):
+        plainjson.dumps({text: object()})
+
+
+def test_sockets_are_sockets(tmp_path: Path) -> None:
+    one, other = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
+    with one, other:
+        one.send(b"word")
+        assert other.recv(10) == b"word" and not os.get_inheritable(one.fileno())
+    assert one.fileno() == other.fileno() == -1
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(1)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "s"))
+            accepted, _ = listener.accept()
+            with accepted:
+                client.sendall(b"x")
+                assert accepted.recv(1) == b"x"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 
+from warden.light import suppress
 from warden.lxc.attaching import Attachment, attach
 from warden.lxc.console import Session
 
@@ -13,7 +13,7 @@ from warden.lxc.console import Session
 def attach_on_terminal(order: Attachment, ttys: list[int], log: str) -> int:
     """As `attach`. *log*: a file that gets what the terminal shows, "" for none."""
     master, other = os.openpty()
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.fchown(other, os.stat(f"/proc/{order.running.pid}").st_uid, -1)
     copy = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600) if log else -1
     ended, end = os.pipe()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from warden.light import TYPE_CHECKING, suppress
-from warden.lxc.hooks import Scene, run_program
-from warden.lxc.networks import Net
 from warden.plainjson import dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from warden.lxc.hooks import Scene
+    from warden.lxc.networks import Net
+
 
 def run_scripts(scene: Scene, which: str, hosts: Sequence[str], more: Mapping[str, str]) -> None:
     """*which*: "up" or "down"; *hosts*: the host's end of every interface that has a type of its own, "" for none. Raises
     HookFailed for the first that fails."""
+    from warden.lxc.hooks import run_program  # who only looks which links there are needs none
+
     ends = iter(hosts)
     for net in scene.config.net:
         peer = next(ends, "") if net.type not in ("empty", "none") else ""

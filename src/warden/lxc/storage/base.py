@@ -6,7 +6,6 @@ Nothing here deletes: what lies in the container's directory goes with it (destr
 from __future__ import annotations
 
 import os
-from typing import Protocol
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel import mounts
@@ -17,6 +16,9 @@ from warden.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
+else:
+    Protocol = object
 
 DEFAULT_SIZE = 1 << 30
 SMALLEST = 4 << 20
