@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import lxctools
 from bench.daemon import private_daemon
 from bench.echo import echo_client, time_us
 from bench.engine import Warden, connect
@@ -29,7 +30,7 @@ from bench.report import render
 from bench.stats import Samples
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PARTS = ("floor", "warden", "peers", "scale")
+PARTS = ("floor", "warden", "peers", "lxc", "scale")
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ def peer_round(peer: Peer, count: int) -> None:
 
 
 def all_rounds(bench: Bench) -> None:
-    """The rounds, as many as fit the time. `--only scale` needs none: it has its own."""
+    """The rounds, as many as fit the time. `--only scale` and `--only lxc` need none: these have their own."""
     until = time.monotonic() + bench.effort.budget_s
-    for number in range(0 if bench.options.only == "scale" else bench.effort.rounds):
+    for number in range(0 if bench.options.only in ("scale", "lxc") else bench.effort.rounds):
         progress(f"round {number + 1} of {bench.effort.rounds}")
         one_round(bench)
         if time.monotonic() > until:
@@ -185,6 +186,13 @@ def measure_scale(bench: Bench) -> None:
             break
 
 
+def measure_lxc(bench: Bench) -> None:
+    """Ours beside LXC's own, in turns."""
+    progress("LXC's tools")
+    with reported(bench, "lxc"):
+        bench.result["lxc"] = lxctools.measure(bench.directory, bench.lower, 2 * bench.effort.rounds)
+
+
 def collect_floor(bench: Bench) -> None:
     if bench.floors:
         main, *others = bench.floors
@@ -214,6 +222,8 @@ def measure(bench: Bench) -> None:
     if bench.wants("warden"):
         measure_protocol(bench)
     collect(bench)
+    if bench.wants("lxc"):
+        measure_lxc(bench)
     if bench.wants("scale"):
         measure_scale(bench)
 
