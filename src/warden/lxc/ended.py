@@ -63,6 +63,7 @@ class _End:
             self._try("scripts", self._scripts)
         self._try("namespaces", self._release)
         self._try("cgroups", self._remove_cgroups)
+        self._try("links", self._remove_links)
         if self._start is not None and "hooks" in tasks:
             scene = self._start.scene
             self._try("post-stop", lambda: scene.run_on_host("post-stop", more))
@@ -119,6 +120,12 @@ class _End:
 
         if not self._running.made or not remove(self._running.made):
             place.remove_cgroups(self._site, self._running.container_id, leave=True)
+
+    def _remove_links(self) -> None:
+        if os.path.exists(f"{self._directory}/links.json"):
+            from warden.lxc.scripts import remove_pairs
+
+            remove_pairs(self._directory)
 
     def _remove(self) -> None:
         place.remove_directory(self._directory)

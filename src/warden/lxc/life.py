@@ -238,7 +238,7 @@ class _Making:
         told = {"LXC_PID": str(pid)}
         if start.scene.config.net:
             hosts = [link.host_name for link in self._links]
-            remember_links(self._directory, hosts)
+            remember_links(self._directory, self._links)
             run_scripts(start.scene, "up", hosts, told)
         start.scene.run_on_host("start-host", told)
         tasks = self._tasks()

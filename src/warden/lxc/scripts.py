@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+
+from warden.errors import KernelRefused
 from warden.light import TYPE_CHECKING, suppress
 from warden.plainjson import dumps, loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from warden.lxc.hooks import Scene
     from warden.lxc.networks import Net
+    from warden.model.interfaces import Link
 
 
 def run_scripts(scene: Scene, which: str, hosts: Sequence[str], more: Mapping[str, str]) -> None:
@@ -39,13 +44,37 @@ def _argv(scene: Scene, net: Net, which: str, line: str, peer: str) -> tuple[str
     return ("/bin/sh", "-c", f'{line} "$@"', "sh", *words)
 
 
-def remember_links(directory: str, hosts: Sequence[str]) -> None:
+def remember_links(directory: str, links: Sequence[Link]) -> None:
     """For the end, when they are gone."""
+    pairs = [link.host_index for link in links if link.kind.value == "bridge"]
     with open(f"{directory}/links.json", "w", encoding="utf-8") as file:
-        file.write(dumps(list(hosts)))
+        file.write(dumps({"hosts": [link.host_name for link in links], "pairs": pairs}))
+
+
+def _recalled(directory: str) -> dict[str, list[Any]]:
+    with suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
+        found: dict[str, list[Any]] = loads(file.read())
+        return found
+    return {"hosts": [], "pairs": []}
 
 
 def recalled_links(directory: str) -> list[str]:
-    with suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
-        return list(map(str, loads(file.read())))
-    return []
+    """The host's ends, "" where there is none."""
+    return _recalled(directory)["hosts"]
+
+
+def remove_pairs(directory: str) -> None:
+    """The kernel takes them with the namespace, but some time after its last process has ended (cleanup_net), and whoever
+    waits for the end finds their names free. Raises KernelRefused, EngineFault."""
+    pairs = _recalled(directory)["pairs"]
+    if pairs:
+        from warden.network.netlink import delete_link
+        from warden.network.route import Route
+
+        with Route() as route:
+            for index in pairs:
+                try:
+                    route.ask(delete_link(index), f"ip link delete {index}")
+                except KernelRefused as error:
+                    if error.errno != errno.ENODEV:
+                        raise
