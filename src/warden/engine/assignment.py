@@ -6,7 +6,6 @@ from __future__ import annotations
 from warden.errors import BadInput, WardenError, WrongState
 from warden.light import TYPE_CHECKING, blake2b, late
 from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind, check_mtu
-from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network.hostlink import HostLink
 from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Iterable, Sequence
 
+    from warden.model.settings import EngineSettings
     from warden.network import addresses as subnets
 else:
     ipaddress, subnets = late("ipaddress"), late("warden.network.addresses")

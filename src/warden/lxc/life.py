@@ -13,7 +13,6 @@ import sys
 import warden
 from warden.cgroup.driver import Manager
 from warden.engine.ids import IdSource
-from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
 from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
@@ -252,6 +251,8 @@ def _failure(plan: Plan, failed: StepFailed, start: Start) -> WardenError:
     if init is not None and 0 <= failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.EXEC:
         hint = "is it in the container, and executable?"
         return JobFailed(f"exec {init.argv[0]}: {os.strerror(failed.errno)}", hint=hint)
+    from warden.engine.refusals import refusal  # only a failure pays for it
+
     return refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}")
 
 

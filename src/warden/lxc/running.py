@@ -11,10 +11,9 @@ import os
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
-from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, NotSupported
 from warden.kernel.proc import parse_capabilities
-from warden.light import TYPE_CHECKING, logger, signal
+from warden.light import TYPE_CHECKING, late, logger, signal
 from warden.lxc import hooks, place
 from warden.lxc.hooks import Scene
 from warden.lxc.missing import Missing, Need
@@ -30,9 +29,7 @@ from warden.plan.container import Batch, Placement
 from warden.plan.mountoptions import mount_options
 from warden.plan.steps import Op, Plan
 from warden.plan.system import plan_of, program_plan
-from warden.process.direct import Direct
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
-from warden.process.packets import STATE_FAILED, Record
 from warden.records import dataclass, replace
 from warden.undo import Undo
 
@@ -40,7 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from types import FrameType
 
+    from warden.engine import refusals
     from warden.network.hostlink import HostLink
+    from warden.process import direct, packets
+else:
+    refusals, direct, packets = map(late, ("warden.engine.refusals", "warden.process.direct", "warden.process.packets"))
 
 log = logger("warden.lxc")
 JOB, MTU = 1, 1500
@@ -175,7 +176,7 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
                 patience_s=hooks.PATIENCE_S,
             )
         except StepFailed as failed:
-            raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
+            raise refusals.refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
     found = Running(
         container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories()
@@ -283,31 +284,31 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
         plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp)
-        direct = Direct(f"{inside.directory}/run")
-        undo.add("connection", direct.close)
-        with _Forwarding(direct) as forwarding:
-            record = direct.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
-            if record.state == STATE_FAILED:
+        served = direct.Direct(f"{inside.directory}/run")
+        undo.add("connection", served.close)
+        with _Forwarding(served) as forwarding:
+            record = served.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
+            if record.state == packets.STATE_FAILED:
                 raise _failure(plan, record, start.scene.name, program)
             forwarding.begin()
             on_running()
-            code = os.waitstatus_to_exitcode(direct.wait(JOB).status)
+            code = os.waitstatus_to_exitcode(served.wait(JOB).status)
     return code if code >= 0 else 128 - code
 
 
-def _failure(plan: Plan, record: Record, name: str, program: Init) -> Exception:
+def _failure(plan: Plan, record: packets.Record, name: str, program: Init) -> Exception:
     if 0 <= record.step < len(plan.steps) and plan.steps[record.step].op is Op.EXEC:
         hint = "is it in the container, executable, and on PATH?"
         return JobFailed(f"exec {program.argv[0]}: {os.strerror(record.error)}", hint=hint)
-    return refusal(plan, record.step, record.error, doing=f"execute {name}")
+    return refusals.refusal(plan, record.step, record.error, doing=f"execute {name}")
 
 
 class _Forwarding:
     """Signals of this process go to the program for the `with` block. They wait until `begin`: who hears that the program
     runs may send one at once."""
 
-    def __init__(self, direct: Direct) -> None:
-        self._direct = direct
+    def __init__(self, served: direct.Direct) -> None:
+        self._direct = served
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> _Forwarding:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 
 from warden.light import TYPE_CHECKING, Enum, signal
-from warden.model.job import JobSpec
-from warden.plan.job import JobPlace, job_plan
 from warden.plan.steps import RUN_MUST_SUCCEED, Op, Plan, Step
 from warden.plan.words import simple
 from warden.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from warden.plan.job import JobPlace
 
 
 class Point(Enum):
@@ -75,4 +75,7 @@ def host_program(argv: tuple[str, ...], env: Mapping[str, str]) -> Plan:
 
 def guest_program(argv: tuple[str, ...], env: Mapping[str, str], place: JobPlace) -> Plan:
     """A file of the image is run as a job is: nothing else keeps it from what its root could do to the host."""
+    from warden.model.job import JobSpec  # an engine's; LXC's hooks need no jobs
+    from warden.plan.job import job_plan
+
     return job_plan(JobSpec(argv=argv, env=tuple(env.items()), cwd="/"), place)

@@ -71,7 +71,8 @@ def _why(error: OSError, path: str) -> str:
 def _path(site: Site, running: Running, key: str) -> str:
     """ "" where no hierarchy has the controller. One that no limit has needed yet is joined first."""
     controller, dot, _ = key.partition(".")
-    if not dot or not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)+", key):
+    letters = key.isascii() and key.replace(".", "").replace("_", "").replace("-", "").isalnum()
+    if not letters or not dot or not all(key.split(".")) or "-" in controller:
         return ""
     directory = running.groups.get(controller)
     if directory is None or not os.path.isdir(directory):
