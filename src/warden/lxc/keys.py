@@ -5,10 +5,9 @@ reading.py builds LxcConfig by it, update_config.py renames by it, the documenta
 
 from __future__ import annotations
 
-from warden.light import TYPE_CHECKING, Enum
+from warden.light import TYPE_CHECKING, Enum, NamedTuple
 from warden.lxc import values as v
 from warden.lxc.fstab import entries
-from warden.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +23,7 @@ class Kind(Enum):
     DROPPED = "dropped"  # LXC itself has given it up: accepted and ignored
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):  # of which there are many at every start
     """One row. *field*: of LxcConfig. *parse*: value → what the field holds (MANY: a tuple of items; BELOW: of name and
     value, a tuple of items). *becomes*: what carries it out; "" while only this door itself needs it."""
 

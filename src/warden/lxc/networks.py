@@ -6,7 +6,7 @@ Pure. Owns the sub-keys with their values, and how blocks are counted; not the k
 from __future__ import annotations
 
 from warden.errors import BadInput
-from warden.light import TYPE_CHECKING, late
+from warden.light import TYPE_CHECKING, NamedTuple, late
 from warden.lxc import values
 from warden.records import dataclass
 
@@ -135,8 +135,7 @@ def _flags(value: str) -> tuple[str, ...]:
     return tuple(value.split())
 
 
-@dataclass(frozen=True, slots=True)
-class SubKey:
+class SubKey(NamedTuple):  # of which there are many at every start
     """A key below `lxc.net.N.`. *legacy*: its name below `lxc.network.`, "" without one. *many*: repeating adds.
     *types*: the types of interface that it is for; for others it says nothing."""
 
