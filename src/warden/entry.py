@@ -29,8 +29,8 @@ def run(module: str) -> None:
 
 
 def _is_simple() -> bool:
-    """Nothing is left to do at the end: no threads, no log (it has some), and what was printed has arrived."""
-    if "threading" in sys.modules:
+    """Nothing is left to do at the end: no threads, nothing registered, no log (it is), and what was printed has arrived."""
+    if "threading" in sys.modules or "atexit" in sys.modules:
         return False
     try:
         for stream in (sys.stdout, sys.stderr):
