@@ -27,7 +27,7 @@ server:
   unix_domain_path: {directory}/warden.sock
   container_depot_path: {directory}/depot
   images_path: {directory}/images
-  cgroup_parent: {name}/warden
+  cgroup_parent: {parent}
   job_output_limit: 1073741824
 logging:
   level: warn
@@ -35,7 +35,8 @@ network:
   pool_network: 198.19.0.0/16
   release_delay: 0.0
   nft_table: {name}
-  forwarding: false
+  forwarding: {forwarding}
+  allow_networks: [198.18.0.0/15]
 user:
   id_range_start: 1375731712
   id_range_count: 2048
@@ -85,17 +86,19 @@ def wait_ready(process: subprocess.Popen[bytes], fd: int, log: Path) -> None:
         raise Unavailable(f"wardend ended with {process.wait()}: {last_line(log)}")
 
 
-def launch(directory: Path) -> tuple[subprocess.Popen[bytes], int]:
+def launch(directory: Path, parent: str, within: str | None) -> tuple[subprocess.Popen[bytes], int]:
     """Starts wardend in a session of its own, so that Ctrl-C reaches only the benchmark; and its ready pipe."""
     config = directory / "wardend.yml"
-    config.write_text(CONFIG.format(directory=directory, name=NAME))
+    forwarding = "false" if within is None else "true"
+    config.write_text(CONFIG.format(directory=directory, name=NAME, parent=parent, forwarding=forwarding))
+    enter = [] if within is None else ["nsenter", f"--net={within}"]
     words = ["--socket", str(directory / "warden.sock"), "--depot", str(directory / "depot")]
     command = find_command("wardend")
     reader, writer = os.pipe()
     try:
         with (directory / "wardend.log").open("wb") as log:
             process = subprocess.Popen(
-                [command, *words, "--ready-fd", str(writer), str(config)],
+                [*enter, command, *words, "--ready-fd", str(writer), str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -121,9 +124,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def private_daemon(directory: Path) -> Iterator[Daemon]:
-    """A wardend that listens; at the end it is stopped and what is left in its cgroup is killed."""
-    process, ready = launch(directory)
+def private_daemon(directory: Path, *, within: str | None = None) -> Iterator[Daemon]:
+    """A wardend that listens; at the end it is stopped and what is left in its cgroup is killed. *within*: the file of a
+    network namespace for it, where it also forwards."""
+    parent = f"{NAME}/warden" if within is None else f"{NAME}/network"
+    process, ready = launch(directory, parent, within)
     log = directory / "wardend.log"
     try:
         with os.fdopen(ready, "rb", buffering=0):
@@ -131,4 +136,4 @@ def private_daemon(directory: Path) -> Iterator[Daemon]:
         yield Daemon(process, str(directory / "warden.sock"), log)
     finally:
         stop(process)
-        remove_all_cgroups()
+        remove_all_cgroups(parent)

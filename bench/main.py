@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import lxctools
+from bench import lxctools, network
 from bench.daemon import private_daemon
 from bench.echo import echo_client, time_us
 from bench.engine import Warden, connect
@@ -30,12 +30,13 @@ from bench.report import render
 from bench.stats import Samples
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PARTS = ("floor", "warden", "peers", "lxc", "scale")
+PARTS = ("floor", "warden", "peers", "lxc", "scale", "network")
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured. *rounds* of *each* lives; *scale*: containers alive; *budget_s*: no further round after."""
+    """How much is measured. *rounds* of *each* lives; *scale*: containers alive; *budget_s*: no further round after.
+    *network*: rounds of streams, 5 s each."""
 
     rounds: int
     each: int
@@ -43,10 +44,11 @@ class Effort:
     stream_mb: int
     scale: tuple[int, ...]
     budget_s: float
+    network: int
 
 
-FULL = Effort(rounds=10, each=8, commands=2, stream_mb=200, scale=(1, 10, 100), budget_s=600)
-QUICK = Effort(rounds=3, each=5, commands=1, stream_mb=50, scale=(1, 10), budget_s=25)
+FULL = Effort(rounds=10, each=8, commands=2, stream_mb=200, scale=(1, 10, 100), budget_s=600, network=5)
+QUICK = Effort(rounds=3, each=5, commands=1, stream_mb=50, scale=(1, 10), budget_s=25, network=2)
 
 
 @dataclass
@@ -103,8 +105,9 @@ def connect_daemon(bench: Bench) -> Warden:
 
 
 def open_all(bench: Bench) -> None:
-    with reported(bench, "floor"):
-        open_floor(bench)
+    if bench.options.only != "network":
+        with reported(bench, "floor"):
+            open_floor(bench)
     if bench.wants("warden") or bench.wants("scale"):
         open_warden(bench)
     if bench.wants("peers"):
@@ -132,9 +135,9 @@ def peer_round(peer: Peer, count: int) -> None:
 
 
 def all_rounds(bench: Bench) -> None:
-    """The rounds, as many as fit the time. `--only scale` and `--only lxc` need none: these have their own."""
+    """The rounds, as many as fit the time. `--only scale`, `lxc` and `network` need none: they have their own."""
     until = time.monotonic() + bench.effort.budget_s
-    for number in range(0 if bench.options.only in ("scale", "lxc") else bench.effort.rounds):
+    for number in range(0 if bench.options.only in ("scale", "lxc", "network") else bench.effort.rounds):
         progress(f"round {number + 1} of {bench.effort.rounds}")
         one_round(bench)
         if time.monotonic() > until:
@@ -214,6 +217,15 @@ def collect(bench: Bench) -> None:
         bench.result.setdefault("peers", {})[peer.name] = found
 
 
+def measure_network(bench: Bench) -> None:
+    progress("network")
+    with reported(bench, "network"):
+        effort, quick = bench.effort, bench.options.quick
+        found = network.measure(bench.directory, rounds=effort.network, lives=2 * effort.each, quick=quick)
+        bench.result.setdefault("network", {}).update(found)
+        bench.result.setdefault("notes", []).append(network.NOTE)
+
+
 def measure(bench: Bench) -> None:
     open_all(bench)
     all_rounds(bench)
@@ -226,6 +238,8 @@ def measure(bench: Bench) -> None:
         measure_lxc(bench)
     if bench.wants("scale"):
         measure_scale(bench)
+    if bench.wants("network"):
+        measure_network(bench)
 
 
 def progress(text: str) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 from bench.stats import Figure, ratio
 
-UNITS = {"_ms": "ms", "_us": "µs", "_mb_s": "MB/s", "_kib": "KiB"}
+UNITS = {
+    "_ms": "ms",
+    "_us": "µs",
+    "_mb_s": "MB/s",
+    "_kib": "KiB",
+    "_gbit_s": "Gbit/s",
+    "_of_veth": "× veth",
+    "_of_rate": "× rate",
+}
 HEAD = ("", "p50", "p90", "min", "unit", "× floor")
 Row = tuple[str, ...]
 
@@ -30,7 +38,7 @@ def number(value: float) -> str:
 def row(name: str, values: Figure, floor: Figure | None) -> Row:
     title, unit = unit_of(name)
     times = ratio(values, floor) if unit == "ms" else None
-    cells = (number(values[part]) for part in ("p50", "p90", "min"))
+    cells = (f"{values[part]:.3f}" if unit.startswith("×") else number(values[part]) for part in ("p50", "p90", "min"))
     return (title, *cells, unit, number(times) if times is not None else "")
 
 
@@ -98,6 +106,8 @@ def rows(result: Mapping[str, Any]) -> Iterator[Row]:
         yield from section(f"{count} containers alive", figures, figures.get("floor", floor))
     for name, figures in result.get("peers", {}).items():
         yield from section(name, figures, floor)
+    if "network" in result:
+        yield from section("network", result["network"], {})
 
 
 def parts(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -109,6 +119,7 @@ def parts(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for count, figures in result.get("scale", {}).items():
         yield f"{count} containers alive", figures
     yield from result.get("peers", {}).items()
+    yield "network", result.get("network", {})
 
 
 def notes(result: Mapping[str, Any]) -> Iterator[str]:

@@ -29,7 +29,7 @@ def run(module: str) -> None:
 
 
 def _is_simple() -> bool:
-    """Nothing is left to do at the end: no threads, nothing registered, no log (it is), and what was printed has arrived."""
+    """Nothing is left to do at the end: no threads, nothing registered (as by logs), and what was printed has arrived."""
     if "threading" in sys.modules or "atexit" in sys.modules:
         return False
     try:

@@ -38,12 +38,18 @@ def test_what_info_and_ls_say(lxc: Scene) -> None:
     assert any(line.startswith("Memory use:     ") and line.endswith("iB") for line in lines)
     assert lxc.ok("info", "-sH", "box") == "RUNNING\n"
     assert lxc.ok("info", "-pH", "box") == f"{running.pid}\n"
-    assert lxc.ok("info", "box", "-c", "lxc.group", "-c", "lxc.tty.max") == "lxc.group = a\nb\n\nlxc.tty.max =\n"
+    assert lxc.ok("info", "box", "-c", "lxc.group", "-c", "lxc.tty.max") == "lxc.group = a\nb\n\nlxc.tty.max = 0\n"
     unknown = lxc.run("info", "box", "-c", "lxc.none")
     assert (unknown.returncode, unknown.stderr) == (0, "lxc.none invalid\n")
     none = lxc.run("info", "none")
     assert (none.returncode, none.stderr) == (1, "none doesn't exist\n")
-    assert lxc.ok("ls") == "box   \nbroken\nstill \n"
+    assert lxc.ok("info", "box", "-c", "lxc.autodev", "-c", "lxc.arch") == "lxc.autodev = 1\nlxc.arch =\n"
+    broken = lxc.run("info", "broken")
+    assert (broken.returncode, broken.stdout) == (1, "")
+    assert broken.stderr.startswith("Failed to load config for broken: ")
+    names = lxc.run("ls")
+    assert names.stdout == "box  \nstill\n"
+    assert names.stderr.startswith("Failed to load config for broken: ")
     assert lxc.ok("ls", "-1", "--active") == "box\n"
     assert lxc.ok("ls", "-1", "--filter", "^st") == "still\n"
     assert lxc.ok("ls", "-1", "st|bo") == "box\nstill\n"
@@ -51,8 +57,10 @@ def test_what_info_and_ls_say(lxc: Scene) -> None:
     assert table.stdout.splitlines()[0] == "NAME  STATE   AUTOSTART GROUPS IPV4 IPV6 UNPRIVILEGED "
     assert table.stdout.splitlines()[1] == "box   RUNNING 1         a, b   -    -    false        "
     assert "Failed to load config for broken" in table.stderr
-    assert lxc.run("ls", "-F", "NAME", "-g", "a,b").stdout == "NAME \nbox  \n"
-    assert lxc.run("ls", "-F", "NAME,NONE").stderr == "Invalid key: NONE\n"
+    assert lxc.run("ls", "-f", "-F", "NAME", "-g", "a,b").stdout == "NAME \nbox  \n"
+    assert lxc.run("ls", "-f", "-F", "NAME,NONE").stderr == "Invalid key: NONE\n"
+    assert lxc.run("ls", "-F", "NAME,NONE").stdout == "box  \nstill\n"  # without -f it is no table
+    assert lxc.ok("ls", "-1", "--active", "--stopped") == ""
     lxc.ok("freeze", "box")
     assert lxc.ok("ls", "-1", "--frozen") == "box\n"
     assert "State:          FROZEN" in lxc.ok("info", "box")

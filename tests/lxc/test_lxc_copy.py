@@ -118,7 +118,7 @@ def test_the_old_tool(store: Store, source: Path) -> None:
         (("-n", "a", "-N", "b", "-L", "1"), "is not the size"),
         (("-n", "a", "-N", "b", "-R", "-s"), "--rename copies nothing"),
         (("-n", "a", "-N", "taken", "-R"), "Container already exists"),
-        (("-n", "a", "-N", "b", "-e"), "invalid option"),
+        (("-n", "a", "-N", "b", "-D"), "--keepdata needs --ephemeral"),
     ],
 )
 def test_what_cannot_be_right_changes_nothing(store: Store, words: tuple[str, ...], said: str) -> None:

@@ -67,7 +67,7 @@ def test_none_takes_a_directory_as_it_is(store: Store) -> None:
         (("-n", "c", "-t", "../x"), "neither a name nor an absolute path"),
         (("-n", "c", "-t", "none", "-f", "/nosuch"), "cannot be read"),
         (("-n", "c", "-t", "TEMPLATE", "-B", "nosuch"), "is not a kind of storage"),
-        (("-n", "c", "-t", "TEMPLATE", "-B", "lvm"), "can be neither made nor copied"),
+        (("-n", "c", "-t", "TEMPLATE", "-B", "lvm"), "is not carried out here"),
         (("-n", "c", "-t", "TEMPLATE", "-B", "loop", "--fssize", "lots"), "is not the size"),
         (("-n", "c", "-t", "TEMPLATE", "-B", "loop", "--fstype", "ntfs"), "is not a type of file system"),
         (("-n", "c", "-t", "busybox", "--", "--nosuch"), "unrecognized arguments"),

@@ -45,9 +45,9 @@ def test_config_lists_and_prints_items() -> None:
     assert listed == list(system.DEFAULTS)
     assert run("lxc-config", "lxc.cgroup.use").stdout == "lxc.cgroup.use is not set.\n"
     unknown = run("lxc-config", "lxc.nothing")
-    assert (unknown.returncode, unknown.stderr) == (1, "Unknown configuration item: lxc.nothing\n")
+    assert (unknown.returncode, unknown.stdout) == (1, "Unknown configuration item: lxc.nothing\n")
     nothing = run("lxc-config")
-    assert (nothing.returncode, nothing.stdout, nothing.stderr.split()[0]) == (0, "", "Usage:")
+    assert (nothing.returncode, nothing.stderr, nothing.stdout.split()[0]) == (0, "", "Usage:")
 
 
 def test_the_systems_own_configuration(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def cells_of(text: str, start: str) -> list[str]:
         ("stream_mb_s", ("stream", "MB/s")),
         ("wardend_rss_kib", ("wardend rss", "KiB")),
         ("ping_us", ("ping", "µs")),
+        ("veth_sleep_gbit_s", ("veth sleep", "Gbit/s")),
+        ("port_into_bridge_of_veth", ("port into bridge", "× veth")),
     ],
 )
 def test_a_name_ends_in_its_unit(name: str, expected: tuple[str, str]) -> None:
@@ -88,3 +90,11 @@ def test_lxc_s_tools_are_compared_tool_by_tool() -> None:
         ["start", "5.00", "6.00", "4.00", "ms"],
     ]
     assert "- lxc tools: LXC's own: refused: for a reason" in lines
+
+
+def test_the_network_is_compared_with_a_veth_and_not_with_the_floor() -> None:
+    text = render(
+        {"floor": FLOOR, "network": {"bridge_of_veth": figure([0.9321]), "create_bridge_adds_ms": figure([1.0])}}
+    )
+    assert cells_of(text, "  bridge ") == ["0.932", "0.932", "0.932", "×", "veth"]
+    assert cells_of(text, "  create bridge adds") == ["1.00", "1.00", "1.00", "ms"]

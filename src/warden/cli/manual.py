@@ -9,6 +9,7 @@ from importlib import import_module
 from warden import __version__
 from warden.cli.options import Command, build_parser
 from warden.errors import BadInput
+from warden.model.text import roff
 
 EXIT_CODES = (
     ("0..255", "of run, exec: the exit code of the job"),
@@ -79,12 +80,12 @@ def man_page(name: str) -> str:
     parser = build_parser(name, command)
     parts = [
         f'.TH "WARDEN-{name.upper()}" 1 "" "warden {__version__}" "warden manual"',
-        f".SH NAME\nwarden-{name} \\- {_escape(TABLE[name][1])}",
-        f".SH SYNOPSIS\n.B warden {name}\n{_escape(command.usage)}",
-        f".SH DESCRIPTION\n{_escape(command.summary)}",
+        f".SH NAME\nwarden-{name} \\- {roff(TABLE[name][1])}",
+        f".SH SYNOPSIS\n.B warden {name}\n{roff(command.usage)}",
+        f".SH DESCRIPTION\n{roff(command.summary)}",
         ".SH OPTIONS\n" + "\n".join(_option(action) for action in parser._actions if action.help != argparse.SUPPRESS),
-        ".SH EXIT STATUS\n" + "\n".join(f".TP\n.B {code}\n{_escape(text)}" for code, text in EXIT_CODES),
-        f".SH EXAMPLES\n.nf\n{_escape(command.examples.strip())}\n.fi",
+        ".SH EXIT STATUS\n" + "\n".join(f".TP\n.B {code}\n{roff(text)}" for code, text in EXIT_CODES),
+        f".SH EXAMPLES\n.nf\n{roff(command.examples.strip())}\n.fi",
     ]
     return "\n".join(parts) + "\n"
 
@@ -94,15 +95,7 @@ def _option(action: argparse.Action) -> str:
     choices = "|".join(map(str, action.choices)) if action.choices else ""
     value = "" if action.nargs == 0 else choices or metavar
     names = ", ".join(action.option_strings)
-    return f".TP\n.B {_escape(f'{names} {value}'.strip())}\n{_escape(action.help or '')}"
-
-
-def _escape(text: str) -> str:
-    """Backslashes, dashes and what is not ASCII as groff_char(7) wants them; no line begins with a control character."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
-    plain = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
-    lines = plain.split("\n")
-    return "\n".join("\\&" + line if line[:1] in (".", "'") else line for line in lines)
+    return f".TP\n.B {roff(f'{names} {value}'.strip())}\n{roff(action.help or '')}"
 
 
 def completion(_options: Namespace) -> int:

@@ -22,6 +22,8 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
     (Op.NETLINK, errno.ENODEV): "a link of the host has vanished meanwhile",
     (Op.NETLINK, errno.EOPNOTSUPP): "the kernel has no veth; load its module: modprobe veth",
     (Op.JOIN_CGROUP, errno.ENOENT): "somebody removed the engine's cgroups; restart wardend",
+    (Op.SERVE, errno.ENOENT): "its root has no /dev/null: lxc.autodev = 1 makes a /dev, or make the nodes there",
+    (Op.SERVE, errno.ENODEV): "the /dev/null of its root is not the null device: mknod -m 666 /dev/null c 1 3",
     (Op.KEYRING, errno.EDQUOT): "its root has too many keys: kernel.keys.maxkeys, or lxc.keyring.session = 0",
     **{
         (op, errno.ELOOP): "a symbolic link is in its way, and targets in a root of its own are not looked up through links"

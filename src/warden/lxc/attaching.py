@@ -42,7 +42,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """*argv* (): the shell of the user. *namespaces*: those entered, None all that are not ours. *privileged*: what of the
-    container's confinement is left out: "cgroup", "caps", "lsm". *remount*: /proc and /sys of what was entered."""
+    container's confinement is left out: "cgroup", "caps", "lsm". *remount*: /proc and /sys of what was entered.
+    *personality*: of personality(2), None that of the first process."""
 
     running: Running
     argv: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class Attachment:
     uid: int = 0
     gid: int = 0
     seccomp: bytes = b""
+    personality: int | None = None
 
 
 def attach(order: Attachment, streams: tuple[int, int, int], on_running: Callable[[int], None]) -> int:
@@ -172,9 +174,9 @@ def _remounts(entered: tuple[str, ...]) -> Iterator[Step]:
 
 def _rights(order: Attachment, status: bytes, entered: tuple[str, ...]) -> Iterator[Step]:
     fields = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
-    with suppress(OSError), open(f"/proc/{order.running.pid}/personality", encoding="ascii") as file:
-        persona = int(file.read(), 16)
-        yield Step(Op.PERSONALITY, (persona,), f"personality({persona:#x})", "as its first process")
+    persona = order.personality if order.personality is not None else _personality(order.running.pid)
+    if persona is not None:
+        yield Step(Op.PERSONALITY, (persona,), f"personality({persona:#x})", "what uname says")
     yield words.simple(Op.SETSID, "setsid()")
     yield Step(Op.GROUPS, (b"",), "setgroups()")
     if "caps" not in order.privileged:
@@ -191,6 +193,12 @@ def _rights(order: Attachment, status: bytes, entered: tuple[str, ...]) -> Itera
         yield from words.owner_ids(order.uid, order.gid, "whom it runs as")
     if fields.get(b"NoNewPrivs", b"0").strip() == b"1" and "lsm" not in order.privileged:
         yield words.simple(Op.NO_NEW_PRIVS, "prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def _personality(pid: int) -> int | None:
+    with suppress(OSError), open(f"/proc/{pid}/personality", encoding="ascii") as file:
+        return int(file.read(), 16)
+    return None
 
 
 def _program(order: Attachment, entered: tuple[str, ...]) -> Iterator[Step]:

@@ -21,6 +21,7 @@ from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import DEFAULT_SIZE, Root, Wanted, root_of
 from warden.lxc.storage.kinds import choose, filling, storage_of
 from warden.lxc.storage.kinds import reading as showing
+from warden.lxc.storage.overlay import over_in_memory
 from warden.lxc.values import uts_name
 from warden.records import dataclass, replace
 from warden.rootfs.duplicate import copy_tree
@@ -30,7 +31,8 @@ from warden.undo import Undo
 @dataclass(frozen=True, slots=True)
 class Copy:
     """*snapshot*: share what can be shared; *backing*: kind of storage, "" the same; *args*: for lxc.hook.clone, which is
-    run unless *hooks* is false; *files*: name and content of what else belongs to it."""
+    run unless *hooks* is false; *files*: name and content of what else belongs to it. *running*: the old one may run;
+    *tmpfs*: what a clone changes lies in memory; *lines*: keys and values that its configuration ends with."""
 
     old: Home
     new: Home
@@ -42,13 +44,16 @@ class Copy:
     args: tuple[str, ...] = ()
     hooks: bool = True
     files: tuple[tuple[str, str], ...] = ()
+    running: bool = False
+    tmpfs: bool = False
+    lines: tuple[tuple[str, str], ...] = ()
 
 
 def copy(order: Copy) -> None:
     """Raises WrongState, HandleTaken, BadInput, NotSupported before anything is made; what storage and hooks raise after
     what was made is gone again."""
     old, new = order.old, order.new
-    with old.locked(shared=True), not_running(old):
+    with old.locked(shared=True), contextlib.nullcontext() if order.running else not_running(old):
         config = reading.load(old.config)
         root = root_of(config.rootfs_path)
         _check(order, root)
@@ -79,6 +84,8 @@ def _check(order: Copy, root: Root | None) -> None:
         raise BadInput(f"-s: a clone of {kind.name} cannot be {order.backing}", hint="without -s it is copied")
     if order.snapshot and order.backing == "overlay" and kind.name == "loop":
         raise BadInput("-s: there can be no overlay over loop", hint="without -s it is copied")
+    if order.tmpfs and (kind.name != "dir" or order.backing not in ("", "dir", "overlay")):
+        raise BadInput(f"-t: a clone of {kind.name} cannot be on a tmpfs", hint="only one of a directory can")
 
 
 def needed(old: Home, root: Root | None, new: Home, made: Root | None) -> tuple[Home, ...]:
@@ -99,6 +106,8 @@ def _copy_root(order: Copy, root: Root) -> Root:
     kind, new = storage_of(root), order.new
     wanted = order.backing or ("dir" if kind.name == "overlay" and not order.snapshot else kind.name)
     if order.snapshot:
+        if order.tmpfs:
+            return over_in_memory(root.place, new)
         if kind.name == "btrfs" and order.backing == "overlay":
             return storage_of(Root("dir", "")).snapshot(root, new)
         return kind.snapshot(root, new)
@@ -122,7 +131,7 @@ def _copy_config(order: Copy, config: LxcConfig, root: Root | None, made: Root |
         order.keep_name,
         order.keep_mac,
     )
-    write_config(moving, configfile.read(order.old.config), config)
+    write_config(moving, configfile.read(order.old.config), config, order.lines)
 
 
 def directory_of(root: Root | None) -> str:
@@ -130,10 +139,14 @@ def directory_of(root: Root | None) -> str:
     return root.place.partition(":")[0] if root and root.kind in ("dir", "btrfs") else ""
 
 
-def write_config(moving: Moving, file: ConfigFile, config: LxcConfig) -> None:
-    """The configuration of the new one, and the files below the old directory that it needs."""
+def write_config(
+    moving: Moving, file: ConfigFile, config: LxcConfig, lines: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """The configuration of the new one, with *lines* at its end, and the files below the old directory that it needs."""
     copy_files(moving, file, config, moving.new.path)
     written = moving.config(file)
+    for key, value in lines:
+        written = written.appended(key, value)
     reading.config_of(written)
     configfile.write(written)
     os.chmod(written.path, 0o640)

@@ -50,6 +50,8 @@ def create(creation: Creation) -> None:
     template = None if creation.template == NONE else table.find(creation.template, creation.args)
     if template is not None:
         _check(creation, begin, ours=creation.template in table.OWN)
+    elif creation.backing:
+        choose(creation.backing, home.lxcpath)
     make_directory(home)
     with home.partial(new=True), Undo() as undo:
         undo.add("container", destroying.remove_remains, home)

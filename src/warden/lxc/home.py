@@ -21,7 +21,7 @@ CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 #: What is there only while something is being done to a container, or after somebody was killed doing it.
 RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
-STORAGE = (ROOTFS, "overlay", "rootdev")
+STORAGE = (ROOTFS, "overlay", "tmpfs", "rootdev")
 _NAME = pattern(r"[^/\x00-\x1f\x7f]{1,255}")
 
 

@@ -98,7 +98,7 @@ KEYS: tuple[Key, ...] = (
     _row("arch", v.architecture, "architecture that programs see, such as i686 or x86_64", "personality"),
     _row("uts.name", v.uts_name, "host name", "hostname", "utsname"),
     # root file system
-    _row("rootfs.path", v.text, "directory, or KIND:PLACE (dir overlay loop btrfs zfs lvm nbd)", "root", "rootfs"),
+    _row("rootfs.path", v.text, "directory, or KIND:PLACE (dir overlay loop btrfs)", "root", "rootfs"),
     _row("rootfs.mount", v.path, "where it is mounted before it becomes the root", "nothing: in the engine's depot"),
     _row("rootfs.options", _options, "mount options; idmap=container shifts owners", "root options"),
     _row("rootfs.managed", v.switch, "0: never destroyed with the container"),

@@ -266,16 +266,21 @@ def _write_proc(pid: int, name: str, value: str) -> None:
 
 def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) -> Plan:
     """The steps by which the monitor becomes the program of the end, in the environment of who started the container."""
-    # Without `site`, which takes longer than all the rest: nothing but the standard library and this package is needed.
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; main(sys.argv[2])"
-    package = os.path.dirname(os.path.dirname(warden.__file__))
-    argv = (sys.executable, "-I", "-S", "-c", code, package, directory)
+    argv = ending_argv(directory)
     steps = (
         Step(Op.USE_FD, (claim, CLAIM_FD), f"dup2(claim, {CLAIM_FD})", "the container is taken until it is gone"),
         Step(Op.USE_FD, (lock, LOCK_FD), f"dup2(lock, {LOCK_FD})"),
     )
     own = [step for step in host_program(argv, environ).steps if step.op not in (Op.PDEATHSIG, Op.SETSID)]
     return Plan((*steps, *own))
+
+
+def ending_argv(directory: str) -> tuple[str, ...]:
+    """The program of the end."""
+    # Without `site`, which takes longer than all the rest: nothing but the standard library and this package is needed.
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; main(sys.argv[2])"
+    package = os.path.dirname(os.path.dirname(warden.__file__))
+    return (sys.executable, "-I", "-S", "-c", code, package, directory)
 
 
 def _keep_namespaces(directory: str, pid: int, undo: Undo) -> None:

@@ -126,6 +126,8 @@ class Tool(NamedTuple):
         return f"Usage: {self.tool} " + " ".join(f"[{_words(option, '|')}]" for option in self.all) + "\n"
 
     def help(self) -> str:
+        from warden.lxc.examples import examples_of
+
         common = {option.long for option in COMMON}
         own = _table(option for option in self.all if option.long not in common)
         end = f"\n{self.end.rstrip()}\n" if self.end else ""
@@ -133,7 +135,7 @@ class Tool(NamedTuple):
             f"Usage: {self.tool} {self.synopsis}\n\n{self.summary}\n\nOptions :\n{own}\n"
             f"Common options :\n{_table(COMMON)}\n"
             "Mandatory or optional arguments to long options are also mandatory or optional\n"
-            f"for any corresponding short options.\n{end}"
+            f"for any corresponding short options.\n{end}{examples_of(self.tool)}"
         )
 
 

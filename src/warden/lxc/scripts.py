@@ -46,7 +46,7 @@ def _argv(scene: Scene, net: Net, which: str, line: str, peer: str) -> tuple[str
 
 def remember_links(directory: str, links: Sequence[Link]) -> None:
     """For the end, when they are gone."""
-    pairs = [link.host_index for link in links if link.kind.value == "bridge"]
+    pairs = [link.host_name for link in links if link.kind.value == "bridge"]
     with open(f"{directory}/links.json", "w", encoding="utf-8") as file:
         file.write(dumps({"hosts": [link.host_name for link in links], "pairs": pairs}))
 
@@ -68,13 +68,16 @@ def remove_pairs(directory: str) -> None:
     waits for the end finds their names free. Raises KernelRefused, EngineFault."""
     pairs = _recalled(directory)["pairs"]
     if pairs:
+        from warden.kernel.sockets import if_nametoindex
         from warden.network.netlink import delete_link
         from warden.network.route import Route
 
         with Route() as route:
-            for index in pairs:
+            for name in filter(None, pairs):
                 try:
-                    route.ask(delete_link(index), f"ip link delete {index}")
+                    route.ask(delete_link(if_nametoindex(name)), f"ip link delete {name}")
                 except KernelRefused as error:
                     if error.errno != errno.ENODEV:
                         raise
+                except OSError:
+                    continue  # it is gone

@@ -9,3 +9,11 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def roff(text: str) -> str:
+    """Backslashes, dashes and what is not ASCII as groff_char(7) wants them; no line begins with a control character."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    plain = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
+    lines = plain.split("\n")
+    return "\n".join("\\&" + line if line[:1] in (".", "'") else line for line in lines)

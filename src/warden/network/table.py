@@ -222,8 +222,8 @@ _REFUSE = _refuse()
 
 #: The chains that are always there, whose content is the same until the next `whole`.
 SHARED_CHAINS = (
-    "screen", "screened", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving", "entering",
-    "to_host",
+    "screen", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving", "entering",
+    "to_host", "screened",
 )  # fmt: skip
 BRIDGE_CHAINS = ("screen", "sender", "from_port", "from_arp", "from_ip", "from_ip6")
 #: Where Firewall puts the one rule that has no words in every nft.

@@ -21,7 +21,15 @@ KINDS: dict[str, Storage] = {
 }
 #: What `best` tries, in this order. LXC has zfs and lvm before these.
 _BEST = ("btrfs", "dir")
-_ABSENT = ("lvm", "zfs", "rbd", "nbd", "aufs", "device")
+#: Those of LXC's that are not here, and what to do instead.
+_ABSENT = {
+    "zfs": "mount the data set and give its mount point as dir:PATH; for copies that share take -B btrfs or overlay",
+    "lvm": "mount the volume and give its mount point as dir:PATH; -B loop is a file system of its own in a file",
+    "rbd": "map and mount it and give its mount point as dir:PATH; -B loop is a file system of its own in a file",
+    "nbd": "connect it with qemu-nbd, mount it and give its mount point as dir:PATH",
+    "aufs": "the kernel has it no more: overlay:LOWER:UPPER does the same",
+    "device": "mount it and give its mount point as dir:PATH",
+}
 
 
 def storage(kind: str) -> Storage:
@@ -31,7 +39,7 @@ def storage(kind: str) -> Storage:
         return KINDS[name]
     hint = "one of " + ", ".join((*KINDS, "best"))
     if name in _ABSENT:
-        raise NotSupported(f"storage {kind!r} can be neither made nor copied here", hint=hint)
+        raise NotSupported(f"storage {kind!r} is not carried out here", hint=_ABSENT[name])
     raise BadInput(f"{kind!r} is not a kind of storage", hint=hint)
 
 

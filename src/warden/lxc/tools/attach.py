@@ -24,7 +24,7 @@ TOOL = Tool(
         Option(
             "e", "elevated-privileges", "PRIVILEGES", "Leave out CGROUP, CAP and LSM, or some of them", optional=True
         ),
-        Option("a", "arch", "ARCH", "Use ARCH for program instead of container's own: not carried out"),
+        Option("a", "arch", "ARCH", "Use ARCH for program instead of container's own architecture, such as i686"),
         Option("s", "namespaces", "FLAGS", "Don't attach to all the namespaces, such as 'MOUNT|PID'; implies -e"),
         Option("R", "remount-sys-proc", "", "Remount /sys and /proc if not attaching to the mount namespace"),
         Option("", "clear-env", "", "Clear all environment variables before attaching"),
@@ -35,8 +35,9 @@ TOOL = Tool(
         Option("f", "rcfile", "FILE", "Load configuration file FILE"),
         Option("u", "uid", "UID", "Execute COMMAND with UID inside the container"),
         Option("g", "gid", "GID", "Execute COMMAND with GID inside the container"),
-        Option("c", "context", "CONTEXT", "SELinux context: not carried out"),
+        Option("c", "context", "CONTEXT", "SELinux context to transition into, ignored where the kernel has none"),
     ),
+    end="Without COMMAND the shell is run that the container's passwd has for the user.",
 )
 _WORDS = {
     "MOUNT": "mnt",
@@ -66,9 +67,8 @@ def main(argv: list[str] | None = None) -> int:
 def _attach(given: Given) -> int:
     from warden.lxc.attaching import Attachment
 
-    for option in ("arch", "context"):
-        if given.has(option):
-            raise NotSupported(f"--{option}: is not carried out here")
+    if given.has("context"):
+        _context(given)
     namespaces = _chosen(given.last("namespaces"), _WORDS, "--namespaces") if given.has("namespaces") else None
     privileged = _privileged(given)
     running = _running(given)
@@ -82,8 +82,24 @@ def _attach(given: Given) -> int:
         _id(given, "uid"),
         _id(given, "gid"),
         b"" if "lsm" in privileged else _filter(given, running),
+        _personality(given),
     )
     return _run(order, given)
+
+
+def _context(given: Given) -> None:
+    """LXC has no use for it either where there is no SELinux."""
+    if os.path.exists("/sys/fs/selinux"):
+        raise NotSupported("--context: is not carried out here", hint="runcon(1) inside changes it")
+    say(TOOL, given, "WARN", "--context: this kernel has no SELinux: ignored")
+
+
+def _personality(given: Given) -> int | None:
+    if not given.has("arch"):
+        return None
+    from warden.lxc.values import ARCH_32, architecture
+
+    return 8 if architecture(given.last("arch")) in ARCH_32 else 0  # PER_LINUX32
 
 
 def _chosen(text: str, table: dict[str, str], option: str) -> tuple[str, ...]:
@@ -124,7 +140,7 @@ def _environment(given: Given, running: Running) -> dict[str, str]:
     """The caller's by default; PATH where there is none; what marks the container; what was asked for comes last."""
     if given.has("clear-env"):
         kept = given.values.get("keep-var", ())
-        found = {name: os.environ[name] for name in ("TERM", *kept) if name in os.environ}
+        found = {name: os.environ[name] for name in kept if name in os.environ}
     else:
         found = dict(os.environ)
     from warden.lxc.attaching import PATH
@@ -149,7 +165,7 @@ def _configured(given: Given, running: Running) -> dict[str, str]:
     """Of lxc.environment. Its file is read as a whole only when the word is in it."""
     found: dict[str, str] = {}
     path = _config_path(given, running)
-    with suppress(OSError, WardenError):
+    with suppress(*(() if given.has("rcfile") else (OSError, WardenError))):
         from warden.lxc import configfile
 
         for entry in configfile.entries_of(configfile.read(path), (), []):

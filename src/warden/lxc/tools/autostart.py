@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         if alive != ends:
             continue
         if given.has("list"):
-            print(item.name if ends else f"{item.name} {item.config.start_delay}")
+            print(item.name if backwards else f"{item.name} {item.config.start_delay}")
             continue
         try:
             code |= _act(given, item, timeout)

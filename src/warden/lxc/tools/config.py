@@ -16,7 +16,9 @@ Usage: lxc-config -l: list all available configuration items
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "-?", "--usage"):
-        sys.stderr.write(_USAGE)
+        from warden.lxc.examples import examples_of
+
+        sys.stdout.write(_USAGE + examples_of("lxc-config"))
         return 0
     if words[0] == "-l":
         print("\n".join(system.DEFAULTS))
@@ -27,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"lxc-config: {error}", file=sys.stderr)
         return 1
     if words[0] not in found:
-        print(f"Unknown configuration item: {words[0]}", file=sys.stderr)
+        print(f"Unknown configuration item: {words[0]}")
         return 1
     print(f"{words[0]} is not set." if found[words[0]] is None else found[words[0]])
     return 0

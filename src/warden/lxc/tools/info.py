@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     if seen is None and not os.path.exists(config):
         print(f"{given.name} doesn't exist", file=sys.stderr)
         return 1
+    if seen is None and not _readable(given, config):
+        return 1
     try:
         if given.has("config"):
             _keys(given, config)
@@ -46,6 +48,18 @@ def main(argv: list[str] | None = None) -> int:
         say(TOOL, given, "ERROR", str(error))
         return 1
     return 0
+
+
+def _readable(given: Given, path: str) -> bool:
+    """What is there of one that is stopped is its configuration."""
+    from warden.lxc.reading import load
+
+    try:
+        load(path)
+    except WardenError as error:
+        print(f"Failed to load config for {given.name}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _show(given: Given, wanted: list[str], seen: states.Seen | None, site: Site) -> None:

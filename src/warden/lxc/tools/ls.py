@@ -12,7 +12,9 @@ from warden.lxc.tools.speaking import lxcpath_of
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from warden.lxc.nesting import Inner
 else:
     re = late("re")
 
@@ -29,59 +31,130 @@ TOOL = Tool(
         Option("", "frozen", "", "list only frozen containers"),
         Option("", "stopped", "", "list only stopped containers"),
         Option("", "defined", "", "list only defined containers"),
-        Option("", "nesting", "NUM", "list nested containers: not carried out", optional=True),
+        Option(
+            "", "nesting", "NUM", "list nested containers up to NUM (default is 5) levels of nesting", optional=True
+        ),
         Option("", "filter", "REGEX", "filter container names by regular expression"),
         Option("g", "groups", "GROUPS", "comma separated list of groups a container must have to be displayed"),
     ),
     named=False,
     end="Columns: NAME, STATE, PID, RAM, SWAP, AUTOSTART, GROUPS, INTERFACE, IPV4, IPV6 and UNPRIVILEGED.",
 )
+
+
+class Nested:
+    """A container in another, in the table's words."""
+
+    def __init__(self, inner: Inner, level: int) -> None:
+        self._inner, self._level, self.state = inner, level, inner.state
+        self.name = _printable(inner.name)
+
+    @property
+    def groups(self) -> list[str]:
+        return self._inner.settings.get("lxc.group", "").split()
+
+    def cell(self, name: str) -> str:
+        """ "" for what is not known of it."""
+        settings = self._inner.settings
+        known = {
+            "NAME": f"{' ' * (self._level - 1)}\\ {self.name}",
+            "STATE": self.state,
+            "PID": str(self._inner.pid or ""),
+            "AUTOSTART": str(int(settings.get("lxc.start.auto") == "1")),
+            "GROUPS": ", ".join(map(_printable, self.groups)),
+            "UNPRIVILEGED": str("lxc.idmap" in settings or "lxc.id_map" in settings).lower(),
+        }
+        if self._inner.pid and name in ("IPV4", "IPV6"):
+            return ", ".join(addresses(self._inner.pid)[name == "IPV6"])
+        return known.get(name, "")
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 _USUAL = "NAME,STATE,AUTOSTART,GROUPS,IPV4,IPV6,UNPRIVILEGED"
 _GAP = 1
+_SIZE = 6  # of the columns of sizes, at least
 
 
 def main(argv: list[str] | None = None) -> int:
     given = TOOL.parse(sys.argv[1:] if argv is None else argv)
-    if given.has("nesting"):
-        TOOL.fail("--nesting: is not carried out here")
+    depth = given.last("nesting") or "5"
+    if not depth.isdecimal():
+        TOOL.fail(f"--nesting: {depth!r} is not a number of levels")
     text = given.last("filter") or (given.rest[0] if given.rest else "")
     try:
         pattern = re.compile(text) if text else None
     except re.error as error:
         TOOL.fail(f"failed to compile the regex '{text}': {error}")
-    columns = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
-    for name in columns:
-        if name not in _COLUMNS:
-            print(f"Invalid key: {name}", file=sys.stderr)
-            return 0
-    found = [item for item in items(Site.from_environment(), lxcpath_of(given)) if _wanted(given, item, pattern)]
-    if given.has("fancy") or given.has("fancy-format"):
-        _fancy(found, columns)
+    columns = _columns(given)
+    if columns is None:
+        return 0
+    rows: list[Item | Nested] = []
+    for item in items(Site.from_environment(), lxcpath_of(given)):
+        rows += [item] if _wanted(given, item, pattern) else []
+        rows += _nested(given, item, pattern, int(depth)) if given.has("nesting") else ()
+    if given.has("fancy"):
+        _fancy(rows, columns)
     else:
-        _plain(given, [item.name for item in found])
+        _plain(given, [row.name for row in rows])
     return 0
 
 
-def _wanted(given: Given, item: Item, pattern: re.Pattern[str] | None) -> bool:
-    if pattern is not None and not pattern.search(item.name):
-        return False
-    alive = item.state != "STOPPED"
-    asked = [name for name in ("active", "running", "frozen", "stopped", "defined") if given.has(name)]
+def _columns(given: Given) -> list[str] | None:
+    """None, and a sentence, when one is unknown. They are for the table alone, as in LXC."""
+    found = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
+    unknown = [name for name in found if name not in _COLUMNS]
+    if unknown and given.has("fancy"):
+        print(f"Invalid key: {unknown[0]}", file=sys.stderr)
+        return None
+    return found
+
+
+def _nested(given: Given, item: Item, pattern: re.Pattern[str] | None, depth: int) -> Iterator[Nested]:
+    """What runs in it, whoever is in whom first. Names and all else are the container's own words."""
+    if item.running is None or not item.running.pid:
+        return
+    from warden.lxc.nesting import inside
+
+    def below(pid: int, level: int) -> Iterator[Nested]:
+        for inner in inside(pid) if pid and level <= depth else ():
+            found = Nested(inner, level)
+            if _fits(given, found.name, found.state, is_defined=True, pattern=pattern) and _in_groups(
+                given, found.groups
+            ):
+                yield found
+            yield from below(inner.pid, level + 1)
+
+    yield from below(item.running.pid, 1)
+
+
+def _in_groups(given: Given, groups: list[str]) -> bool:
+    return {word for word in given.last("groups").split(",") if word} <= set(groups)
+
+
+def _fits(given: Given, name: str, state: str, *, is_defined: bool, pattern: re.Pattern[str] | None) -> bool:
+    alive = state != "STOPPED"
+    asked = [option for option in ("active", "running", "frozen", "stopped", "defined") if given.has(option)]
     holds = {
         "active": alive,
         "running": alive,
-        "frozen": item.state == "FROZEN",
+        "frozen": state == "FROZEN",
         "stopped": not alive,
-        "defined": item.is_defined,
+        "defined": is_defined,
     }
-    if asked and not any(holds[name] for name in asked):
+    fits = pattern is None or bool(pattern.search(name))
+    return fits and all(holds[option] for option in asked)
+
+
+def _wanted(given: Given, item: Item, pattern: re.Pattern[str] | None) -> bool:
+    if not _fits(given, item.name, item.state, is_defined=item.is_defined, pattern=pattern):
         return False
-    needs_config = given.has("groups") or given.has("fancy") or given.has("fancy-format")
-    if needs_config and (error := item.readable()) is not None:
+    if (error := item.readable()) is not None:
         print(f"Failed to load config for {item.name}: {error}", file=sys.stderr)
         return False
-    groups = [word for word in given.last("groups").split(",") if word]
-    return not groups or (item.is_defined and set(groups) <= set(item.config.group))
+    return not given.last("groups") or (item.is_defined and _in_groups(given, list(item.config.group)))
 
 
 def _plain(given: Given, names: list[str]) -> None:
@@ -100,11 +173,16 @@ def _plain(given: Given, names: list[str]) -> None:
         print(" ".join(padded[start : start + across]))
 
 
-def _fancy(found: list[Item], columns: list[str]) -> None:
-    rows = [columns] + [[_COLUMNS[name](item) or "-" for name in columns] for item in found]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
+def _fancy(found: list[Item | Nested], columns: list[str]) -> None:
+    rows = [columns] + [[_cell(item, name) or "-" for name in columns] for item in found]
+    least = [_SIZE if name in ("RAM", "SWAP") else 0 for name in columns]
+    widths = [max(least[place], *(len(row[place]) for row in rows)) for place in range(len(columns))]
     for row in rows:
         print("".join(f"{cell:<{width}} " for cell, width in zip(row, widths, strict=True)))
+
+
+def _cell(item: Item | Nested, name: str) -> str:
+    return item.cell(name) if isinstance(item, Nested) else _COLUMNS[name](item)
 
 
 def _joined(item: Item, family: int) -> str:
@@ -137,7 +215,7 @@ def _interfaces(item: Item) -> str:
             names = [line.partition(":")[0].strip() for line in file.readlines()[2:]]
     except OSError:
         return ""
-    return ", ".join(name for name in names if name != "lo")
+    return ", ".join(names)
 
 
 _COLUMNS: dict[str, Callable[[Item], str]] = {

@@ -38,6 +38,8 @@ def run(given: Given, tool: Tool = TOOL) -> int:
     try:
         settled = settled_options(given)
         start = start_of(settled, execute=False, argv=settled.rest)
+        if start.scene.config.log_file and not settled.has("logfile"):
+            settled.values["logfile"] = [os.path.abspath(start.scene.config.log_file)]
         for warning in start.translation.warnings:
             say(tool, settled, "INFO", warning)
         if settled.has("foreground"):

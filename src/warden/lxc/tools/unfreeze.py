@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from warden.errors import WrongState
 from warden.lxc import states
 from warden.lxc.options import Given, Tool
 from warden.lxc.place import Site
@@ -23,6 +25,8 @@ def _work(given: Given) -> None:
 
     site = Site.from_environment()
     seen = states.find(site, lxcpath_of(given), given.name)
+    if seen is None and not os.path.exists(f"{lxcpath_of(given)}/{given.name}/config"):
+        raise WrongState(f"{given.name} doesn't exist")
     if seen is not None and (seen.state in ("FROZEN", "FREEZING") or is_frozen(seen.running)):
         thaw(site, seen.running)
 

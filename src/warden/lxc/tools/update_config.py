@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"lxc-update-config: {error}\n{_USAGE}", file=sys.stderr, end="")
         return 1
     if path is None:
-        sys.stderr.write(_USAGE)
+        from warden.lxc.examples import examples_of
+
+        sys.stdout.write(_USAGE + examples_of("lxc-update-config"))
         return 0
     try:
         update(path)
