@@ -8,18 +8,20 @@ Needs root; a network namespace of its own keeps the machine's ruleset out of it
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from warden.model.net import NetRule, PortMap, Protocol
 from warden.network import libnft
 from warden.network.firewall import Firewall
 from warden.network.nfnetlink import Wire
-from warden.network.nft import Guest, GuestLink, Policy
+from warden.network.nft import BridgeNet, Guest, GuestLink, Policy
 
 ROUNDS = 40
 
@@ -52,9 +54,18 @@ def measure(firewall: Firewall, number: int, make: Callable[[int], Guest]) -> tu
     return statistics.median(found[::2]), statistics.median(found[1::2])
 
 
+def bridges(firewall: Firewall) -> None:
+    """The first brings a table of its own, those after it do not."""
+    made = [BridgeNet(f"w-br-{n}", (IPv4Network((0x0A640000 + 256 * n, 24)),)) for n in range(ROUNDS)]
+    first = median_us([lambda: firewall.put_bridge(made[0])])
+    come = median_us([partial(firewall.put_bridge, one) for one in made[1:]])
+    go = median_us([partial(firewall.drop_bridge, one.device) for one in made[1:]])
+    print(f"the first bridge {first:.0f} us, another {come:.0f} us, its end {go:.0f} us")
+
+
 def main() -> None:
     many = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    policy = Policy("bench", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),))
+    policy = Policy("bench", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),), connections=8192)
     firewall = Firewall(policy, libnft.Library(), Wire(), tempfile.mkdtemp())
     firewall.start([])
     measure(firewall, many, full)
@@ -69,12 +80,17 @@ def main() -> None:
         ):
             ratio = after / before
             print(f"{what:7} {make.__name__:6} first {before:6.0f} us, after {many} {after:6.0f} us, ratio {ratio:.2f}")
+    bridges(firewall)
     begin = time.perf_counter()
     assert not firewall.faults()
     print(f"everything compared with the kernel's: {(time.perf_counter() - begin) * 1e3:.0f} ms")
     begin = time.perf_counter()
-    firewall._make_anew()
+    firewall._tables.make(firewall._wanted())
     print(f"tables made anew: {(time.perf_counter() - begin) * 1e3:.0f} ms")
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    begin = time.perf_counter()
+    firewall.look()
+    print(f"after a flushed ruleset: {(time.perf_counter() - begin) * 1e3:.0f} ms")
     firewall.close(remove=True)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from warden.depot import systems
 from warden.lxc import place, states
@@ -127,12 +128,15 @@ class Scene:
         shutil.rmtree(self.root)
 
 
+S = TypeVar("S", bound=Scene)
+
+
 @contextmanager
-def new_scene() -> Iterator[Scene]:
+def new_scene(kind: type[S] = Scene) -> Iterator[S]:  # type: ignore[assignment]
     """Everything it held is gone at the end, or the test fails."""
     root = Path(tempfile.mkdtemp(prefix="w-lxc-"))
     root.chmod(0o755)
-    made = Scene(root, Site(f"{root}/.state", f"w-lxl-{os.getpid()}"))
+    made = kind(root, Site(f"{root}/.state", f"w-lxl-{os.getpid()}"))
     before = leaks.look(made.site.parent, str(root))
     yield made
     made.close()

@@ -23,13 +23,13 @@ from netns import (
     Namespace,
     Server,
     World,
-    checksum,
     icmp,
     namespace,
     tcp,
     udp,
     world,
 )
+from packets import arp, datagram, frame, icmp6
 
 from warden.engine import ports
 from warden.model.net import NetRule, PortMap, Protocol
@@ -136,7 +136,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             elif on:
                 pytest.skip("br_netfilter is not there")
         denied = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
-        policy = Policy("bridges", IPv4Network("10.254.0.0/16"), denied=denied)
+        policy = Policy("bridges", IPv4Network("10.254.0.0/16"), denied=denied, loopback6=not on)
         firewall = place.host.call(lambda: open_firewall(policy))
         firewall._lock._directory = str(tmp_path_factory.mktemp("locks"))
         firewall.start([])
@@ -179,6 +179,7 @@ def serve6(where: Namespace, port: int) -> Iterator[None]:
     def make() -> socket.socket:
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("::", port))
         sock.listen()
         return sock
@@ -261,6 +262,29 @@ def test_ports_lead_to_bridges_from_everywhere(scene: Scene) -> None:
             assert tcp6(scene.stranger.at, HOST6, 8402) == "fd77:1::1"
 
 
+def test_the_loopback_of_ipv6_leads_to_ports_too(scene: Scene) -> None:
+    one, place, published = scene.one, scene.place, (PortMap(None, 8402, 82),)
+    with serve6(one.at, 82), allowed(scene, one, ports=published):
+        place.host.call(lambda: ports.open_links(replace(one.guest, ports=published)))
+        if not scene.firewall.policy.loopback6:
+            assert tcp6(place.host, "::1", 8402) == "refused"
+            return
+        assert tcp6(place.host, "::1", 8402) == "fd77:1::1"
+        with allowed(scene, scene.stranger, ports=(PortMap("::1", 8403, 82),)), serve6(scene.stranger.at, 82):
+            for _ in range(2):  # as after a restart
+                place.host.call(lambda: ports.open_links(replace(scene.stranger.guest, ports=(PortMap("::1", 8403, 82),))))
+            assert tcp6(place.host, "::1", 8403) == "fd77:2::1"
+            assert tcp6(place.host, HOST6, 8403) == "refused"
+            assert tcp6(place.host, "::1", 8402) == "fd77:1::1", "the other bridge's too"
+        with serve6(place.host, 7777):
+            assert tcp6(place.host, "::1", 7777) == "::1", "what is the host's own stays so"
+            one.at.run("ip", "-6", "route", "delete", "local", "::1", "dev", "lo", "table", "local")
+            one.at.run("ip", "-6", "route", "add", "::1", "via", "fd77:1::1")
+            assert tcp6(one.at, "::1", 7777, wait_s=SILENCE_S) == "silent"
+            one.at.run("ip", "-6", "route", "delete", "::1", "via", "fd77:1::1")
+            one.at.run("ip", "-6", "route", "add", "local", "::1", "dev", "lo", "table", "local")
+
+
 def test_refusals_are_counted_for_the_one_who_asked(scene: Scene) -> None:
     before = scene.firewall.refusals(scene.two.guest.container_id).destinations
     assert (tcp(scene.one.at, OUTSIDE, 4444), tcp6(scene.one.at, OUTSIDE6, 4445)) == ("refused", "refused")
@@ -270,10 +294,6 @@ def test_refusals_are_counted_for_the_one_who_asked(scene: Scene) -> None:
 
 
 # ---- what nobody may send
-
-
-def frame(target: bytes, source: bytes, kind: int, payload: bytes) -> bytes:
-    return target + source + struct.pack("!H", kind) + payload
 
 
 def send(who: Box, *frames: bytes) -> None:
@@ -299,27 +319,6 @@ def heard(who: Box, act_and_marker: tuple[list[bytes], Box]) -> list[bytes]:
             assert time.monotonic() < deadline
             found.append(sock.recv(2048))
         return found[:-1]
-
-
-def datagram(source: str, target: str, port: int, text: bytes, *, from_port: int = 4242) -> bytes:
-    payload = struct.pack("!HHHH", from_port, port, 8 + len(text), 0) + text
-    addresses = socket.inet_aton(source) + socket.inet_aton(target)
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, socket.IPPROTO_UDP, 0)
-    return head[:10] + struct.pack("!H", checksum(head + addresses)) + addresses + payload
-
-
-def arp(sender_mac: bytes, sender_ip: str, target_ip: str, *, operation: int = 2, hardware: int = 1) -> bytes:
-    head = struct.pack("!HHBBH", hardware, 0x0800, 6, 4, operation)
-    return head + sender_mac + socket.inet_aton(sender_ip) + bytes(6) + socket.inet_aton(target_ip)
-
-
-def icmp6(source: str, target: str, kind: int, body: bytes) -> bytes:
-    """With the right checksum: RFC 4443 §2.3."""
-    addresses = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
-    message = struct.pack("!BBH", kind, 0, 0) + body
-    pseudo = addresses + struct.pack("!II", len(message), 58)
-    message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
-    return struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + addresses + message
 
 
 def test_lies_do_not_reach_the_neighbour(scene: Scene) -> None:

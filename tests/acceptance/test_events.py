@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from scene import client_of, wait_until
 
 from warden.client.aio import AsyncClient
 from warden.client.blocking import Client
-from warden.errors import TooSlow
+from warden.errors import BadInput, TooSlow
 from warden.model.events import EventRecord
 from warden.protocol import codec
 from warden.protocol import warden_pb2 as pb
@@ -160,6 +161,60 @@ def test_filters_by_id_and_what_is_to_come(client: Client) -> None:
         assert {record.container for record in listener.records} == {"one"}
 
 
+def test_networks_and_volumes(client: Client, shared_daemon: PrivateDaemon) -> None:
+    began = time.time()
+    client.create_network("net1", subnet="198.18.7.0/24")
+    client.create_volume("kept")
+    box = client.create("box", network="bridge:net1", mounts=[("kept", "/kept", "ro"), ("fresh", "/fresh")])
+    own = client.create("own", network="bridge:net2", mounts=[("", "/scratch")])
+    for one in (own, box):
+        one.destroy()
+    client.remove_network("net1")
+    wait_until(lambda: {bridge.bridge.name for bridge in client.networks()} == set())
+    wait_until(lambda: len(client.volumes()) == 2)
+    for name in ("kept", "fresh"):
+        client.remove_volume(name)
+    records = [record for record in client.events(since=began, until=time.time()) if record.type in ("network", "volume")]
+
+    def life(kind: str, name: str) -> list[tuple[str, str]]:
+        found = [one for one in records if one.type == kind and one.attributes["name"] == name]
+        return [(one.event, one.container) for one in found]
+
+    on_it = [("create", ""), ("connect", "box"), ("disconnect", "box"), ("destroy", "")]
+    assert life("network", "net1") == on_it
+    assert life("network", "net2") == [(event, handle and "own") for event, handle in on_it]
+    had = [("create", ""), ("mount", "box"), ("unmount", "box"), ("destroy", "")]
+    assert life("volume", "kept") == life("volume", "fresh") == had
+    [scratch] = {one.attributes["name"] for one in records if one.type == "volume"} - {"kept", "fresh"}
+    assert life("volume", scratch) == [(event, handle and "own") for event, handle in had]
+    by_event = {(one.type, one.event, one.attributes["name"]): dict(one.attributes) for one in records}
+    assert by_event["network", "create", "net1"]["subnets"] == "198.18.7.0/24"
+    connected = by_event["network", "connect", "net1"]
+    assert (connected["interface"], connected["addresses"]) == ("eth0", "198.18.7.2/24")
+    mounted = {"name": "kept", "destination": "/kept", "read_only": "true"}
+    assert by_event["volume", "mount", "kept"] == mounted
+    assert by_event["volume", "mount", "fresh"]["read_only"] == "false"
+
+    def shown(*filters: str) -> list[str]:
+        words = [word for one in filters for word in ("-f", one)]
+        found = command(shared_daemon, "events", "--since", str(began), "--until", "0s", *words)
+        return [" ".join(line.split()[1:3]) for line in found.stdout.splitlines()]
+
+    events = ["create", "connect", "disconnect", "destroy"]
+    assert shown("network=net1") == [f"network {event}" for event in events]
+    assert shown("volume=kept", "volume=fresh", "event=mount") == ["volume mount"] * 2
+    assert shown("type=network", "container=own") == ["network connect", "network disconnect"]
+    assert set(shown("container=box")) >= {"container create", "network connect", "volume mount", "container destroy"}
+
+
+def test_a_create_that_fails_tells_its_volumes_end(client: Client) -> None:
+    began = time.time()
+    with pytest.raises(BadInput):
+        client.create(network="none", mounts=[("/no/such", "/x"), ("v3", "/v3")])
+    records = [one for one in client.events(since=began, until=time.time()) if one.type in ("network", "volume")]
+    assert names(records) == ["volume create", "volume destroy"]
+
+
 def test_numbers_go_on_over_restarts_and_crashes(daemon: PrivateDaemon) -> None:
     with client_of(daemon) as client:
         began = time.time()
@@ -247,3 +302,13 @@ def test_a_reader_that_is_too_slow_is_cut_off_and_costs_nothing(daemon: PrivateD
 def memory_of(daemon: PrivateDaemon) -> int:
     with open(f"/proc/{daemon.pid}/statm") as file:
         return int(file.read().split()[1]) * 4096
+
+
+def test_after_a_crash_a_reader_of_the_past_comes_to_its_end(daemon: PrivateDaemon) -> None:
+    with client_of(daemon) as client:
+        began = time.time()
+        client.create("box", network="none")
+        wait_until(lambda: '"create"' in Path(daemon.depot, ".events").read_text())
+        daemon.kill()
+        daemon.start()
+        assert names(list(client.events(since=began, until=time.time()))) == ["container create"]

@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 
 import pytest
-from netns import HOST, OTHER, OUTSIDE, THIRD, Server, World, icmp, tcp, udp, world
-from test_network import PROBES, TCP_OUTSIDE, daemon_in, inside, opened, table
+from firewall_scene import PROBES, TCP_OUTSIDE, daemon_in, eventually, inside, opened, table
+from netns import HOST, OTHER, OUTSIDE, THIRD, Server, World, icmp, tcp, udp
 
 from warden import errors
 from warden.client.blocking import Client, Container
@@ -21,32 +21,6 @@ from warden.model.net import NetPolicy, NetRule, Protocol, Refused
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[World]:
-    with world() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def closed(place: World) -> Iterator[tuple[PrivateDaemon, Client]]:
-    """A daemon as it is by default: containers reach nothing."""
-    with daemon_in(place) as pair:
-        yield pair
-
-
-@pytest.fixture
-def container(closed: tuple[PrivateDaemon, Client]) -> Iterator[Container]:
-    with closed[1].create() as made:
-        yield made
-
-
-def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 # ---- rules

@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import ClassVar
 
 import pytest
+from firewall_scene import daemon_in, inside
 from netns import ANSWER_S, HOST, SILENCE_S, Namespace, World, tcp, world
-from test_network import daemon_in, inside
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput
@@ -314,6 +315,23 @@ def test_who_hides_its_link_address_stops_nobody_elses_names(there: Client, plac
                     time.sleep(0.005)
         found = [send(heard, message("heard"), wait_s=1) for _ in range(5)]
         assert all(found), "another's questions are answered"
+
+
+def test_a_flood_of_connections_is_paced(there: Client) -> None:
+    """Those beyond do not come to the daemon; its datagrams and the others' connections do."""
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(there.create(network="bridge")) for _ in range(2))
+        server = server_of(one)
+        *crowd, late = inside(one).call(lambda: [stack.enter_context(socket.socket()) for _ in range(401)])
+        for sock in crowd:
+            sock.setblocking(False)
+            with suppress(OSError):
+                sock.connect((server, 53))
+        late.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            late.connect((server, 53))
+        assert code(send(one, message(other.handle))) == dns.NOERROR
+        assert code(send_tcp(other, message(one.handle))) == dns.NOERROR
 
 
 def test_bridges_do_not_know_each_other(there: Client, place: World, upstream: Upstream) -> None:

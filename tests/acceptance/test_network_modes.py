@@ -9,17 +9,18 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from netns import HOST, OUTSIDE, Namespace, World, world
-from packets import listening, reach
+from packets import arp, datagram, frame, listening, reach
 
 from warden import errors
 from warden.client.blocking import Client, Container
 from warden.client.wire import Connection
+from warden.model.info import State
 from warden.protocol import codec
 from warden.protocol import warden_pb2 as pb
 from warden.testing import leaks
@@ -577,10 +578,70 @@ def test_a_bridge_of_the_host_is_joined_with_addresses_that_are_given(scene: Sce
         scene.host.run("ip", "link", "delete", "hostbr")
 
 
+def frames_that_come(source: Container, target: Container, frames: dict[str, bytes], end: bytes) -> set[str]:
+    """The names of those of *frames* that come from *source* to *target*, each told by its name in it; *end* comes."""
+    sockets = [
+        inside(one).call(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
+        for one in (source, target)
+    ]
+    with closing(sockets[0]) as out, closing(sockets[1]) as into:
+        out.bind(("eth0", 0))
+        into.bind(("eth0", 3))
+        into.settimeout(5)
+        for one in (*frames.values(), end):
+            out.send(one)
+        found: set[str] = set()
+        while b"the end" not in (data := into.recv(2048)):
+            found |= {name for name in frames if name.encode() in data}
+        return found
+
+
+@pytest.mark.parametrize("address", [",ip=10.40.0.2/24", ""])
+def test_on_a_bridge_of_the_host_nobody_passes_for_another(scene: Scene, address: str) -> None:
+    """With an address from here it is held to it; without one, which is DHCP's, to its MAC."""
+    scene.host.run("ip", "link", "add", "hostbr", "type", "bridge")
+    scene.host.run("ip", "link", "set", "hostbr", "up")
+    one, two = f"bridge:hostbr{address},mac=02:00:00:00:40:02", "bridge:hostbr,ip=10.40.0.3/24,mac=02:00:00:00:40:03"
+    mac, far, false = (bytes.fromhex(f"02000000400{number}") for number in (2, 3, 9))
+
+    def ip(source: str, text: str, from_port: int = 4242) -> bytes:
+        return datagram(source, "10.40.0.3", 9, text.encode(), from_port=from_port)
+
+    try:
+        with containers(scene, one, two) as (liar, victim):
+            lies = {
+                "false mac": frame(far, false, 0x0800, ip("10.40.0.2", "false mac")),
+                "false ip": frame(far, mac, 0x0800, ip("10.40.0.1", "false ip")),
+                "dhcp": frame(far, mac, 0x0800, ip("10.40.0.2", "dhcp", 67)),
+                "vlan": frame(far, mac, 0x8100, b"\0\5\x08\0" + ip("10.40.0.2", "vlan")),
+                "arp": frame(far, mac, 0x0806, arp(false, "10.40.0.2", "10.40.0.3") + b"arp"),
+                "arp ip": frame(far, mac, 0x0806, arp(mac, "10.40.0.1", "10.40.0.3") + b"arp ip"),
+                "true": frame(far, mac, 0x0800, ip("10.40.0.2", "true")),
+                "true arp": frame(far, mac, 0x0806, arp(mac, "10.40.0.2", "10.40.0.3") + b"true arp"),
+            }
+            honest = {"true", "true arp", "arp"} if address else {"true", "true arp", "arp", "arp ip", "false ip"}
+            end = frame(far, mac, 0x0800, ip("10.40.0.2", "the end"))
+            for crash in (None, True, False):
+                if crash is not None:
+                    scene.again(crash=crash)
+                assert frames_that_come(liar, victim, lies, end) == honest
+            assert scene.client.firewall_faults() == []
+            with pytest.raises(errors.WrongState, match="is on hostbr, a bridge of the host: no rules hold there"):
+                liar.net_out("192.0.2.1")
+        eventually(lambda: "bridge" not in scene.host.run("nft", "list", "tables"))
+        for more in ({"publish": "8000:80"}, {"net_deny": ["0.0.0.0/0"]}):
+            with pytest.raises(errors.BadInput, match="what crosses hostbr, a bridge of the host, is not ours to rule"):
+                scene.client.create(network=one, **more)
+        eventually(lambda: "bridge" not in scene.host.run("nft", "list", "tables"))
+    finally:
+        scene.host.run("ip", "link", "delete", "hostbr")
+
+
 def test_nothing_is_left_after_200_cycles(scene: Scene) -> None:
     scene.host.run("ip", "link", "add", "nic8", "type", "veth", "peer", "name", "nic8far")
     networks = ("bridge", "bridge:web", "macvlan:outer,ip=198.18.0.50/24", "none", "phys:nic8", "warden", "host")
     before, held = scene.links(), len(os.listdir(f"/proc/{scene.private.pid}/fd"))
+    rules = ruleset(scene)
     for number in range(200):
         network = networks[number % len(networks)]
         with scene.client.create(network=network) as box:
@@ -590,4 +651,44 @@ def test_nothing_is_left_after_200_cycles(scene: Scene) -> None:
     assert not os.listdir(f"{scene.private.depot}/.network/bridges")
     assert not os.listdir(f"{scene.private.depot}/.network/lent")
     assert len(os.listdir(f"/proc/{scene.private.pid}/fd")) <= held + 4
+    eventually(lambda: ruleset(scene) == rules)
+    assert len([name for name in os.listdir("/run/warden") if scene.private.nft_table in name]) == 1
     scene.host.run("ip", "link", "delete", "nic8")
+
+
+def test_networks_that_come_and_go_leave_nothing(scene: Scene) -> None:
+    """200 of them, with a container and a port on every tenth."""
+    before, rules = scene.links(), ruleset(scene)
+    spaces, held = namespaces(scene), len(os.listdir(f"/proc/{scene.private.pid}/fd"))
+    with scene.client.create(publish="8100:80", net_allow=["10.0.0.0/8"]) as beside:
+        for number in range(200):
+            scene.client.create_network(f"n{number}", subnet=f"10.60.{number}.0/24", ipv6="auto")
+            if number % 10 == 0:
+                with scene.client.create(network=f"bridge:n{number}", publish="8101:80") as box:
+                    reach(inside(box), f"10.60.{number}.77", wait_s=0.01)
+            scene.client.remove_network(f"n{number}")
+        assert scene.client.firewall_faults() == []
+        assert beside.info().state is State.ACTIVE
+    eventually(lambda: scene.links().keys() == before.keys())
+    eventually(lambda: ruleset(scene) == rules)
+    eventually(lambda: namespaces(scene) == spaces)
+    neighbours = json.loads(scene.host.run("ip", "-j", "neighbour", "show", "nud", "all"))
+    assert {one["dev"] for one in neighbours} <= before.keys()
+    assert not os.listdir(f"{scene.private.depot}/.network/bridges")
+    assert len(os.listdir(f"/proc/{scene.private.pid}/fd")) <= held + 4
+
+
+def ruleset(scene: Scene) -> str:
+    return "\n".join(
+        scene.host.run("nft", "list", "table", *name.split()[1:])
+        for name in scene.host.run("nft", "list", "tables").splitlines()
+    )
+
+
+def namespaces(scene: Scene) -> int:
+    """Of networks, which the daemon holds."""
+    found = 0
+    for fd in os.listdir(f"/proc/{scene.private.pid}/fd"):
+        with suppress(OSError):
+            found += os.readlink(f"/proc/{scene.private.pid}/fd/{fd}").startswith("net:")
+    return found

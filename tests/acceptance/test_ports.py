@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
+from firewall_scene import daemon_in, inside, table
 from netns import HOST, OUTSIDE, SILENCE_S, Namespace, Server, World, icmp, tcp, udp, world
-from test_network import daemon_in, inside, table
 
 from warden import errors
 from warden.client.blocking import Client, Container

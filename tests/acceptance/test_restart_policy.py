@@ -289,6 +289,7 @@ def test_restart_by_hand(client: Client, flags: Path) -> None:
     first = container.info().main_job
     container.start()
     assert container.info().main_job == first, "it runs already"
+    wait_until(lambda: runs(flags) == 1)
     container.restart()
     info = container.info()
     assert (info.state, info.restarts, main_runs(info)) == (State.ACTIVE, 0, True)

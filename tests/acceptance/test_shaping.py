@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
+from firewall_scene import daemon_in, inside
 from netns import HOST, OUTSIDE, Namespace, World, world
-from test_network import daemon_in, inside
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from firewall_scene import daemon_in, inside
 from netns import World, world
-from test_network import daemon_in, inside
 
 from warden.client.blocking import Client
 from warden.model.topology import Node, Space, Topology

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -247,6 +249,76 @@ def test_what_did_not_fit_is_not_kept(client: Client, daemon: PrivateDaemon, ima
     with pytest.raises(ImageError, match="deeper than"):
         made(client, ("kept", "/srv/data"), ("/usr", "/usr", "ro"), rootfs=str(image))
     assert sorted(os.listdir(place(daemon) / "kept")) == ["data", "volume.json"]
+
+
+class Filling:
+    """A create, in a process of its own, whose new volume gets so much from its image that it is met at it."""
+
+    def __init__(self, daemon: PrivateDaemon, image: Path) -> None:
+        self._fill = place(daemon) / "big/fill"
+        for number in range(20_000):
+            (image / f"srv/data/{number}").touch()
+        script = f"""
+from warden import Client
+with Client({daemon.socket!r}, timeout=100) as client:
+    client.create(rootfs={str(image)!r}, network="none", mounts=[("big", "/srv/data"), ("/usr", "/usr", "ro")])
+"""
+        self.process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: self._fill.exists() and len(os.listdir(self._fill)) > 10)
+
+    def is_over(self) -> bool:
+        return not self._fill.exists()
+
+    def failure(self) -> str:
+        _, said = self.process.communicate(timeout=60)
+        assert self.process.returncode != 0
+        return said
+
+
+def test_nobody_waits_for_a_fill_that_nobody_wants(client: Client, daemon: PrivateDaemon, image: Path) -> None:
+    filling = Filling(daemon, image)
+    filling.process.kill()
+    filling.failure()
+    wait_until(lambda: names(client) == [])
+    assert client.list() == []
+    assert os.listdir(place(daemon)) == [".lock"]
+
+
+def test_the_end_of_the_daemon_cuts_a_fill_off(client: Client, daemon: PrivateDaemon, image: Path) -> None:
+    client.create_volume("big")
+    filling = Filling(daemon, image)
+    assert daemon.stop() == 0
+    assert filling.is_over()
+    filling.failure()
+    assert sorted(os.listdir(place(daemon) / "big")) == ["data", "volume.json"]
+    assert os.listdir(place(daemon) / "big/data") == []
+    daemon.start()
+    with made(client, ("big", "/srv/data"), ("/usr", "/usr", "ro"), rootfs=str(image)) as container:
+        assert text(container, "ls /srv/data | wc -l", privileged=True) == "20004\n"
+
+
+def test_a_crash_in_a_fill_leaves_an_empty_volume(client: Client, daemon: PrivateDaemon, image: Path) -> None:
+    filling = Filling(daemon, image)
+    daemon.kill()
+    filling.failure()
+    assert not filling.is_over()
+    daemon.start()
+    assert client.list() == []
+    assert sorted(os.listdir(place(daemon) / "big")) == ["data", "volume.json"]
+    assert os.listdir(place(daemon) / "big/data") == []
+    with made(client, ("big", "/srv/data"), ("/usr", "/usr", "ro"), rootfs=str(image)) as container:
+        assert text(container, "cat /srv/data/file", privileged=True) == "from the image"
+
+
+def test_a_fill_has_a_bound(image: Path) -> None:
+    (image / "srv/data/large").write_bytes(b"x" * 200_000)
+    with configured_daemon(server={"volume_fill_limit": 100_000}) as daemon, client_of(daemon) as client:
+        usr = ("/usr", "/usr", "ro")
+        with pytest.raises(ImageError, match=r"volume big: what the image has at /srv/data is more than 97\.7 KiB"):
+            made(client, ("big", "/srv/data"), usr, rootfs=str(image))
+        assert names(client) == []
+        with made(client, Mount.volume("big", "/srv/data", no_copy=True), usr, rootfs=str(image)) as container:
+            assert text(container, "ls /srv/data") == ""
 
 
 def test_hundreds_of_mounts_inside_of_a_volume(client: Client) -> None:

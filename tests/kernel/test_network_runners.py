@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.root
 
 PROGRAM = """
-import errno, subprocess, sys
+import errno, json, subprocess, sys
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from warden.errors import EngineFault
@@ -20,19 +20,28 @@ from warden.network.firewall import Firewall
 from warden.network.nfnetlink import Change, Wire
 
 def listed():
-    return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    # In an order that does not depend on when and where the kernel put it.
+    text = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    found = {}
+    for one in json.loads(text)["nftables"]:
+        (kind, item), = one.items()
+        item.pop("handle", None)
+        if "elem" in item:
+            item["elem"].sort(key=json.dumps)
+        found.setdefault((kind, item.get("family"), item.get("table"), item.get("chain", item.get("name"))), []).append(item)
+    return "\\n".join(f"{key} {json.dumps(found[key])}" for key in sorted(found, key=str))
 
 def same_when_made_anew():
     full = listed()
-    firewall._make_anew()
-    assert listed() == full, "a table made anew is the table that grew"
+    firewall._tables.make(firewall._wanted())
+    assert listed() == full, "\\n".join(sorted({*listed().splitlines()} ^ {*full.splitlines()}))
     assert firewall.faults() == []
 
 subprocess.run(["nft", "add table ip other; add chain ip other kept"], check=True)
 runner = libnft.Program("/usr/sbin/nft") if sys.argv[1] == "program" else libnft.Library()
 networks = (*map(IPv4Network, ("10.254.3.0/24", "192.0.2.0/24", "192.0.2.0/25")), IPv6Network("2001:db8::/32"))
 denied = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
-policy = nft.Policy("w-a_1", IPv4Network("10.254.0.0/16"), networks, denied, True)
+policy = nft.Policy("w-a_1", IPv4Network("10.254.0.0/16"), networks, denied, True, 100)
 firewall = Firewall(policy, runner, Wire(), sys.argv[2])
 
 def make(number):
@@ -59,16 +68,32 @@ bridge = nft.BridgeNet("w-br-x", (IPv4Network("10.9.0.0/24"), IPv6Network("fd00:
                        ((IPv4Address("10.9.0.1"), "udp", 53), (IPv6Address("fd00:9::1"), "tcp", 53)))
 link = nft.GuestLink("w-x-1", (IPv4Address("10.9.0.2"), IPv6Address("fd00:9::2")), "02:00:00:00:00:01", "w-br-x")
 bridged = nft.Guest("x", (link,), (PortMap(None, 9, 90), PortMap("2001:db8::9", 9, 90)), tuple(kinds))
+named = replace(guests[0], rules=(NetRule("10.9.0.7"), NetRule("10.9.0.0/16"), NetRule("fd00:9::7")))
+firewall.put(named)
 firewall.put_bridge(bridge)
 firewall.put(bridged)
+same_when_made_anew()
+beside = nft.BridgeNet("w-br-y", (IPv4Network("10.9.1.0/24"), IPv6Network("2001:db8:1::/64")), True)
+theirs = nft.GuestLink("w-y-1", (), "02:00:00:00:00:02", "br0", foreign=True)
+firewall.put_bridge(beside)
+firewall.put_bridge(nft.BridgeNet("br0", (), foreign=True))
+firewall.put(nft.Guest("y", (theirs,)))
+assert firewall.faults() == []
+same_when_made_anew()
+firewall.drop_bridge("w-br-y")
+firewall.drop("y")
+firewall.drop_bridge("br0")
 same_when_made_anew()
 firewall.put(replace(bridged, ports=tuple(PortMap(None, port, port) for port in range(2000, 6000))))
 same_when_made_anew()
 firewall.drop("x")
 firewall.drop_bridge("w-br-x")
+assert "bridge" not in listed()
+same_when_made_anew()
+firewall.put(guests[0])
 
 full = listed()
-kernel = firewall._kernel
+kernel = firewall._tables.kernel
 for verb, guest in (("add", guests[0]), ("delete", make(99))):
     try:
         elements = tuple(nft.guest_elements(guest))
@@ -92,13 +117,25 @@ for command, fault in (
     ("flush chain inet w-a_1 leaving", "chain leaving was changed"),
     ("flush chain inet w-a_1 warden-i-00000000012", "chain warden-i-00000000012 was changed"),
     ("flush set inet w-a_1 warden-o-00000000012", "warden-o-00000000012: 1 elements are missing"),
+    ("flush chain inet w-a_1 screen", "chain screen was changed"),
+    ("add rule inet w-a_1 refuse accept", "chain refuse was changed"),
+    ("add element inet w-a_1 inner { 192.0.2.7 }", "inner: 2 elements are not ours"),
+    ("delete element inet w-a_1 flows { \\"w-00000000003-0\\" . 10.254.0.14 }", "flows: 1 elements are missing"),
+    ("delete element inet w-a_1 ports { tcp . 7 }; add element inet w-a_1 ports { tcp . 7 : 10.254.0.9 . 1 }",
+     "ports: 1 elements lead elsewhere"),
     ("delete table inet w-a_1", "it is missing"),
 ):
+    if "delete table" not in command:
+        subprocess.run(["nft", "add element inet w-a_1 over { \\"w-00000000003-0\\" . 10.254.0.14 counter packets 7 bytes 8 }"], check=True)
+        assert '"packets": 7' in listed()
     subprocess.run(["nft", command], check=True)
     expected = [] if fault is None else [f"table inet w-a_1: {fault}"]
     found = firewall.repair()
     assert found == expected, found
     assert firewall.faults() == []
+    if "delete table" not in command:
+        assert '"packets": 7' in listed(), "what was counted stays"
+        subprocess.run(["nft", "flush set inet w-a_1 over"], check=True)
 subprocess.run(["nft", "delete table ip foreign"], check=True)
 assert listed() == full
 subprocess.run(["nft", "delete table inet w-a_1"], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from warden.depot.volumes import VolumeStore
 from warden.engine.volumes import place_of
 from warden.errors import BadInput, EngineFault, ImageError, UnknownVolume, VolumeTaken
 from warden.model.settings import EngineSettings
-from warden.rootfs.volumecopy import MAX_DEPTH, Origin, copy_into, make_place
+from warden.rootfs.copyreport import Cancelled
+from warden.rootfs.volumecopy import MAX_DEPTH, Bound, Origin, copy_into, make_place
 
 pytestmark = pytest.mark.root
 
@@ -196,3 +198,64 @@ def test_places_for_mounts(target: Path, tmp_path: Path) -> None:
     make_place(str(target), "/out", is_directory=False)
     assert ((target / "a/b/c").is_dir(), (target / "a/f").read_bytes(), (target / "file").read_text()) == (True, b"", "x")
     assert os.listdir(outside) == []
+
+
+#: An access list: version 2; user rwx, user 1234 rw-, group r-x, mask rwx, others r-- (linux/posix_acl_xattr.h).
+_ACL = struct.pack(
+    "<I" + "HHI" * 5, 2, 1, 7, 0xFFFFFFFF, 2, 6, 1234, 4, 5, 0xFFFFFFFF, 16, 7, 0xFFFFFFFF, 32, 4, 0xFFFFFFFF
+)
+
+
+def test_everything_of_a_file_comes_along(image: Path, target: Path) -> None:
+    file = image / "data/file"
+    file.write_bytes(b"x")
+    os.link(file, image / "data/sub/again")
+    os.symlink("file", image / "data/link")
+    os.setxattr(file, "user.note", b"kept")
+    os.setxattr(file, "trusted.secret", b"not kept")
+    os.setxattr(file, "system.posix_acl_access", _ACL)
+    os.setxattr(image / "data/sub", "system.posix_acl_default", _ACL)
+    with open(image / "data/holes", "wb") as holes:
+        holes.seek(64 << 20)
+        holes.write(b"end")
+    tool = image / "data/tool"
+    tool.write_bytes(b"#!")
+    os.setxattr(tool, "security.capability", struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0))
+    os.chmod(tool, 0o6755)
+    for path in (file, image / "data/holes", image / "data/sub", image / "data"):
+        os.utime(path, ns=(1_000_000_000_123_456_789, 1_100_000_000_987_654_321))
+    os.utime(image / "data/link", ns=(5, 1_000_000_000), follow_symlinks=False)
+    assert copy_into(str(target), (Origin(str(image)),), "/data")
+    made = target / "file"
+    assert made.stat().st_ino == (target / "sub/again").stat().st_ino
+    assert made.stat().st_nlink == 2
+    assert set(os.listxattr(made)) == {"user.note", "system.posix_acl_access"}
+    assert os.getxattr(made, "user.note") == b"kept"
+    assert os.getxattr(made, "system.posix_acl_access") == _ACL
+    assert os.getxattr(target / "sub", "system.posix_acl_default") == _ACL
+    for path in (made, target / "holes", target / "sub", target):
+        assert path.stat().st_mtime_ns == 1_100_000_000_987_654_321, path
+    assert (target / "link").lstat().st_mtime_ns == 1_000_000_000
+    assert (target / "holes").stat().st_size == (64 << 20) + 3
+    assert (target / "holes").stat().st_blocks * 512 < 1 << 20
+    assert (os.listxattr(target / "tool"), stat.S_IMODE((target / "tool").stat().st_mode)) == ([], 0o755)
+
+
+def test_no_more_than_may_be_copied(image: Path, target: Path) -> None:
+    (image / "data/file").write_bytes(b"x" * 200_000)
+    assert copy_into(str(target), (Origin(str(image)),), "/data", Bound(300_000))
+    with pytest.raises(ImageError, match="too large"):
+        copy_into(str(target), (Origin(str(image)),), "/data", Bound(150_000))
+    for number in range(200):
+        (image / f"data/sub/{number}").touch()
+    with pytest.raises(ImageError, match="too large"):
+        copy_into(str(target), (Origin(str(image)),), "/data", Bound(300_000))
+
+
+def test_cut_off_in_the_middle(image: Path, target: Path) -> None:
+    for number in range(10):
+        (image / f"data/{number}").touch()
+    left = iter([True] * 5)
+    with pytest.raises(Cancelled):
+        copy_into(str(target), (Origin(str(image)),), "/data", Bound(goes_on=lambda: next(left, False)))
+    assert len(os.listdir(target)) < 10

@@ -87,7 +87,7 @@ def test_info_shows_limits_where_they_are_set(world: World, capsys: pytest.Captu
 def test_unknown_handle_is_a_sentence_and_code_3(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.info = None
     assert main(["info", "ghost"]) == 3
-    assert capsys.readouterr().err == "warden: unknown handle\n"
+    assert capsys.readouterr().err == "warden: ghost: unknown handle\n"
 
 
 def test_logs_are_bytes_on_their_streams(world: World, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

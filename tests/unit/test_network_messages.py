@@ -25,8 +25,8 @@ HOST_PART, CONTAINER_PART = batch_of(LINK.host_part()), batch_of(LOOPBACK, LINK.
 LOOPBACK_PART = batch_of(LOOPBACK)
 
 
-#: IFLA_AF_SPEC holding AF_INET holding IFLA_INET_CONF holding IPV4_DEVCONF_FORWARDING = 1, each with its length.
-FORWARDING = {26 | NEST: bytes.fromhex("10000280" "0c000180" "08000100" "01000000")}
+#: IFLA_AF_SPEC holding AF_INET holding IFLA_INET_CONF holding IPV4_DEVCONF_FORWARDING = 1 and RP_FILTER = 1, each with its length.
+FORWARDING = {26 | NEST: bytes.fromhex("18000280" "14000180" "0800010001000000" "0800080001000000")}
 
 
 def check_set_up(message: Parsed, index: int, attributes: dict[int, bytes] | None = None) -> None:

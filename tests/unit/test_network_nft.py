@@ -72,14 +72,21 @@ def texts(guest: Guest) -> list[str]:
             NetRule("1.1.1.1", protocol=Protocol.ICMP, icmp_type=3, icmp_code=0),
             f"ct original ip daddr 1.1.1.1 {OUTSIDE} icmp type 3 icmp code 0 accept",
         ),
-        (
-            NetRule("1.1.1.1", protocol=Protocol.ALL, log=True),
-            f'ct original ip daddr 1.1.1.1 {OUTSIDE} log prefix "warden-i-aaaaaaaaaaa " accept',
-        ),
     ],
 )
 def test_a_rule_as_text(rule: NetRule, text: str) -> None:
     assert [piece.text for piece in nft.rule_pieces(INNER, rule, ONE)] == [text]
+
+
+def test_what_is_logged_is_paced_and_accepted_all_the_same() -> None:
+    where = f"ct original ip daddr 1.1.1.1 {OUTSIDE}"
+    assert [rule.text for rule in nft.rule_pieces(INNER, NetRule("1.1.1.1", None, Protocol.ALL, log=True), ONE)] == [
+        f'{where} iifname . ip saddr @logs log prefix "warden-i-aaaaaaaaaaa "',
+        f"{where} accept",
+    ]
+    assert [one.where for one in nft.guest_elements(replace(ONE, rules=(NetRule("1.1.1.1", log=True),)))] == [
+        "links", "guests", "flows", "logs",
+    ]  # fmt: skip
 
 
 def test_rules_of_a_family_that_the_container_lacks_are_none() -> None:
@@ -91,8 +98,12 @@ def test_rules_of_a_family_that_the_container_lacks_are_none() -> None:
     assert [piece.text.split()[2] for piece in both] == ["ip", "ip6"]
 
 
-def test_a_container_without_rules_costs_two_elements() -> None:
-    assert texts(ONE) == ['inet links "w-aaaaaaaaaaa-0"', 'inet guests "w-aaaaaaaaaaa-0" . 10.254.0.2']
+def test_a_container_without_rules_costs_three_elements() -> None:
+    assert texts(ONE) == [
+        'inet links "w-aaaaaaaaaaa-0"',
+        'inet guests "w-aaaaaaaaaaa-0" . 10.254.0.2',
+        'inet flows "w-aaaaaaaaaaa-0" . 10.254.0.2',
+    ]
 
 
 def test_a_container_on_a_bridge_is_known_by_the_bridge_and_held_to_its_port() -> None:
@@ -104,7 +115,9 @@ def test_a_container_on_a_bridge_is_known_by_the_bridge_and_held_to_its_port() -
         f"bridge senders6 {port} . {mac} . fd00:9::2",
         f"bridge senders6 {port} . {mac} . fe80::ff:fe00:a",
         'inet guests "w-br-x" . 10.9.0.2',
+        'inet flows "w-br-x" . 10.9.0.2',
         'inet guests6 "w-br-x" . fd00:9::2',
+        'inet flows6 "w-br-x" . fd00:9::2',
     ]
     assert [f"{one.where} {one.text(whole=True)}" for one in nft.bridge_elements(BRIDGE)] == [
         'links "w-br-x"',
@@ -152,8 +165,7 @@ def test_what_a_set_cannot_hold_is_a_rule() -> None:
     assert boxes(inside, wide)[1] == 0
     across = NetRule("1.1.255.0-1.2.0.0")
     assert boxes(wide, across) == (boxes(wide)[0], 1), "the kernel takes no element that begins within another"
-    for rule in (NetRule("10.254.0.6"), NetRule("1.1.1.1", log=True)):
-        assert boxes(rule) == ([], 1)
+    assert (boxes(NetRule("10.254.0.6")), boxes(NetRule("1.1.1.1", log=True))) == (([], 1), ([], 2))
     many = [NetRule(str(IPv4Address(0x01000000 + number))) for number in range(300)]
     assert (len(boxes(*many)[0]), boxes(*many)[1]) == (256, 44)
 
@@ -216,12 +228,14 @@ class Recorder:
         self.now = 7
         self.busy = 0  # so many changes others make just after each look
         self.chain = b"as it was"
+        self.gone = False  # the table, until it is made
 
     def run(self, commands: str, /) -> None:
         if self.refuse and re.search(self.refuse, commands):
             raise EngineFault("nft: refused")
         self.ran.append(commands)
         self.now += 1
+        self.gone = False
 
     def close(self) -> None:
         self.closed = True
@@ -250,6 +264,8 @@ class Kernel:
         return [self._recorder.chain]
 
     def elements(self, family: str, table: str, where: str) -> list[dict[int, bytes]]:
+        if self._recorder.gone:
+            raise OSError(errno.ENOENT, "no such table")
         return []
 
     def close(self) -> None:
@@ -282,9 +298,9 @@ def test_the_first_rule_makes_the_chain_and_later_ones_change_as_little_as_can_b
     assert [verbs(changes) for changes in recorder.changes] == [
         ["add set", "add chain", "add", "append", "add"],
         ["add"],
-        ["delete", "insert"],
-        ["insert"],
-        ["delete", "flush chain", "append", "append"],
+        ["delete", "insert", "insert", "add"],
+        ["insert", "insert"],
+        ["delete", "flush chain", "append", "append", "append"],
         ["delete", "flush chain", "delete chain", "delete set"],
     ]
     assert keys(recorder.changes[0][4]) == ['rules "w-aaaaaaaaaaa-0" . 10.254.0.2 : jump warden-i-aaaaaaaaaaa']
@@ -306,9 +322,9 @@ def test_ports_go_to_the_first_and_then_to_the_next(firewall: Firewall, recorder
     firewall.put(replace(TWO, ports=(PortMap(None, 80, 3),)))
     firewall.put(ONE)
     first, second, third = recorder.changes
-    assert keys(first[0])[2:] == ["ports tcp . 80 : 10.254.0.2 . 1", "ports tcp . 81 : 10.254.0.2 . 2"]
+    assert keys(first[0])[3:] == ["ports tcp . 80 : 10.254.0.2 . 1", "ports tcp . 81 : 10.254.0.2 . 2"]
     assert [keys(change) for change in second] == [
-        ['links "w-bbbbbbbbbbb-0"', 'guests "w-bbbbbbbbbbb-0" . 10.254.0.6']
+        ['links "w-bbbbbbbbbbb-0"', *(f'{where} "w-bbbbbbbbbbb-0" . 10.254.0.6' for where in ("guests", "flows"))]
     ]
     assert [keys(change) for change in third] == [
         ["ports tcp . 80", "ports tcp . 81"],
@@ -336,9 +352,14 @@ def test_a_port_at_one_address_and_at_all_are_in_each_others_way(firewall: Firew
 
 def test_a_lost_table_is_made_anew_with_everything(firewall: Firewall, recorder: Recorder) -> None:
     firewall.start([ONE])
-    recorder.fails = [errno.ENOENT]
+    recorder.fails, recorder.gone = [errno.ENOENT], True
     firewall.put(TWO)
-    assert recorder.ran[-1] == table.whole(POLICY, [], nft.guest_elements(ONE) + nft.guest_elements(TWO))
+    elements = nft.guest_elements(ONE) + nft.guest_elements(TWO)
+    gates = [element for element in elements if element.where == "links"]
+    assert recorder.ran[-1] == table.whole(POLICY, [], gates), "what shuts them in comes first"
+    (change,) = recorder.changes[-1]
+    assert (change.verb, {*change.elements, *gates}) == ("add", set(elements))
+    assert firewall.mended == 1
     firewall.close(remove=True)
     assert recorder.ran[-1].splitlines()[1] == "delete table inet t"
     assert recorder.closed
@@ -367,10 +388,11 @@ def test_whatever_others_do_meanwhile_the_tables_are_made(firewall: Firewall, re
     recorder.busy = 1
     firewall.start([replace(ONE, rules=(NetRule("1.1.1.1"),))])
     firewall.put_bridge(BRIDGE)
-    assert verbs(recorder.changes[-1])[-2:] == ["delete", "insert"]
-    recorder.fails = [errno.ENOENT, errno.ENOENT]  # somebody flushes the ruleset
+    assert "table bridge t {" in recorder.ran[-1]
+    recorder.fails, recorder.gone = [errno.ENOENT, errno.ENOENT], True  # somebody flushes the ruleset
     firewall.drop_bridge(BRIDGE.device)
-    assert verbs(recorder.changes[-1])[-1] == "delete"
+    assert "table bridge t {" not in recorder.ran[-1]
+    assert verbs(recorder.changes[-1]) == ["add set", "add chain", "add", "append", "add", "add"]
     recorder.fails = [errno.ENOMEM] * 99
     with pytest.raises(EngineFault, match="firewall: table t: refused"):
         firewall.put_bridge(BRIDGE)
@@ -378,7 +400,7 @@ def test_whatever_others_do_meanwhile_the_tables_are_made(firewall: Firewall, re
 
 def test_a_refused_change_is_forgotten(firewall: Firewall, recorder: Recorder) -> None:
     firewall.start([])
-    recorder.refuse, recorder.fails = ".", [errno.ENOMEM]
+    recorder.refuse, recorder.fails = ".", [errno.ENOMEM] * 2
     with pytest.raises(EngineFault):
         firewall.put(replace(ONE, ports=(PortMap(None, 80, 80),)))
     recorder.refuse = ""
@@ -419,14 +441,32 @@ def test_start_goes_on_without_nft_and_refuses_a_shared_table(recorder: Recorder
 def test_a_bridge_makes_its_own_table_and_takes_it_away(firewall: Firewall, recorder: Recorder) -> None:
     firewall.start([])
     firewall.put_bridge(BRIDGE)
+    assert "table inet t {" not in recorder.ran[-1]
     assert "table bridge t {" in recorder.ran[-1]
-    assert "set inner { type ipv4_addr; flags interval; elements = { 10.9.0.0/24, 10.254.0.0/16 } }" in recorder.ran[-1]
-    assert (verbs(recorder.changes[-1]), recorder.changes[-1][0].family) == (["insert"], "bridge")
+    (advert,), (come, inner) = recorder.changes
+    assert (advert.verb, advert.family) == ("insert", "bridge")
+    assert "same" in keys(come)[1]
+    assert keys(inner)[:2] == ["inner 10.9.0.0", "inner 10.9.1.0"]
     firewall.put_bridge(BRIDGE)
     firewall.drop_bridge("w-br-x")
     firewall.drop_bridge("w-br-x")
-    assert len(recorder.ran) == 3
-    assert "table bridge t {" not in recorder.ran[-1]
+    assert (len(recorder.ran), len(recorder.changes)) == (2, 3)
+    assert verbs(recorder.changes[-1]) == ["delete", "delete", "delete table"]
+
+
+def test_a_bridge_costs_the_same_with_any_number_of_others(firewall: Firewall, recorder: Recorder) -> None:
+    """But for who names something within it: what is refused otherwise."""
+    rules = (NetRule("10.8.0.0/24"), NetRule("10.9.0.7"), NetRule("10.0.0.0/8"))
+    named = replace(ONE, rules=rules)
+    firewall.start([named, replace(TWO, rules=rules[:1])], [replace(BRIDGE, device="w-br-y", networks=(INNER[0],))])
+    before = len(recorder.changes)
+    firewall.put_bridge(BRIDGE)
+    assert len(recorder.ran) == 1
+    (changes,) = recorder.changes[before:]
+    assert {change.chain for change in changes if change.chain} == {named.chain}
+    assert verbs(changes) == ["add", "delete", "insert", "add"]
+    firewall.drop_bridge(BRIDGE.device)
+    assert verbs(recorder.changes[-1]) == ["delete", "add", "flush chain", "append", "delete"]
 
 
 def packets(data: bytes) -> list[tuple[int, int, int]]:
@@ -441,11 +481,11 @@ def packets(data: bytes) -> list[tuple[int, int, int]]:
 
 def test_a_transaction_is_bound_to_a_generation_and_answers_once() -> None:
     data = transaction("t", [Change("add", elements=tuple(nft.guest_elements(ONE)))], 258)
-    assert packets(data) == [(0x10, 1, 0), (10 << 8 | 12, 0x601, 0), (10 << 8 | 12, 0x605, 1), (0x11, 1, 2)]
+    assert packets(data) == [(0x10, 1, 0), *[(10 << 8 | 12, 0x601, 0)] * 2, (10 << 8 | 12, 0x605, 1), (0x11, 1, 2)]
     assert data[20:28] == struct.pack("=HHBBBB", 8, 1, 0, 0, 1, 2)
     assert b"w-aaaaaaaaaaa-0\0" + bytes((10, 254, 0, 2)) in data
     removal = transaction("t", [Change("delete", elements=tuple(nft.guest_elements(ONE)))], 1)
-    assert packets(removal)[2] == (10 << 8 | 14, 5, 1)
+    assert packets(removal)[3] == (10 << 8 | 14, 5, 1)
 
 
 def test_a_range_of_ports_is_as_many_messages_as_attributes_need() -> None:

@@ -142,4 +142,4 @@ def test_forwarding_rides_on_the_message_that_sets_the_link_up() -> None:
     _, _, plain = set_up(5)
     _, _, body = set_up(5, forwarding=True)
     assert body[:16] == plain
-    assert body[16:].hex() == "14001a80" + "10000280" + "0c000180" + "08000100" + "01000000"
+    assert body[16:].hex() == "1c001a80" + "18000280" + "14000180" + "0800010001000000" + "0800080001000000"

@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -656,9 +657,9 @@ async def test_drain_finishes_what_does_not_only_wait(socket: str, tmp_path: Pat
     gate = asyncio.Event()
     create = engine.create
 
-    async def slow_create(spec: ContainerSpec) -> Any:
+    async def slow_create(spec: ContainerSpec, over: threading.Event) -> Any:
         await gate.wait() if spec.handle == "slow" else None
-        return await create(spec)
+        return await create(spec, over)
 
     monkeypatch.setattr(engine, "create", slow_create)
     pidfile = tmp_path / "pid"

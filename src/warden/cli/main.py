@@ -9,7 +9,7 @@ import os
 import sys
 from typing import NoReturn
 
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, UnknownHandle, WardenError
 
 #: Subcommand, the module that owns it, and its line in the overview.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -167,7 +167,12 @@ def _run_subcommand(name: str, words: list[str], socket: str | None) -> int:
     command = import_module("warden.cli." + COMMANDS[name][0]).COMMANDS[name]
     options = parse(name, command, words)
     options.socket = options.socket or socket
-    return int(command.act(options))
+    try:
+        return int(command.act(options))
+    except UnknownHandle as error:
+        if error.message != "unknown handle" or not isinstance(getattr(options, "handle", None), str):
+            raise
+        raise UnknownHandle(f"{options.handle}: {error.message}") from error  # Warden's text does not say which
 
 
 def _unknown_command(name: str) -> NoReturn:

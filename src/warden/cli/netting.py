@@ -88,6 +88,8 @@ def _show(container: Container, *, as_json: bool) -> None:
         print(output.table(("REFUSED", "PROTOCOL", "PORT", "PACKETS"), found), end="")
     if refusals.further:
         print(f"and {refusals.further} packets to further destinations")
+    if refusals.over:
+        print(f"and {refusals.over} packets beyond as many connections as one may have")
 
 
 def _columns(words: list[str]) -> tuple[str, str, str]:
@@ -104,6 +106,7 @@ def _as_json(state: NetState, refusals: Refusals) -> dict[str, object]:
         "ports": [asdict(port) for port in state.ports],
         "refused": [asdict(one) for one in refusals.destinations],
         "refused_further": refusals.further,
+        "refused_over": refusals.over,
     }
 
 
@@ -118,9 +121,23 @@ def port(options: Namespace) -> int:
             if not number.isdecimal():
                 raise BadInput(f"--remove: {text!r} is not a port", hint="PORT or PORT/udp, of the host")
             container.remove_port(int(number), protocol or "tcp")
-        if not options.port_add and not options.port_remove:
+        if options.inner_port is not None:
+            _show_one(options.handle, options.inner_port, container.net_state().ports)
+        elif not options.port_add and not options.port_remove:
             _list(container.net_state().ports, as_json=options.json)
     return 0
+
+
+def _show_one(handle: str, text: str, ports: tuple[PortMap, ...]) -> None:
+    """What leads to this port of the container, as docker tells it."""
+    number, _, protocol = text.partition("/")
+    protocol = protocol or "tcp"
+    if not number.isdecimal() or protocol not in ("tcp", "udp"):
+        raise BadInput(f"{text!r} is not a port", hint="PORT or PORT/udp, of the container")
+    found = [port_to_text(one) for one in ports if (one.container_port, one.protocol) == (int(number), protocol)]
+    if not found:
+        raise BadInput(f"{handle}: no port of the host leads to its port {number}/{protocol}")
+    print("\n".join(line.partition(" -> ")[2] for line in found))
 
 
 def _add(container: Container, texts: list[str]) -> None:
@@ -175,11 +192,13 @@ warden net box policy --usual
         net,
     ),
     "port": Command(
-        "[--json] [--add PORT] [--remove PORT] HANDLE",
-        "Shows which ports of the host lead to a container, as container port -> host port; or adds and removes some.",
-        ("json", "port_add", "port_remove", "handle"),
+        "[--json] [--add PORT] [--remove PORT] HANDLE [PORT]",
+        "Shows which ports of the host lead to a container, as container port -> host port, or to one PORT of it; or adds\n"
+        "and removes some.",
+        ("json", "port_add", "port_remove", "handle", "inner_port"),
         """
 warden port box
+warden port box 53/udp
 warden port --add 8080:80 --add 5353:53/udp box
 warden port --add 80 box
 warden port --remove 8080 --remove 5353/udp box

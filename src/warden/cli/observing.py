@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
 from warden.cli.options import Command
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, Unreachable, WardenError
 from warden.model.text import escaped
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def events(options: Namespace) -> int:
     """`warden events`."""
     from warden.cli.picking import as_text, pick, split_path
 
-    wanted: Any = _filters(options.filter, {"type": "types", "container": "containers", "event": "events"})
+    kinds = {name: f"{name}s" for name in ("type", "container", "event", "network", "volume")}
+    wanted: Any = _filters(options.filter, kinds)
     if options.format not in (None, "json"):
         split_path(options.format)
     with closing(connect.open_client(options)) as client:
@@ -163,18 +164,20 @@ def _fail(text: str, code: int) -> int:
 
 def inspect(options: Namespace) -> int:
     """`warden inspect`: every handle is tried; the exit code is the first failure's."""
+    from warden.cli import foreign
     from warden.cli.picking import as_text, pick, split_path
 
     if options.format not in (None, "json"):
         split_path(options.format)
     found, code = [], 0
-    with closing(connect.open_client(options)) as client:
-        for handle in options.handles:
-            try:
-                found.append(client.container(handle).inspect())
-            except WardenError as error:
-                output.say(f"{handle}: {error}")
-                code = code or error.exit_code
+    for handle in options.handles:
+        try:
+            found.append(foreign.either(options, handle, lambda container: container.inspect(), foreign.as_document))
+        except Unreachable:
+            raise
+        except WardenError as error:
+            output.say(f"{handle}: {error}")
+            code = code or error.exit_code
     if options.format in (None, "json"):
         output.print_json(found)
     else:
@@ -225,15 +228,17 @@ warden logs --job 3 --follow box
     ),
     "events": Command(
         "[--since TIME] [--until TIME] [-f KEY=VALUE]... [--format json|PATH]",
-        "Shows what happens to containers and jobs, from now on, or from --since on as far as it is kept. Filters: type\n"
-        "(container, job ...), container (a handle or id), event (create, start, die, oom, pause, unpause, update, stop,\n"
-        "destroy ...); of one kind one must match. Ends when --until is over.",
+        "Shows what happens to containers, jobs, networks and volumes, from now on, or from --since on as far as it is\n"
+        "kept. Filters: type (container, job, network, volume), container (a handle or id), network, volume (a name),\n"
+        "event (create, start, die, oom, pause, unpause, update, stop, destroy, connect, mount ...); of one kind one must\n"
+        "match. Ends when --until is over.",
         ("since", "until", "filter", "format"),
         """
 warden events
 warden events --since 1h --until 0s
 warden events -f type=job -f event=die --format json
 warden events -f container=box --format .attributes.verdict
+warden events -f type=volume -f event=create -f event=destroy
 """,
         events,
     ),
@@ -248,7 +253,7 @@ warden events -f container=box --format .attributes.verdict
     "inspect": Command(
         "[-f PATH] HANDLE...",
         "Shows everything known of containers as JSON: state, limits, network, mounts, jobs, cgroups, namespaces. PATH\n"
-        "picks a part of it.",
+        "picks a part of it. lxc:NAME is one of LXC's.",
         ("pick", "handles"),
         "warden inspect box\nwarden inspect --format .network.ip box\nwarden inspect -f '.jobs[0].result.verdict' box",
         inspect,

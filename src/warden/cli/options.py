@@ -26,6 +26,11 @@ def _many(metavar: str, text: str) -> dict[str, Any]:
     return {"metavar": metavar, "action": "append", "help": text}
 
 
+def _verb(text: str) -> str:
+    """What docker's users are used to is understood as well."""
+    return {"ls": "list", "rm": "remove"}.get(text, text)
+
+
 def _truth(text: str) -> bool:
     words = {"true": True, "1": True, "false": False, "0": False}
     if text.lower() not in words:
@@ -208,6 +213,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "create_allow": (("--net-allow",), _many("NETWORK", "where it may go, instead of what holds for all containers")),
     "create_deny": (("--net-deny",), _many("NETWORK", "where it may not go; what is in neither is open")),
     "usual": (("--usual",), {"action": "store_true", "help": "as it holds for all containers"}),
+    "inner_port": ((), {"nargs": "?", "metavar": "PORT"}),
     "port_add": (("--add",), {**_many("PORT", "as --publish of warden run"), "default": []}),
     "port_remove": (("--remove",), {**_many("PORT", "a port of the host, such as 8080 or 5353/udp"), "default": []}),
     "repair": (("--repair",), {"action": "store_true", "help": "let the daemon put its firewall right"}),
@@ -316,10 +322,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         (),
         {"metavar": "ACTION", "choices": ("list", "tree", "mount", "umount", "make", "remove", "move")},
     ),
-    "volume_verb": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove", "prune")}),
+    "volume_verb": ((), {"metavar": "ACTION", "type": _verb, "choices": ("create", "list", "inspect", "remove", "prune")}),
     "new_name": ((), {"metavar": "NEW"}),
     "words": ((), {"metavar": "WORD", "nargs": "*"}),
-    "network_action": ((), {"metavar": "ACTION", "choices": ("create", "list", "inspect", "remove")}),
+    "network_action": ((), {"metavar": "ACTION", "type": _verb, "choices": ("create", "list", "inspect", "remove")}),
     "network_names": ((), {"metavar": "NAME", "nargs": "*"}),
     "topic": ((), {"metavar": "COMMAND"}),
     "image_names": ((), {"metavar": "IMAGE", "nargs": "*"}),

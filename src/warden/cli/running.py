@@ -175,7 +175,12 @@ def _create(client: Client, wanted: dict[str, Any], cidfile: str | None = None) 
     """The container; limits that were left out are told."""
     with _handle_file(cidfile) as write:
         container = client.create(wanted.pop("handle"), **wanted)
-        write(container.handle)
+        try:
+            write(container.handle)
+        except BaseException:  # nobody would know of it
+            with suppress(WardenError):
+                container.destroy()
+            raise
     for warning in container.warnings:
         output.say(f"not limited: {warning}")
     return container
@@ -183,19 +188,29 @@ def _create(client: Client, wanted: dict[str, Any], cidfile: str | None = None) 
 
 @contextmanager
 def _handle_file(path: str | None) -> Iterator[Callable[[str], object]]:
-    """A new file for a handle; without one in it, it goes again. Raises BadInput when it exists."""
+    """A new file for a handle; without one in it, it goes again. Raises BadInput when it exists or cannot be written."""
     if path is None:
         yield lambda _handle: None
         return
+
+    def write(handle: str) -> None:
+        try:
+            with open(path, "w") as file:
+                file.write(handle)  # on the way at the latest when it is closed, which may fail as well
+        except OSError as error:
+            hint = "the container was destroyed again"
+            raise BadInput(f"--cidfile {path}: {error.strerror}", hint=hint) from None
+
     try:
-        file = open(path, "x")  # noqa: SIM115 - removed below when nothing was written
+        open(path, "x").close()
     except OSError as error:
-        raise BadInput(f"--cidfile {path}: {error.strerror}", hint="the file must not exist") from None
+        hint = "the file must not exist" if isinstance(error, FileExistsError) else ""
+        raise BadInput(f"--cidfile {path}: {error.strerror}", hint=hint) from None
     try:
-        with file:
-            yield file.write
+        yield write
     except BaseException:
-        os.unlink(path)
+        with suppress(OSError):
+            os.unlink(path)
         raise
 
 

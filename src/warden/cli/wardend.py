@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the daemon; returns the exit code."""
     arguments = parser().parse_args(argv)
+    _leave_out_openssl()
     from warden.errors import WardenError
 
     try:
@@ -59,6 +60,13 @@ def main(argv: list[str] | None = None) -> int:
     except WardenError as error:
         print(f"wardend: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _leave_out_openssl() -> None:
+    """The daemon needs none of it: asyncio does without `ssl`, hashlib has its own functions. It would be 4 MiB of its
+    memory. A process that has it already, such as that of tests, keeps it."""
+    for name in ("_ssl", "_hashlib"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: an import of it fails (sys.modules)
 
 
 def _run(arguments: argparse.Namespace) -> int:

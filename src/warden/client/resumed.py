@@ -40,13 +40,16 @@ class LogOptions(TypedDict, total=False):
 
 class EventOptions(TypedDict, total=False):
     """Keyword arguments of events. *since*, *until*: as in LogOptions; without *since* those to come. *types*:
-    "container", "job" and others; *containers*: handles or ids; *events*: such as "die"."""
+    "container", "job", "network", "volume"; *containers*: handles or ids; *events*: such as "die"; *networks*, *volumes*:
+    names of what an event is about."""
 
     since: Moment | None
     until: Moment | None
     types: Iterable[str]
     containers: Iterable[str]
     events: Iterable[str]
+    networks: Iterable[str]
+    volumes: Iterable[str]
 
 
 class Patience:
@@ -191,6 +194,8 @@ def events_of(options: EventOptions) -> Resumable[EventRecord]:
         types=frozenset(options.get("types", ())),
         containers=frozenset(options.get("containers", ())),
         events=frozenset(options.get("events", ())),
+        networks=frozenset(options.get("networks", ())),
+        volumes=frozenset(options.get("volumes", ())),
     )
     return _Events(selection)
 

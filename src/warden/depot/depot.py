@@ -193,9 +193,14 @@ class Depot:
 
 
 def replace_file(path: str, text: str) -> None:
-    """The whole text or the old one, whatever happens; raises OSError."""
-    _write_file(f"{path}.new", text)
-    os.rename(f"{path}.new", path)
+    """The whole text or the old one, whatever happens; raises OSError, and then nothing is left."""
+    try:
+        _write_file(f"{path}.new", text)
+        os.rename(f"{path}.new", path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}.new")
+        raise
 
 
 def _write_file(path: str, text: str) -> None:

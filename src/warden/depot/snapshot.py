@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -18,10 +18,15 @@ from warden.model.names import Names
 from warden.model.net import NetPolicy, NetRule, PortMap, Protocol
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.model.system import System
-from warden.records import asdict, dataclass, replace
+from warden.records import asdict, dataclass, fields, replace
 
 L = TypeVar("L", Interface, Link)
 VERSION = 1
+#: Under "warden". What is not among them, a newer version has written, and who does not know it must not write it anew.
+OURS = frozenset(
+    "version created id_base hostname shell layer project disk paused vcap phase restarts asked links network_owner"
+    " published net_policy spec".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Snapshot:
     the way in which their size can be limited (a value of disk.backend); *layer*: where its writable files lie, "" in
     its own directory; *project*: the number that their quota has, 0 none. *paused*: its processes stand still. *links*:
     what the interfaces of its spec became. *network_owner*: the id of the container whose network it shares. *vcap*: the
-    number of vcap where it is not *uid*. *phase*, *restarts*: of its main job."""
+    number of vcap where it is not *uid*. *phase*, *restarts*: of its main job; *asked*: somebody restarts it, and it was
+    not started again as long as there is no main job with a higher number; None: nobody does."""
 
     container_id: str
     handle: str
@@ -61,6 +67,7 @@ class Snapshot:
     vcap: int | None = None
     phase: Phase = Phase.NEW
     restarts: int = 0
+    asked: int | None = None
 
     @property
     def vcap_uid(self) -> int:
@@ -98,6 +105,7 @@ class Snapshot:
             "vcap": self.vcap,
             "phase": self.phase.value,
             "restarts": self.restarts,
+            "asked": self.asked,
             "links": [asdict(link) | {"kind": link.kind.value} for link in self.links],
             "network_owner": self.network_owner,
             "published": [asdict(port) for port in self.published],
@@ -125,37 +133,58 @@ class Snapshot:
             resources, ours = data["resources"], data["warden"]
             if ours["version"] > VERSION:
                 raise NotBuilt(f"snapshot: version {ours['version']} is from a newer warden", hint="run that one")
-            return cls(
-                container_id=resources["container_id"],
-                handle=resources["handle"],
-                state=State(data["state"]),
-                spec=_spec_from_data(ours["spec"]),
-                created=ours["created"],
-                uid=resources["uid"],
-                id_base=ours["id_base"],
-                hostname=ours["hostname"],
-                shell=ours["shell"],
-                network=resources["network"],
-                events=tuple(data["events"]),
-                memory_limit=resources.get("limit_memory"),
-                grace_time=data["grace_time"],
-                ports=tuple(resources["ports"]),
-                net_in=tuple((host, inside) for host, inside in resources["net_in"]),
-                net_out=tuple(map(_rule_from_row, resources["net_out"])),
-                layer=ours.get("layer", ""),
-                project=ours.get("project", 0),
-                disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
-                paused=ours.get("paused", False),
-                vcap=ours.get("vcap"),
-                phase=Phase(ours.get("phase", "new")),
-                restarts=ours.get("restarts", 0),
-                network_owner=ours.get("network_owner", ""),
-                links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
-                published=_ports_from_data(ours.get("published", ())),
-                net_policy=_policy_from_data(ours.get("net_policy")),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
+            _check_known("warden", ours, OURS)
+            _check_known("warden.spec", ours["spec"], _SPEC)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
+        try:
+            return cls._from_data(data, resources, ours)
+        except (KeyError, AttributeError, BadInput) as error:
+            raise EngineFault(f"snapshot: not readable: {error!r}") from error
+        except (ValueError, TypeError) as error:  # a word or a field that is not known here
+            hint = "run that one, or remove the file: then the container is destroyed"
+            raise NotBuilt(f"snapshot: not understood, from a newer warden? {error}", hint=hint) from error
+
+    @classmethod
+    def _from_data(cls, data: dict[str, Any], resources: dict[str, Any], ours: dict[str, Any]) -> Snapshot:
+        return cls(
+            container_id=resources["container_id"],
+            handle=resources["handle"],
+            state=State(data["state"]),
+            spec=_spec_from_data(ours["spec"]),
+            created=ours["created"],
+            uid=resources["uid"],
+            id_base=ours["id_base"],
+            hostname=ours["hostname"],
+            shell=ours["shell"],
+            network=resources["network"],
+            events=tuple(data["events"]),
+            memory_limit=resources.get("limit_memory"),
+            grace_time=data["grace_time"],
+            ports=tuple(resources["ports"]),
+            net_in=tuple((host, inside) for host, inside in resources["net_in"]),
+            net_out=tuple(map(_rule_from_row, resources["net_out"])),
+            layer=ours.get("layer", ""),
+            project=ours.get("project", 0),
+            disk=ours.get("disk") or _disk_before(ours.get("layer", ""), ours.get("project", 0)),
+            paused=ours.get("paused", False),
+            vcap=ours.get("vcap"),
+            phase=Phase(ours.get("phase", "new")),
+            restarts=ours.get("restarts", 0),
+            asked=ours.get("asked"),
+            network_owner=ours.get("network_owner", ""),
+            links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
+            published=_ports_from_data(ours.get("published", ())),
+            net_policy=_policy_from_data(ours.get("net_policy")),
+        )
+
+
+_SPEC = frozenset(field.name for field in fields(ContainerSpec))
+
+
+def _check_known(where: str, data: Mapping[str, Any], known: Collection[str]) -> None:
+    if unknown := sorted(name for name in data if name not in known):
+        raise NotBuilt(f"snapshot: {where}.{unknown[0]} is from a newer warden", hint="run that one")
 
 
 def _disk_before(layer: str, project: int) -> str:

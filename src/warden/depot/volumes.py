@@ -24,6 +24,7 @@ from warden.model.volumes import Volume
 
 LOCK = ".lock"
 NEW, OLD = ".new-", ".old-"  # what the names of what is half made and half removed begin with
+VERSION = 1
 RECORD, FILL = "volume.json", "fill"
 
 
@@ -93,11 +94,14 @@ class VolumeStore:
         return self._read(name)
 
     def _read(self, name: str) -> Volume | None:
-        """A record that cannot be read says nothing of the files, which are kept; what has none is none of ours."""
+        """A record that cannot be read, or is a newer version's, says nothing of the files, which are kept; what has none
+        is none of ours."""
         path = f"{self.place}/{name}"
         try:
             with open(f"{path}/{RECORD}", encoding="utf-8") as file:
                 data = json.load(file)
+            if data["version"] != VERSION:
+                raise ValueError
             anonymous = bool(data["anonymous"])
             return Volume(name, self.data(name), float(data["created"]), anonymous, stays=data.get("stays", not anonymous))
         except (ValueError, KeyError, TypeError):
@@ -117,7 +121,7 @@ class VolumeStore:
             os.mkdir(f"{half}/data", 0o755)
             os.chown(f"{half}/data", owner, owner)
             with open(f"{half}/{RECORD}", "w", encoding="utf-8") as file:
-                json.dump({"version": 1, "created": created, "anonymous": anonymous, "stays": stays}, file)
+                json.dump({"version": VERSION, "created": created, "anonymous": anonymous, "stays": stays}, file)
             os.rename(half, f"{self.place}/{name}")
         except OSError as error:
             with contextlib.suppress(KernelRefused):

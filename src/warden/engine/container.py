@@ -13,6 +13,7 @@ from warden.cgroup.groups import ContainerGroup
 from warden.depot.depot import ContainerDirectory
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
+    belongings,
     copying,
     destroying,
     diskroom,
@@ -350,8 +351,15 @@ class Container:
         sharing.renamed(self)
 
     def save(self, snapshot: Snapshot) -> None:
-        """From now on *snapshot* is what it is, on disk too."""
+        """From now on *snapshot* is what it is, on disk too, as soon as that has room."""
         self.record.save(snapshot)
+        if self.record.behind:
+            self._site.janitor.add_record(self)
+
+    @property
+    def behind(self) -> bool:
+        """Whether what is on disk of it is not what it is."""
+        return self.record.behind
 
     def job_table(self) -> Callable[[], None]:
         """Puts the table of its jobs on disk as it is now, when it is called: blocking."""
@@ -378,10 +386,10 @@ class Container:
         """What an earlier engine had begun or had not seen: a stop that it did not finish, a want of memory."""
         self.memory.catch_up()
         if self.state is State.STOPPED:
-            self._site.in_background(asyncio.ensure_future(stopping.end_jobs(self, kill=False)))
+            self._site.in_background(asyncio.ensure_future(self.main.end_stop()))
         else:
             self.memory.look()
-        self.main.catch_up()
+            self.main.catch_up()
 
     def add_event(self, text: str) -> None:
         """Each event is told once; one of a container that is gone is dropped."""
@@ -399,7 +407,7 @@ class Container:
                 await self._site.hooks.run("before_stop", facts_of(self))
             if self.state is not State.ACTIVE or self.init.ending:
                 return
-            self.save(self.snapshot.with_state(State.STOPPED))
+            self.save(self.main.stopped())
             self.main.halt()
         await stopping.end_stopped(self, kill=kill)
 
@@ -418,6 +426,7 @@ class Container:
             if failures:
                 raise failures[0]
             self.record.snapshot = self.snapshot.with_state(State.DESTROYED)
+            belongings.tell_given_back(self)
             self._on_gone(self)
             self.tell(ContainerDestroyed)
             await self._site.hooks.run("after_destroy", facts_of(self))

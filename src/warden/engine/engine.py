@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import resource
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from warden.depot.depot import Depot
 from warden.depot.snapshot import Snapshot
 from warden.engine import (
     acquiring,
+    belongings,
     build,
     limits,
     mainjob,
@@ -26,11 +28,13 @@ from warden.engine import (
     sharing,
     starthooks,
     stats,
+    systems,
     topology,
 )
 from warden.engine.container import Container
 from warden.engine.events import ContainerCreated, ContainerRenamed, Emitter, Event
 from warden.engine.facts import facts_of
+from warden.engine.guarding import guard
 from warden.engine.history import History
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
@@ -40,7 +44,7 @@ from warden.engine.networks import Networks
 from warden.engine.resolvers import Resolvers
 from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.engine.volumes import Volumes, names_in, with_borrowed
-from warden.errors import EngineFault, HandleTaken, NotPermitted, UnknownHandle, WardenError
+from warden.errors import EngineFault, HandleTaken, NotBuilt, NotPermitted, UnknownHandle, WardenError
 from warden.model.interfaces import Bridge, BridgeReport
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, check_handle
@@ -75,7 +79,7 @@ class Engine:
         self._reserved: set[str] = set()
         self._ids = IdSource()
         self._site: Site | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
         self._creating = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -100,7 +104,7 @@ class Engine:
             self._site = self._make_site(depot)
             self.history.start(self.events)
             await self._recover()
-            self._keeper = asyncio.ensure_future(self._look_after_host())
+            self._keepers = [asyncio.ensure_future(one) for one in (self._look_after_host(), guard(self.site))]
         except BaseException:
             await self.close()
             depot.unlock()
@@ -134,7 +138,9 @@ class Engine:
                 images=ImageStore(self.settings.images),
                 cgroups=cgroups,
                 firewall=firewall,
-                networks=Networks(self.settings, firewall, f"{depot.path}/{NETWORK}/bridges"),
+                networks=Networks(
+                    self.settings, firewall, f"{depot.path}/{NETWORK}/bridges", networking.teller(self.events)
+                ),
                 lending=Lending(f"{depot.path}/{NETWORK}/lent"),
                 resolvers=Resolvers(self.settings, self._snapshots),
                 binary=Binary(self.settings.wshd),
@@ -185,6 +191,8 @@ class Engine:
                 await site.blocking(pausing.reapply, container)
                 await recovery.recall_jobs(container)
                 container.catch_up()
+            except NotBuilt:
+                raise
             except (WardenError, OSError) as error:  # one that cannot be taken up must not cost the others
                 log.error("container %s: %s; it is destroyed", container.handle, error)
                 with contextlib.suppress(WardenError, OSError):
@@ -195,14 +203,17 @@ class Engine:
         """Finishes what is being created, then lets go of everything; containers and jobs go on."""
         if self._site is None:
             return
+        self._site.volumes.cut_off()
         await self._idle.wait()
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers = []
         await self._site.transfers.end()
         for container in self._containers.values():
             self._site.janitor.add_record(container)  # the last word, as the original wrote it at a drain
         await self._site.janitor.clean()
+        self._site.janitor.close()
         if self._site.background:
             await asyncio.wait(self._site.background, timeout=BACKGROUND_S)
         for container in self._containers.values():
@@ -235,6 +246,11 @@ class Engine:
         firewall = self.site.firewall
         return await self.site.blocking(firewall.repair if repair else firewall.faults)
 
+    @property
+    def firewall_mended(self) -> int:
+        """How often what other programs did to those tables was put right, since the start."""
+        return 0 if self._site is None else self._site.firewall.mended
+
     # ---- containers
 
     def get(self, handle: str) -> Container:
@@ -246,10 +262,17 @@ class Engine:
         return list(self._containers)
 
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
-        """What these containers use now, or all; *brief*: what costs little. One that vanishes meanwhile is left out.
-        Raises UnknownHandle."""
+        """What these containers use now, or all, LXC's too; *brief*: what costs little. One that vanishes meanwhile is
+        left out. Raises UnknownHandle."""
         names = self.handles() if handles is None else list(dict.fromkeys(handles))
-        return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
+        own = [self._containers[name] for name in names if name in self._containers]
+        others = None if handles is None else [name for name in names if name not in self._containers]
+        found = await stats.measure(self.site, own, brief=brief)
+        return found + (await stats.measure_systems(self.site, others, brief=brief) if others != [] else [])
+
+    async def systems(self, handles: Sequence[str]) -> list[str]:
+        """Those of LXC's containers that *handles* mean and that run, by `lxc:` and their ids, which mean no other."""
+        return await self.site.blocking(systems.present, handles)
 
     # ---- networks that containers share
 
@@ -283,10 +306,11 @@ class Engine:
 
     # ---- a new container
 
-    async def create(self, spec: ContainerSpec) -> Container:
+    async def create(self, spec: ContainerSpec, over: threading.Event | None = None) -> Container:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
-        left."""
+        left. *over* can be set by whoever does not want it any more: then a long copy is not waited for."""
         mainjob.check(spec)
+        systems.check(spec.handle or "")
         container_id = self._ids.next()
         handle = spec.handle or container_id
         if handle in self._containers or handle in self._reserved:
@@ -294,13 +318,19 @@ class Engine:
         self._reserved.add(handle)
         self._creating += 1
         self._idle.clear()
-        # Shielded: a caller that goes away leaves a whole container or none, never a half.
-        return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id)))
+        over = over or threading.Event()
+        try:
+            # Shielded: a caller that goes away leaves a whole container or none, never a half.
+            return await asyncio.shield(asyncio.ensure_future(self._create(spec, handle, container_id, over)))
+        except asyncio.CancelledError:
+            over.set()
+            raise
 
     async def rename(self, old: str, new: str) -> None:
         """From now on *old* is called *new*. Raises UnknownHandle, HandleTaken, BadInput, KernelRefused."""
         container = self.get(old)
         check_handle(new)
+        systems.check(new)
         if new in self._containers or new in self._reserved:
             raise HandleTaken(f"container with handle: {new} already exists.")
         container.rename(new)
@@ -316,9 +346,12 @@ class Engine:
     def volumes(self) -> Volumes:
         return self.site.volumes
 
-    async def _create(self, spec: ContainerSpec, handle: str, container_id: str) -> Container:
+    async def _create(self, spec: ContainerSpec, handle: str, container_id: str, over: threading.Event) -> Container:
         try:
             async with AsyncUndo() as undo:
+                undo.add("volumes", self.volumes.release, container_id)
+                borrowed = with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts)
+                spec = await self.volumes.take(container_id, borrowed, over)
                 container = await self._make(spec, handle, container_id, undo)
                 undo.release()  # from here on it owns what it has
             await self._welcome(container)
@@ -326,6 +359,7 @@ class Engine:
             self.site.resolvers.changed()
             if self.events:
                 self.events.emit(ContainerCreated(facts_of(container)))
+            belongings.tell_taken(container)
             return container
         finally:
             self._reserved.discard(handle)
@@ -348,8 +382,6 @@ class Engine:
 
     async def _make(self, spec: ContainerSpec, handle: str, container_id: str, undo: AsyncUndo) -> Container:
         site = self.site
-        undo.add("volumes", site.volumes.release, container_id)
-        spec = await site.volumes.take(container_id, with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts))
         spec, image, binds = await site.blocking(build.look_up, site, spec)
         disk = site.disks.decided
         if disk is None:
@@ -360,6 +392,7 @@ class Engine:
         if spec.interfaces:
             snapshot = replace(snapshot, links=await site.blocking(site.networks.assign, container_id, spec))
             undo.add("interfaces", networking.leave, site, container_id)
+            networking.require_judged(snapshot)
             if site.resolvers.misses(snapshot.links):
                 await networking.settle_resolvers(site)
         order = build.Order(

@@ -126,6 +126,85 @@ class JobEnded(Event):
     result: JobResult
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkCreated(Event):
+    """A bridge of ours is there, made explicitly or at its first use. *subnets*: with commas between them."""
+
+    type = "network"
+    action = "create"
+    name: str
+    subnets: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDestroyed(Event):
+    """It is gone, removed or with its last user."""
+
+    type = "network"
+    action = "destroy"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConnected(Event):
+    """The container is on it from now on, with *interface*, as it is called inside. *addresses*: with commas."""
+
+    type = "network"
+    action = "connect"
+    name: str
+    interface: str
+    addresses: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDisconnected(Event):
+    """The container is not on it any more."""
+
+    type = "network"
+    action = "disconnect"
+    name: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeCreated(Event):
+    """It is there, and empty."""
+
+    type = "volume"
+    action = "create"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeDestroyed(Event):
+    """It is gone with its files."""
+
+    type = "volume"
+    action = "destroy"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMounted(Event):
+    """The container has it at *destination*."""
+
+    type = "volume"
+    action = "mount"
+    name: str
+    destination: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeUnmounted(Event):
+    """The container has it no more."""
+
+    type = "volume"
+    action = "unmount"
+    name: str
+    destination: str
+
+
 Listener = Callable[[Event], None]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ log = logging.getLogger("warden.events")
 KEPT = 4096  # at least so many, at most twice as many, in memory as on disk
 BATCH = 512  # that wait for the disk; the numbers a crash may have used
 FLUSH_S = 0.3
+AGAIN_S = 2.0  # after a disk was full
 
 
 class History:
@@ -98,7 +100,7 @@ class History:
 
     def _keep(self, record: EventRecord) -> None:
         self._waiting.append(record)
-        if len(self._waiting) >= BATCH:
+        if len(self._waiting) >= BATCH and not self._complained:
             self._flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
@@ -108,25 +110,35 @@ class History:
             self._timer.cancel()
             self._timer = None
         waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._write(json.dumps([_to_data(record) for record in waiting]))
+        if waiting and self._write(json.dumps([_to_data(record) for record in waiting])):
             self._on_disk += len(waiting)
+        elif waiting and self._unsubscribe is not None:  # not yet; the oldest are given up when they are too many
+            self._waiting = waiting[-KEPT:]
+            self._timer = asyncio.get_running_loop().call_later(AGAIN_S, self._flush)
 
-    def _write(self, line: str) -> None:
+    def _write(self, line: str) -> bool:
+        """Whether it is on disk."""
         assert self._path is not None
+        data = b"\n" + line.encode("utf-8", "surrogateescape")  # behind whatever a full disk has left
         try:
             if self._on_disk >= KEPT:
                 os.replace(self._path, f"{self._path}.old")
                 self._on_disk = 0
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, b"\n" + line.encode("utf-8", "surrogateescape"))  # whatever a full disk has left behind
+                end = os.lseek(fd, 0, os.SEEK_END)
+                if os.write(fd, data) != len(data):
+                    os.ftruncate(fd, end)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(fd)
-        except OSError as error:  # the disk is full: a restart will not know of them
+        except OSError as error:  # the disk is full: until there is room a restart would not know of them
             if not self._complained:
                 self._complained = True
                 log.error("events %s: %s", self._path, error.strerror)
+            return False
+        self._complained = False
+        return True
 
     def close(self) -> None:
         """Puts everything on disk. Twice is fine."""
@@ -187,6 +199,8 @@ def _attributes(event: Event) -> Mapping[str, str]:
             found["job"] = str(value)
         elif isinstance(value, Mapping):
             found |= {str(name): str(part) for name, part in value.items()}
+        elif isinstance(value, bool):
+            found[item.name] = "true" if value else "false"
         elif item.name not in ("container", "result") and value is not None:
             found[item.name] = str(value)
     if isinstance(event, JobEnded):

@@ -17,6 +17,7 @@ from warden.kernel.paths import remove_tree
 log = logging.getLogger("warden.janitor")
 
 PAUSE_S = 0.03
+AGAIN_S = 2.0  # after a disk was full
 
 
 class Ended(Protocol):
@@ -45,6 +46,11 @@ class Recorded(Protocol):
         """Puts it on disk as it is now, when it is called: blocking."""
         ...
 
+    @property
+    def behind(self) -> bool:
+        """Whether that did not work: it is tried again."""
+        ...
+
 
 class Janitor:
     """One engine's. *run* carries a blocking call into a worker thread, *keep* holds a task until it is done."""
@@ -58,6 +64,8 @@ class Janitor:
         self._records: dict[Recorded, None] = {}  # in order, each once
         self._trees: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._behind: dict[Recorded, None] = {}
+        self._again: asyncio.TimerHandle | None = None
 
     def add_job(self, job: Ended, *, at_once: bool = False) -> None:
         self._jobs.append(job)
@@ -100,6 +108,20 @@ class Janitor:
         tables = [container.job_table() for container in records]
         await self._run(_settle_all, jobs, wanted, tables, trees)
         await asyncio.gather(*(job.settled(want) for job, want in zip(jobs, wanted, strict=True)))
+        self._behind |= {container: None for container in records if container.behind}
+        if self._behind and self._again is None:
+            self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        behind, self._behind = self._behind, {}
+        for container in behind:
+            self.add_record(container)
+
+    def close(self) -> None:
+        """Nothing is tried again."""
+        if self._again is not None:
+            self._again.cancel()
 
 
 def _settle_all(

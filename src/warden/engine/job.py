@@ -34,6 +34,7 @@ from warden.records import replace
 log = logging.getLogger("warden.job")
 
 STDOUT, STDERR = 0, 1
+SAVE_AGAIN_S = 2.0  # after a disk was full
 
 
 class Owner(Protocol):
@@ -80,6 +81,8 @@ class Job:
         self._result: JobResult | None = None
         self._ended = asyncio.Event()
         self._settled = False  # nobody will write in its directory any more
+        self._unsaved = False  # its result could not be written
+        self._again: asyncio.TimerHandle | None = None  # when that is tried again
         self._forgotten = False
         self._loop = asyncio.get_running_loop()
 
@@ -397,7 +400,11 @@ class Job:
         return not self._forgotten
 
     async def settled(self, wanted: bool) -> None:
-        """Its record is on disk, or, not *wanted*, its files are gone: PID 1 may forget it."""
+        """Its record is on disk, or, not *wanted*, its files are gone: PID 1 may forget it. Else PID 1 keeps it, for a
+        later attempt or the next engine."""
+        if self._unsaved:
+            self._again = self._loop.call_later(SAVE_AGAIN_S, self._release)
+            return
         self._settled = True
         if wanted and self._forgotten:
             await self._drop_files()
@@ -415,7 +422,11 @@ class Job:
         except FileNotFoundError:
             pass  # its container was destroyed meanwhile
         except OSError as error:
-            log.error("job %d: its result is kept in memory only: %s", self.id, error)
+            if not self._unsaved:
+                log.error("job %d: its result is not on disk yet: %s", self.id, error.strerror)
+            self._unsaved = True
+            return
+        self._unsaved = False
         try:
             if not self.group.populated():
                 self.group.remove()
@@ -438,6 +449,8 @@ class Job:
     def close(self) -> None:
         """Lets go of everything; the job goes on, and PID 1 keeps its ends of the pipes."""
         self._deadlines.cancel()
+        if self._again is not None:
+            self._again.cancel()
         for fd in self._readers:
             self._loop.remove_reader(fd)
             os.close(fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from warden.errors import NotBuilt
 from warden.model.job import JobResult, JobSpec, Usage, Verdict
 from warden.records import dataclass, fields
 
@@ -26,7 +27,15 @@ def _fields(record: JobResult | Usage | About) -> dict[str, Any]:
 
 
 def result_from_data(data: Mapping[str, Any]) -> JobResult:
-    return JobResult(**{**data, "verdict": Verdict(data["verdict"]), "usage": Usage(**data["usage"])})
+    """Raises NotBuilt for what this version does not know, as `about_from_data`."""
+    try:
+        return JobResult(**{**data, "verdict": Verdict(data["verdict"]), "usage": Usage(**data["usage"])})
+    except (TypeError, ValueError, KeyError) as error:
+        raise _unknown("result.json", error) from error
+
+
+def _unknown(name: str, error: Exception) -> NotBuilt:
+    return NotBuilt(f"job: {name}: not readable, from a newer warden?: {error}", hint="run that one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +75,7 @@ def about_to_data(about: About) -> dict[str, Any]:
 
 
 def about_from_data(data: Mapping[str, Any]) -> About:
-    return About(**data)
+    try:
+        return About(**data)
+    except TypeError as error:
+        raise _unknown("job.json", error) from error

@@ -2,16 +2,18 @@
 
 What it is stands in the container's spec, where it stands (model/life.py: Phase) in the snapshot, which jobs were the
 main one in their own records on disk. So an engine that dies anywhere leaves enough for the next one: *due* and no main
-job that runs means that one is to be started.
+job that runs means that one is to be started. A restart by hand is noted with the stop that it begins with.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from warden.engine import spawn
+from warden.engine import spawn, stopping
 from warden.engine.job import Job
 from warden.errors import BadInput, WardenError, WrongState
 from warden.model.info import State
@@ -20,6 +22,7 @@ from warden.model.life import Phase, RestartMode, next_wait
 from warden.records import replace
 
 if TYPE_CHECKING:
+    from warden.depot.snapshot import Snapshot
     from warden.engine.container import Container
     from warden.model.spec import ContainerSpec
 
@@ -56,6 +59,7 @@ class MainJob:
         self._counted = False  # the restart that is due, by an earlier engine that did not live to do it
         self._paused = False  # it is due, and its container was paused
         self._removing = False
+        self._caught_up = False  # what an earlier engine left is known
 
     @property
     def phase(self) -> Phase:
@@ -70,18 +74,23 @@ class MainJob:
         return job is not None and job.result is None
 
     def _save(self, phase: Phase, restarts: int) -> None:
-        snapshot = self._container.snapshot
-        if snapshot.state is not State.DESTROYED and (snapshot.phase, snapshot.restarts) != (phase, restarts):
-            self._container.save(replace(snapshot, phase=phase, restarts=restarts))
+        before = self._container.snapshot
+        asked = before.asked if phase is Phase.DUE and self._is_asked() else None
+        after = replace(before, phase=phase, restarts=restarts, asked=asked)
+        if before.state is not State.DESTROYED and before != after:
+            self._container.save(after)
+
+    def _is_asked(self) -> bool:
+        """Whether a restart by hand has stopped it and not yet started it."""
+        asked, job = self._container.snapshot.asked, self.job()
+        return asked is not None and (job is None or job.id <= asked)
 
     # ---- by hand
 
     async def start(self) -> None:
         """Starts it unless it runs; a stopped container becomes active. Raises BadInput without a main job, WrongState,
         JobFailed."""
-        if self._container.snapshot.spec.main is None:
-            hint = "containers of `warden run -d` and `warden create … -- CMD` have one"
-            raise BadInput(f"container {self._container.handle}: it has no main job", hint=hint)
+        self._check()
         async with self._turn:
             await self._activate()
             if self._runs():
@@ -90,6 +99,11 @@ class MainJob:
                 self._cancel()
                 self._wait = 0.0
                 await self._first()
+
+    def _check(self) -> None:
+        if self._container.snapshot.spec.main is None:
+            hint = "containers of `warden run -d` and `warden create … -- CMD` have one"
+            raise BadInput(f"container {self._container.handle}: it has no main job", hint=hint)
 
     async def _activate(self) -> None:
         """A stopped container becomes active, when its stop has ended. Raises WrongState when its PID 1 is gone."""
@@ -113,21 +127,39 @@ class MainJob:
             raise
 
     async def restart(self, *, kill: bool = False) -> None:
-        """Stops everything in the container and starts the main job."""
-        self._held += 1
-        try:
+        """Stops everything in the container and starts the main job. Raises BadInput without one."""
+        self._check()
+        with self._restarting():
             await self._container.stop(kill=kill)
             await self.start()
+
+    @contextlib.contextmanager
+    def _restarting(self) -> Iterator[None]:
+        self._held += 1
+        try:
+            yield
         finally:
             self._held -= 1
-            if not self._held and self.phase is Phase.OVER:  # it did not start, or ended meanwhile
+            if not self._held and (self.phase is Phase.OVER or self._is_stopped()):  # not started, or ended meanwhile
                 self._finish()
 
+    def _is_stopped(self) -> bool:
+        return self._container.state is State.STOPPED
+
+    def stopped(self) -> Snapshot:
+        """The container's record at the beginning of a stop: it is not started again, unless a restart asks for it. In one
+        write, so that an engine which dies here leaves either."""
+        snapshot = self._container.snapshot.with_state(State.STOPPED)
+        if self._held:
+            job = self.job()
+            return replace(snapshot, phase=Phase.DUE, restarts=0, asked=0 if job is None else job.id)
+        return replace(snapshot, phase=Phase.OVER, asked=None) if self.phase is Phase.DUE else snapshot
+
     def halt(self) -> None:
-        """The container is being stopped, or its jobs killed: it is not started again, however the one that runs ends. That
+        """The container was stopped, or its jobs are killed: it is not started again, however the one that runs ends. That
         is ended by others."""
         self._cancel()
-        if self.phase is Phase.DUE:
+        if self.phase is not Phase.NEW and not (self._is_stopped() and self._is_asked()):
             self._save(Phase.OVER, self._container.snapshot.restarts)
             if not self._runs():
                 self._finish()
@@ -150,11 +182,15 @@ class MainJob:
 
     def ended(self, job: Job, result: JobResult) -> None:
         """A job of the container was judged."""
-        if job.about.main and not self._runs():
-            if self.phase is Phase.DUE:
-                self._decide(result, job)
-            else:
-                self._finish()
+        if not job.about.main or self._runs():
+            return
+        if self._is_asked():  # its end decides nothing: whoever stopped it starts it again
+            if self._caught_up and not self._held:
+                self._carry_on()
+        elif self.phase is Phase.DUE:
+            self._decide(result, job)
+        else:
+            self._finish()
 
     def _decide(self, result: JobResult | None, job: Job | None = None) -> None:
         """*result* None: it could not be started. An earlier engine may have counted one that it did not live to do."""
@@ -197,7 +233,8 @@ class MainJob:
                 try:
                     await self._spawn()
                 except (WardenError, OSError) as error:
-                    log.error("container %s: its main job does not start again: %s", container.handle, error)
+                    if not container.init.ending:
+                        log.error("container %s: its main job does not start again: %s", container.handle, error)
                     if self.phase is Phase.DUE:
                         self._decide(None)
 
@@ -221,10 +258,19 @@ class MainJob:
 
     # ---- over restarts of the engine
 
+    async def end_stop(self) -> None:
+        """The container was stopped by an earlier engine, which may not have lived to end that, nor a restart."""
+        await stopping.end_jobs(self._container, kill=False)
+        self.catch_up()
+
     def catch_up(self) -> None:
         """What an earlier engine did not live to do. `always` means after a restart of the engine too."""
         snapshot = self._container.snapshot
+        self._caught_up = True
         if snapshot.spec.main is None or self._runs():
+            return
+        if self._is_asked():
+            self._carry_on()
             return
         if self.phase is Phase.DUE:
             job = self.job()
@@ -235,13 +281,24 @@ class MainJob:
         elif self.phase is Phase.OVER and snapshot.spec.auto_remove:
             self._finish()
         if self.phase is Phase.OVER and snapshot.spec.restart.mode is RestartMode.ALWAYS:
-            self._container.site.in_background(asyncio.ensure_future(self._start_again()))
+            self._carry_on()
+
+    def _carry_on(self) -> None:
+        self._container.site.in_background(asyncio.ensure_future(self._start_again()))
 
     async def _start_again(self) -> None:
+        """As by hand, but what keeps it from starting now, such as a full disk, is its policy's."""
         try:
-            await self.start()
+            async with self._turn:
+                await self._activate()
+                if not self._runs():
+                    self._cancel()
+                    self._wait, self._counted = 0.0, True
+                    self._save(Phase.DUE, 0)
+                    self._begin()
         except WardenError as error:
             log.error("container %s: its main job does not start again: %s", self._container.handle, error)
+            self._finish()
 
     def _cancel(self) -> None:
         self._paused = False

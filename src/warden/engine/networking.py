@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
 from warden.depot.snapshot import Snapshot
 from warden.engine import ports
+from warden.engine.events import NOBODY, Emitter, NetworkCreated, NetworkDestroyed
 from warden.errors import BadInput, WrongState
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, LinkKind, bridge_device
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, check_port, with_ipv6
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import shaping
+from warden.network.forwarding import have_loopback6
 from warden.network.interfaces import extra_ifb
 from warden.network.links import Attachment, container_link, host_index, host_link, ifb_name
 from warden.network.nft import Guest, GuestLink, Policy
@@ -72,7 +74,7 @@ def guest(snapshot: Snapshot) -> Guest | None:
     """The container as the firewall knows it, None when it has no link of its own."""
     link = attachment(snapshot, 0)
     links = [] if link is None else [GuestLink(link.host_name, (link.container_ip,))]
-    links += [_port(item) for item in snapshot.links if item.bridge == bridge_device(item.parent)]
+    links += [_port(item) for item in snapshot.links if item.bridge is not None]
     if not links:
         return None
     wanted = ports.wanted(snapshot)
@@ -80,9 +82,21 @@ def guest(snapshot: Snapshot) -> Guest | None:
 
 
 def _port(link: Link) -> GuestLink:
-    """Of a bridge of ours. What the host bridges itself, or the kernel connects past it, is not the firewall's."""
+    """On a bridge of the host it may not pass for another, and that is all. What the kernel connects past the host is not
+    the firewall's at all."""
     addresses = tuple(ip_interface(text).ip for text in link.addresses)
-    return GuestLink(link.host_name, addresses, link.mac, link.bridge)
+    foreign = link.bridge != bridge_device(link.parent)
+    return GuestLink(link.host_name, addresses, link.mac, link.bridge, foreign=foreign)
+
+
+def require_judged(snapshot: Snapshot) -> None:
+    """Raises BadInput when a container was to have ports or a policy, and all its links are on bridges of the host."""
+    known = guest(snapshot)
+    if known is not None and not known.addresses and (snapshot.published or snapshot.net_policy):
+        name = "publish" if snapshot.published else "net_policy"
+        hint = "give it a network of ours too: warden network create"
+        bridge = known.links[0].bridge
+        raise BadInput(f"{name}: what crosses {bridge}, a bridge of the host, is not ours to rule", hint=hint)
 
 
 def policy(settings: EngineSettings) -> Policy:
@@ -93,6 +107,8 @@ def policy(settings: EngineSettings) -> Policy:
         tuple(any_network(text, "network.allow_networks") for text in settings.allow_networks),
         tuple(any_network(text, "network.deny_networks") for text in with_ipv6(settings.deny_networks)),
         settings.allow_host_access,
+        settings.max_connections,
+        have_loopback6(),
     )
 
 
@@ -187,8 +203,12 @@ def state(snapshot: Snapshot) -> NetState:
 
 
 def with_network(snapshot: Snapshot, request: str) -> None:
-    """Raises WrongState when the container has no network of its own."""
-    if guest(snapshot) is None:
+    """Raises WrongState when the container has no network of its own, or none that the firewall rules."""
+    known = guest(snapshot)
+    if known is not None and not known.addresses:
+        where = known.links[0].bridge
+        raise WrongState(f"{request}: container {snapshot.handle} is on {where}, a bridge of the host: no rules hold there")
+    if known is None:
         mode = snapshot.spec.network.value
         raise WrongState(f"{request}: container {snapshot.handle} has no network of its own: it was made with {mode}")
 
@@ -216,6 +236,18 @@ def report(bridge: Bridge, users: Iterable[tuple[str, Link]], handles: Mapping[s
         if owner in handles
     ]
     return BridgeReport(bridge, tuple(sorted(members, key=lambda member: member.handle)))
+
+
+def teller(events: Emitter) -> Callable[[Bridge, bool], None]:
+    """Tells in this loop, from whatever thread, that a bridge was made or is gone (False)."""
+    loop = asyncio.get_running_loop()
+
+    def tell(bridge: Bridge, made: bool) -> None:
+        subnets = ",".join(filter(None, (bridge.subnet4, bridge.subnet6)))
+        event = NetworkCreated(NOBODY, bridge.name, subnets) if made else NetworkDestroyed(NOBODY, bridge.name)
+        loop.call_soon_threadsafe(events.emit, event)
+
+    return tell
 
 
 async def leave(site: Site, container_id: str) -> None:

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_interface, ip_network
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from warden.depot.depot import replace_file
 from warden.depot.snapshot import Snapshot
 from warden.engine import assignment
 from warden.engine.parents import check_kind, find_parent
-from warden.errors import BadInput, EngineFault, KernelRefused, UnknownNetwork, WardenError, WrongState
+from warden.errors import BadInput, EngineFault, KernelRefused, NotBuilt, UnknownNetwork, WardenError, WrongState
 from warden.model.interfaces import IFNAME_MAX, Bridge, Interface, Link, LinkKind, bridge_device, check_mtu
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec
@@ -40,15 +40,24 @@ DNS = 53  # the port of a bridge's resolver (engine/resolver.py)
 
 
 class Networks:
-    """*directory*: where the definitions are."""
+    """*directory*: where the definitions are. *tell*: called in any thread when a bridge was made, or (False) is
+    gone."""
 
-    def __init__(self, settings: EngineSettings, firewall: Firewall, directory: str) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        firewall: Firewall,
+        directory: str,
+        tell: Callable[[Bridge, bool], None] = lambda _bridge, _made: None,
+    ) -> None:
         self._settings, self._firewall = settings, firewall
+        self._tell = tell
         self._directory = directory
         self._mutex = threading.RLock()
         self._bridges: dict[str, Bridge] = {}
         self._pools: dict[str, tuple[AddressPool, ...]] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
+        self._foreign: set[str] = set()  # bridges of the host that the firewall knows of
 
     # ---- start and close
 
@@ -61,7 +70,8 @@ class Networks:
             if snapshot.links:
                 self._links[snapshot.container_id] = snapshot.links
                 self._recall(snapshot.links)
-        return [_net(bridge) for bridge in self._bridges.values()]
+        self._foreign = self._joined()
+        return [*(_net(bridge) for bridge in self._bridges.values()), *map(_foreign, sorted(self._foreign))]
 
     def _load(self, path: str) -> None:
         if path.endswith(".new"):
@@ -70,7 +80,9 @@ class Networks:
         try:
             with open(path, encoding="utf-8") as file:
                 self._know(Bridge(**json.load(file)))
-        except (OSError, ValueError, TypeError, BadInput) as error:
+        except TypeError as error:
+            raise NotBuilt(f"network file {path}: from a newer warden: {error}", hint="run that one") from error
+        except (OSError, ValueError, BadInput) as error:
             log.error("%s: not readable, left alone: %s", path, error)
 
     def _recall(self, links: Iterable[Link]) -> None:
@@ -92,7 +104,7 @@ class Networks:
     def _settle(self, bridge: Bridge) -> None:
         users = [link for links in self._links.values() for link in links if link.bridge == bridge.device]
         if not users and not bridge.explicit:
-            self._drop(bridge)
+            self._remove(bridge)
             return
         with Route() as route:
             fresh = find_link(route, bridge.device) is None
@@ -135,6 +147,7 @@ class Networks:
         except BaseException:
             self._drop(bridge)
             raise
+        self._tell(bridge, True)
         return bridge
 
     def _with_subnets(self, wanted: Bridge, *, choose6: bool) -> Bridge:
@@ -176,7 +189,7 @@ class Networks:
             bridge = self._find(name)
             if users := self._users(name):
                 raise WrongState(f"network {name}: {len(users)} containers are on it", hint="destroy them first")
-            self._drop(bridge)
+            self._remove(bridge)
 
     def _find(self, name: str) -> Bridge:
         if name not in self._bridges:
@@ -204,6 +217,10 @@ class Networks:
             replace_file(path, json.dumps(asdict(bridge)))
         except OSError as error:
             raise KernelRefused("write", path, error.errno or 0) from error
+
+    def _remove(self, bridge: Bridge) -> None:
+        self._drop(bridge)
+        self._tell(bridge, False)
 
     def _drop(self, bridge: Bridge) -> None:
         bridges.remove(bridge.device)
@@ -235,6 +252,9 @@ class Networks:
                 others = [link for owner, owned in self._links.items() if owner != container_id for link in owned]
                 assignment.check_beside(links, others)
                 self._links[container_id] = links
+                for device in self._joined() - self._foreign:
+                    self._firewall.put_bridge(_foreign(device))
+                    self._foreign.add(device)
                 return links
             except BaseException:
                 self.release(container_id)
@@ -279,19 +299,30 @@ class Networks:
             links = self._links.pop(container_id, ())
             for link in links:
                 assignment.give(self._pools_of(link), link.addresses)
-            return any(self._unused())
+            return any(self._unused()) or bool(self._foreign - self._joined())
 
     def tidy(self) -> None:
         """Bridges that were made at their first use and have no user go; the kernel takes its time for it."""
         with self._mutex:
             self._tidy()
 
+    def _joined(self) -> set[str]:
+        """Bridges of the host that containers are on."""
+        links = (link for links in self._links.values() for link in links)
+        return {link.bridge for link in links if link.bridge is not None and link.bridge != bridge_device(link.parent)}
+
     def _tidy(self) -> None:
         for bridge in self._unused():
             try:
-                self._drop(bridge)
+                self._remove(bridge)
             except WardenError as error:
                 log.error("network %s: %s", bridge.name, error)
+        for device in self._foreign - self._joined():
+            try:
+                self._firewall.drop_bridge(device)
+                self._foreign.discard(device)
+            except WardenError as error:
+                log.error("bridge %s: %s", device, error)
 
     def _unused(self) -> list[Bridge]:
         return [item for item in self._bridges.values() if not item.explicit and not self._users(item.name)]
@@ -299,6 +330,10 @@ class Networks:
 
 def _host_has(route: Route, name: str) -> bool:
     return len(name) <= IFNAME_MAX and find_link(route, name) is not None
+
+
+def _foreign(device: str) -> BridgeNet:
+    return BridgeNet(device, (), foreign=True)
 
 
 def _net(bridge: Bridge) -> BridgeNet:

@@ -16,7 +16,7 @@ from warden.depot.snapshot import Snapshot
 from warden.errors import BadInput, PoolExhausted, WardenError
 from warden.model.net import PortMap
 from warden.network.claims import PortTaken, port_name
-from warden.network.forwarding import open_hairpin, open_loopback
+from warden.network.forwarding import open_hairpin, open_loopback, open_loopback6
 from warden.network.holding import in_use, is_free
 from warden.network.nft import Guest, PortKey, port_place, port_routes
 from warden.records import replace
@@ -162,8 +162,8 @@ def take_up(site: Site, guests: Iterable[Guest]) -> None:
 def open_links(guest: Guest, old: Guest | None = None) -> None:
     """Blocking: the host's 127.0.0.1 leads there too, and the container reaches itself, as far as its ports need it and
     those of *old* did not; its links are there by now. What is refused is logged."""
-    had: tuple[set[str], set[str]] = (set(), set()) if old is None else _openings(old)
-    hairpins, loopbacks = (names - before for names, before in zip(_openings(guest), had, strict=True))
+    had = (set[str](), set[str](), set[str]()) if old is None else _openings(old)
+    hairpins, loopbacks, loopbacks6 = (names - before for names, before in zip(_openings(guest), had, strict=True))
     for name in sorted(hairpins):
         try:
             open_hairpin(name)
@@ -171,19 +171,26 @@ def open_links(guest: Guest, old: Guest | None = None) -> None:
             log.warning("container %s: its own ports are not reached from inside: %s", guest.container_id, error)
     for device in sorted(loopbacks):
         open_loopback(device)
+    for device in sorted(loopbacks6):
+        try:
+            open_loopback6(device)
+        except (WardenError, OSError) as error:
+            log.warning("container %s: its ports are not reached through ::1: %s", guest.container_id, error)
 
 
-def _openings(guest: Guest) -> tuple[set[str], set[str]]:
-    """Ports of bridges that send back where it came from, and devices that the host's 127.0.0.1 leads over."""
+def _openings(guest: Guest) -> tuple[set[str], set[str], set[str]]:
+    """Ports of bridges that send back where it came from, devices that the host's 127.0.0.1 leads over, and ::1."""
     routes = list(port_routes(guest))
-    hairpins, loopbacks = set(), set()
+    hairpins, loopbacks, loopbacks6 = set[str](), set[str](), set[str]()
     for link in guest.links:
         mine = [key for key, target in routes if target[0] in link.addresses]
         if mine and link.bridge is not None:
             hairpins.add(link.name)
         if any(version == 4 and (at is None or at.startswith("127.")) for version, at, _, _ in mine):
             loopbacks.add(link.device)
-    return hairpins, loopbacks
+        if any(version == 6 and at in (None, "::1") for version, at, _, _ in mine):
+            loopbacks6.add(link.device)
+    return hairpins, loopbacks, loopbacks6
 
 
 def wanted(snapshot: Snapshot) -> tuple[PortMap, ...]:

@@ -62,26 +62,27 @@ class ContainerRecord:
         self._pids: dict[int, int | None] = {}
         self._past: Mapping[str, Any] = directory.read_past()
         self._dropped = False
+        self.behind = False  # what is on disk is not what it is
 
     def write(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is; raises KernelRefused, and then the old one holds."""
         with self._lock:
             if not self._dropped:
                 self._directory.write_snapshot(snapshot, self._jobs)
-            self.snapshot = snapshot
+            self.snapshot, self.behind = snapshot, False
 
     def save(self, snapshot: Snapshot) -> None:
-        """The same, and it holds even when it cannot be written."""
+        """The same, and it holds even when it cannot be written; `write_jobs` tries again."""
         try:
             self.write(snapshot)
         except WardenError as error:  # a full disk must not keep a container from being stopped
-            self.snapshot = snapshot
+            self.snapshot, self.behind = snapshot, not self._dropped
             log.error("container %s: a restart would forget this change: %s", snapshot.handle, error)
 
     def drop(self) -> None:
         """From here on a crash means that the container is destroyed at the next start."""
         with self._lock:
-            self._dropped = True
+            self._dropped, self.behind = True, False
             self._directory.drop_snapshot()
 
     def write_jobs(self, rows: tuple[Row, ...]) -> None:
@@ -89,13 +90,16 @@ class ContainerRecord:
         self._pids = {row.job_id: self._host_pid(row) for row in rows}
         jobs = {str(row.job_id): self._entry(row) for row in rows}
         with self._lock:
-            if jobs == self._jobs or self._dropped:
+            if (jobs == self._jobs and not self.behind) or self._dropped:
                 return
             self._jobs = jobs
             try:
                 self._directory.write_snapshot(self.snapshot, jobs)
+                self.behind = False
             except WardenError as error:
-                log.warning("container %s: the table of its jobs is behind: %s", self.snapshot.handle, error)
+                if not self.behind:
+                    log.warning("container %s: the table of its jobs is behind: %s", self.snapshot.handle, error)
+                self.behind = True
 
     def table_writer(self, rows: tuple[Row, ...], past: Callable[[], Mapping[str, Any]]) -> Callable[[], None]:
         """Puts both on disk when it is called: blocking."""

@@ -1,7 +1,8 @@
 """Taking up what an earlier engine left: containers that live, jobs that run or ended; the rest is removed.
 
 A directory without a snapshot was never finished or is half destroyed: it goes. A container whose PID 1 does not answer
-goes too (spec/warden.md §8). Jobs: PID 1's list is the truth about processes, the depot's about what was asked.
+goes too (spec/warden.md §8). A record that a newer version has written stops the start: a downgrade must not cost anybody's
+containers. Jobs: PID 1's list is the truth about processes, the depot's about what was asked.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _look(directory: ContainerDirectory) -> _Seen:
     snapshot = None
     try:
         snapshot = directory.read_snapshot()
-    except NotBuilt as error:  # a downgrade must not cost anybody's containers
+    except NotBuilt as error:
         raise NotBuilt(f"container directory {directory.path}: {error.message}", hint=error.hint) from error
     except WardenError as error:
         log.error("container directory %s: %s", directory.path, error)

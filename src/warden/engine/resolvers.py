@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import logging
 import socket
 import time
@@ -18,7 +19,7 @@ from warden.engine import naming
 from warden.engine.resolver import Resolver, View
 from warden.model.interfaces import Bridge, Link
 from warden.model.settings import EngineSettings
-from warden.network.zone import Address, Member, Zone, zone_of
+from warden.network.zone import REMEMBERED, Address, Member, Zone, zone_of
 from warden.records import dataclass, field
 from warden.rootfs import resolv
 
@@ -107,7 +108,7 @@ class Resolvers:
         for snapshot in self._snapshots():
             for link in snapshot.links:
                 if link.bridge in members:
-                    member = _member(snapshot, link)
+                    member = _member(snapshot.handle, snapshot.hostname, link.aliases, link.addresses)
                     members[link.bridge].append(member)
                     known.askers.update(dict.fromkeys(member.addresses, snapshot))
         known.zones = {device: zone_of(networks_of(self._bridges[device]), found) for device, found in members.items()}
@@ -128,9 +129,9 @@ def index_of(device: str) -> int:
         return 0
 
 
-def _member(snapshot: Snapshot, link: Link) -> Member:
-    addresses = tuple(ip_interface(text).ip for text in link.addresses)
-    return Member(snapshot.handle, (snapshot.hostname, *link.aliases), addresses)
+@functools.lru_cache(REMEMBERED)
+def _member(handle: str, hostname: str, aliases: tuple[str, ...], addresses: tuple[str, ...]) -> Member:
+    return Member(handle, (hostname, *aliases), tuple(ip_interface(text).ip for text in addresses))
 
 
 def _is_address(text: str) -> bool:

@@ -104,7 +104,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.janitor = Janitor(self.blocking, self.in_background)
-        self.volumes = Volumes(self.settings, self.blocking, self.in_background)
+        self.volumes = Volumes(self.settings, self.blocking, self.in_background, self.events)
 
     async def blocking(self, function: Callable[..., T], *args: object) -> T:
         """Runs *function* in a worker thread."""

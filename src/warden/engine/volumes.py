@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from warden.depot.volumes import VolumeStore
-from warden.errors import BadInput, UnknownVolume, VolumeInUse, WardenError
+from warden.engine.events import NOBODY, Emitter, VolumeCreated, VolumeDestroyed
+from warden.errors import BadInput, ImageError, UnknownVolume, VolumeInUse, WardenError, WrongState
 from warden.kernel.paths import remove_tree
 from warden.model.mounts import Mount, MountKind, check_volume_name
 from warden.model.settings import EngineSettings
+from warden.model.size import format_size
 from warden.model.spec import ContainerSpec
 from warden.model.volumes import Volume
 from warden.records import dataclass, field, replace
-from warden.rootfs.volumecopy import Origin, copy_into, make_place
+from warden.rootfs.copyreport import Cancelled
+from warden.rootfs.volumecopy import Bound, Origin, copy_into, make_place
 
 log = logging.getLogger("warden.volumes")
 
@@ -59,8 +63,9 @@ class Run(Protocol):
 @dataclass(slots=True)
 class _Making:
     """A container that is being made: volumes *made* for it, those that nobody else gets until it runs, and of these the
-    ones that no running container has."""
+    ones that no running container has. *over*: it is not wanted any more."""
 
+    over: threading.Event
     made: list[str] = field(default_factory=list)
     filling: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
@@ -70,12 +75,15 @@ class Volumes:
     """One engine's. *handles* gives the handles of containers by id; one that is still made has none."""
 
     def __init__(
-        self, settings: EngineSettings, run: Run, keep: Callable[[asyncio.Task[None]], None]
+        self, settings: EngineSettings, run: Run, keep: Callable[[asyncio.Task[None]], None], events: Emitter
     ) -> None:
         self._store = VolumeStore(place_of(settings))
         self._owner = vcap_number(settings) or settings.pool_start_uid
         self._run = run
         self._keep = keep
+        self._closing = False
+        self._fill_limit = settings.volume_fill_limit
+        self._events = events
         self._users: dict[str, set[str]] = {}
         self._filling: dict[str, asyncio.Event] = {}
         self._making: dict[str, _Making] = {}  # by container
@@ -106,7 +114,11 @@ class Volumes:
         """A volume; without *name* one is made up. Raises BadInput, VolumeTaken, KernelRefused."""
         chosen = check_volume_name(name) if name else os.urandom(16).hex()
         async with self._changing:
-            volume: Volume = await self._run(partial(self._store.make, chosen, self._owner, anonymous=not name))
+            return await self._make(chosen, anonymous=not name)
+
+    async def _make(self, name: str, **how: bool) -> Volume:
+        volume: Volume = await self._run(partial(self._store.make, name, self._owner, **how))
+        self._events.emit(VolumeCreated(NOBODY, name))
         return volume
 
     async def all(self) -> list[Volume]:
@@ -152,14 +164,17 @@ class Volumes:
 
     # ---- what containers take and give
 
-    async def take(self, container_id: str, spec: ContainerSpec) -> ContainerSpec:
+    async def take(self, container_id: str, spec: ContainerSpec, over: threading.Event) -> ContainerSpec:
         """Makes what is missing and holds all of it until `release`; *spec* with the names of anonymous ones. Waits while
-        another container's creation fills one of them. `settle` or `release` ends the making of this one."""
+        another container's creation fills one of them. `settle` or `release` ends the making of this one. *over*, or
+        `cut_off`, cuts its filling short."""
         mounts = tuple(_named(mount) for mount in spec.mounts)
         names = names_in(mounts)
         if not names:
             return spec
-        making = self._making[container_id] = _Making()
+        making = self._making[container_id] = _Making(over)
+        if self._closing:
+            over.set()
         self._hold(container_id, names)
         while busy := [self._filling[name] for name in names if name in self._filling]:
             await busy[0].wait()
@@ -171,10 +186,15 @@ class Volumes:
         async with self._changing:
             for name in names:
                 if await self._run(self._store.find, name) is None:
-                    make = partial(self._store.make, name, self._owner, anonymous=name in own, stays=name not in own)
-                    await self._run(make)
+                    await self._make(name, anonymous=name in own, stays=name not in own)
                     making.made.append(name)
         return replace(spec, mounts=mounts)
+
+    def cut_off(self) -> None:
+        """No container that is being made is wanted any more, nor one that will be."""
+        self._closing = True
+        for making in self._making.values():
+            making.over.set()
 
     def settle(self, container_id: str) -> None:
         """The container runs: others may have them too."""
@@ -205,13 +225,14 @@ class Volumes:
 
     async def release(self, container_id: str) -> None:
         """The container was never made: then what was made for it goes as well."""
-        making = self._making.get(container_id, _Making())
-        await self.drop(self.let_go(container_id), made=making.made)
+        making = self._making.get(container_id)
+        await self.drop(self.let_go(container_id), made=() if making is None else making.made)
         self.settle(container_id)
 
     async def _take_away(self, name: str) -> None:
         """It is gone at once; its files take as long as they take, and nobody waits for them."""
         hidden = await self._run(self._store.hide, name)
+        self._events.emit(VolumeDestroyed(NOBODY, name))
         self._keep(asyncio.ensure_future(self._clear(hidden)))
 
     async def _clear(self, hidden: str) -> None:
@@ -231,11 +252,13 @@ class Volumes:
 
     def fill(self, container_id: str, mounts: Sequence[Mount], origins: Sequence[Origin], owner: int) -> None:
         """Blocking, while the container is made: new volumes get what the image has at their place, as docker's do; where
-        it has nothing they belong to *owner*, who is vcap."""
-        fresh = self._making[container_id].fresh
+        it has nothing they belong to *owner*, who is vcap. Raises WrongState when that was cut off, ImageError when it is
+        more than `volume_fill_limit` in all."""
+        making, limit = self._making[container_id], self._fill_limit
+        bound = Bound(limit or None, lambda: not making.over.is_set())
         for mount in _volumes(mounts):
-            if mount.source in fresh and self._store.is_empty(mount.source):
-                self._fill(mount, origins, owner)
+            if mount.source in making.fresh and self._store.is_empty(mount.source):
+                self._fill(mount, origins, owner, bound)
         by_place = {mount.place: mount for mount in mounts}
         for mount in mounts:
             around = _around(mount.place, by_place)
@@ -244,13 +267,21 @@ class Volumes:
                 is_directory = mount.kind is not MountKind.BIND or os.path.isdir(mount.source)
                 make_place(self.path(around.source), inner, is_directory=is_directory)
 
-    def _fill(self, mount: Mount, origins: Sequence[Origin], owner: int) -> None:
+    def _fill(self, mount: Mount, origins: Sequence[Origin], owner: int, bound: Bound) -> None:
         name = mount.source
         try:
-            if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place):
+            if not mount.no_copy and copy_into(self._store.prepare_fill(name), origins, mount.place, bound):
                 self._store.fill(name)
             else:
                 os.chown(self.path(name), owner, owner)
+        except Cancelled:
+            raise WrongState(f"volume {name}: filling it was cut off: nobody waits for the container any more") from None
+        except ImageError:
+            if bound.room is not None and bound.room < 0:
+                hint = "mount it with nocopy, or raise server.volume_fill_limit"
+                at = f"what the image has at {mount.place}"
+                raise ImageError(f"volume {name}: {at} is more than {format_size(self._fill_limit)}", hint=hint) from None
+            raise
         finally:
             self._store.drop_fill(name)  # what did not fit, too
 

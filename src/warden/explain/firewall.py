@@ -124,7 +124,7 @@ def concerning(found: list[Block], subject: Subject) -> Iterator[Rule]:
 
 def _is_log(block: Block) -> bool:
     """What our tables remember of refused connections is no rule; `warden net` shows it."""
-    return block.kind == "set" and block.name.startswith(("refused", "pace"))
+    return block.kind == "set" and block.name.startswith(("refused", "pace", "over", "knocks"))
 
 
 def _in_table(found: list[Block], subject: Subject) -> Iterator[Rule]:

@@ -71,8 +71,13 @@ class _End:
         self._try("directory", self._remove)
         if self._reboots:
             self._try("reboot", self._again)
-        elif "ephemeral" in tasks:
+            return
+        if "ephemeral" in tasks:
             self._try("ephemeral", self._destroy)
+        if pidfile := next(iter(self._running.asked.get("values", {}).get("pidfile", ())), ""):
+            from warden.lxc.pidfile import remove_pidfile
+
+            remove_pidfile(pidfile, os.getpid())
 
     def _try(self, what: str, work: Callable[[], object]) -> None:
         try:
@@ -116,10 +121,13 @@ class _End:
             release_namespaces(self._directory)
 
     def _remove_cgroups(self) -> None:
-        from warden.lxc.cgroups import remove
+        from warden.lxc.cgroups import leave, remove
 
         if not self._running.made or not remove(self._running.made):
             place.remove_cgroups(self._site, self._running.container_id, leave=True)
+            return
+        with place.ending(self._site) as alone:
+            leave(self._running.made, alone=alone)
 
     def _remove_links(self) -> None:
         if os.path.exists(f"{self._directory}/links.json"):

@@ -117,7 +117,8 @@ class _Making:
         consoles = terminals.make(config, self._start.system, self._passing, self._directory)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
-        launched = self._launch(consoles)
+        with place.starting(self._start.site):
+            launched = self._launch(consoles)
         os.close(launched.pidfd)
         return self._remember(launched.pid, launched.monitor)
 
@@ -128,8 +129,9 @@ class _Making:
         signals = (config.signal_halt or 0, config.signal_reboot or 0, config.signal_stop or 0)
         path, tasks = self._start.lxcpath, tuple(self._tasks())
         found = Running(
-            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups
-        )
+            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups,
+            config.rootfs_path,
+        )  # fmt: skip
         place.remember(self._start.site, found)
         return found
 

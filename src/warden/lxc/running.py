@@ -91,8 +91,9 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")
         start = stored(start, f"{directory}/mnt/storage", undo)
-        group = limited(start, container_id, undo)
-        launched = _launch(start, container_id, directory, group, undo)
+        with place.starting(start.site):
+            group = limited(start, container_id, undo)
+            launched = _launch(start, container_id, directory, group, undo)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
 
 
@@ -178,10 +179,9 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         except StepFailed as failed:
             raise refusals.refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    found = Running(
-        container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories()
-    )
-    place.remember(start.site, found)
+    groups, root = group.directories(), start.scene.config.rootfs_path
+    name, pid = start.scene.name, launched.pid
+    place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))
     return launched
 
 

@@ -137,10 +137,11 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """What a container was refused, the most frequent first. *further*: packets to destinations beyond those that are
-    remembered one by one."""
+    remembered one by one; *over*: packets that would have begun a connection beyond network.max_connections."""
 
     destinations: tuple[Refused, ...] = ()
     further: int = 0
+    over: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,23 @@ def check_port(port: int, field: str) -> int:
     return port
 
 
+#: What was asked lately; functools' cache would be an import of every start.
+_KNOWN: dict[str, Range] = {}
+_MOST_KNOWN = 4096
+
+
 def destination(text: str) -> Range:
     """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9", IPv6 alike; raises BadInput."""
+    found = _KNOWN.get(text)
+    if found is None:
+        found = _parsed(text)
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[text] = found
+    return found
+
+
+def _parsed(text: str) -> Range:
     first, dash, last = text.partition("-")
     try:
         if dash:

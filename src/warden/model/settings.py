@@ -66,6 +66,7 @@ class EngineSettings:
     allow_networks: tuple[str, ...] = ()
     deny_networks: tuple[str, ...] = ("0.0.0.0/0",)
     allow_host_access: bool = False
+    max_connections: int = 8192  # of each address of a container; 0: as many as it likes
     pool_start_port: int | None = None  # None: behind the kernel's own ports for outgoing connections
     pool_port_count: int | None = None  # None: up to 65000
     pool_start_uid: int = 10000
@@ -86,3 +87,4 @@ class EngineSettings:
     disk_quota_enabled: bool = True
     wshd: str | None = None  # None: the one in the package
     volumes: str | None = None  # the directory of volumes; None: beside the depot
+    volume_fill_limit: int = 10 << 30  # bytes that a new one may get from its image; 0: any number

@@ -20,6 +20,7 @@ _NAMES = {number: name for name, number in PROTOCOLS.items()}
 #: (set, bytes of an address, whether keys have a port) of what table.py declares.
 LOGS = (("refused", 4, True), ("refused_other", 4, False), ("refused6", 16, True), ("refused6_other", 16, False))
 FURTHER = ("refused_more", "refused6_more")
+OVER = ("over", "over6")
 
 Dump = Iterable[Mapping[int, bytes]]
 
@@ -46,11 +47,14 @@ def sources(guest: Guest) -> set[bytes]:
 
 
 def read(guest: Guest, dumps: Mapping[str, Dump]) -> Refusals:
-    """*dumps*: the elements of each set of LOGS and FURTHER. The most frequent first."""
+    """*dumps*: the elements of each set of LOGS, FURTHER and OVER. The most frequent first."""
     mine = sources(guest)
     found = [one for name, size, has_port in LOGS for one in _of(mine, dumps[name], size, has_port=has_port)]
-    further = sum(packets_of(one) for name in FURTHER for one in dumps[name] if key_of(one) in mine)
-    return Refusals(tuple(sorted(found, key=lambda one: (-one.packets, str(one)))), further)
+    further, over = (
+        sum(packets_of(one) for name in names for one in dumps.get(name, ()) if key_of(one) in mine)
+        for names in (FURTHER, OVER)
+    )
+    return Refusals(tuple(sorted(found, key=lambda one: (-one.packets, str(one)))), further, over)
 
 
 def _of(mine: set[bytes], dump: Dump, size: int, *, has_port: bool) -> Iterator[Refused]:

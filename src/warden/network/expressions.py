@@ -17,14 +17,15 @@ Address = IPv4Address | IPv6Address
 
 NFTA_LIST_ELEM, NFTA_DATA_VALUE, NFTA_DATA_VERDICT = 1, 1, 2
 NFTA_EXPR_NAME, NFTA_EXPR_DATA = 1, 2
-NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY_END = 1, 2, 10
+NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_KEY_END = 1, 2, 3, 10
+NFT_SET_ELEM_INTERVAL_END = 1
 NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN = 1, 2
 NFT_JUMP, NFT_GOTO, NF_ACCEPT = -3, -4, 1
 NFT_REG_VERDICT, NFT_REG_1, NFT_REG32_00 = 0, 1, 8
 NFT_META_IIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO = 6, 15, 16
 NFT_CT_PROTO_DST, NFT_CT_DST_IP, NFT_CT_DST_IP6 = 12, 20, 22
 NFT_CMP_EQ, NFT_CMP_LTE, NFT_CMP_GTE = 0, 3, 5
-NFT_PAYLOAD_LL_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER = 0, 2
+NFT_PAYLOAD_LL_HEADER, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER = 0, 1, 2
 NFPROTO_IPV4, NFPROTO_IPV6 = 2, 10
 IFNAMSIZ = 16
 
@@ -77,7 +78,7 @@ def joined(words: tuple[Word, ...]) -> bytes:
 @dataclass(frozen=True, slots=True)
 class Element:
     """One of a set or map. *jump*: the chain that a verdict map leads to. *family*: of the table. *end*: the last key, of
-    a set with ranges."""
+    a set with ranges. *closes*: the key is the first one behind an interval (nft_set_rbtree), which has no text."""
 
     where: str
     key: tuple[Word, ...]
@@ -85,6 +86,7 @@ class Element:
     jump: str = ""
     family: str = "inet"
     end: tuple[Word, ...] = ()
+    closes: bool = False
 
     def text(self, *, whole: bool) -> str:
         """Without its value unless *whole*: to delete it, the key is enough."""
@@ -100,6 +102,8 @@ class Element:
         body = attribute(NFTA_SET_ELEM_KEY | NESTED, attribute(NFTA_DATA_VALUE, joined(self.key)))
         if self.end:
             body += attribute(NFTA_SET_ELEM_KEY_END | NESTED, attribute(NFTA_DATA_VALUE, joined(self.end)))
+        if self.closes:
+            body += big(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END)
         if whole and self.jump:
             body += attribute(NFTA_SET_ELEM_DATA | NESTED, _verdict(NFT_JUMP, self.jump))
         elif whole and self.value:
@@ -189,6 +193,15 @@ def dialled_set(version: int, name: str, *, inverse: bool = False) -> Piece:
     family, key = ("ip", NFT_CT_DST_IP) if version == 4 else ("ip6", NFT_CT_DST_IP6)
     sign = "!= " if inverse else ""
     return Piece(f"ct original {family} daddr {sign}@{name}", conntrack(key) + lookup(name, inverse=inverse))
+
+
+@_remembered
+def sender_set(version: int, name: str) -> Piece:
+    """The link and address that it comes from are in this set."""
+    family, words, offset, length = (NFPROTO_IPV4, "ip", 12, 4) if version == 4 else (NFPROTO_IPV6, "ip6", 8, 16)
+    data = meta(NFT_META_NFPROTO) + compare(NFT_CMP_EQ, bytes((family,))) + meta(NFT_META_IIFNAME)
+    data += payload(NFT_PAYLOAD_NETWORK_HEADER, offset, length, NFT_REG32_00 + 4) + lookup(name)
+    return Piece(f"iifname . {words} saddr @{name}", data)
 
 
 @_remembered

@@ -4,8 +4,10 @@ Touches no other interface."""
 
 from __future__ import annotations
 
+import errno
 import os
 
+from warden.errors import KernelRefused
 from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, logger
 from warden.network import netlink
@@ -78,6 +80,27 @@ def open_loopback(device: str) -> None:
             file.write("1")
     except OSError as error:
         log.warning("route_localnet of %s: %s; its ports are not reached through 127.0.0.1", device, error.strerror)
+
+
+def have_loopback6() -> bool:
+    """Not where br_netfilter calls ip6tables: then an answer is led back to ::1 before the host has it, and dropped."""
+    try:
+        return _read("/proc/sys/net/bridge/bridge-nf-call-ip6tables") == "0"
+    except OSError:
+        return True
+
+
+def open_loopback6(device: str) -> None:
+    """The same of ::1, for which there is no such setting: what comes back for it is only looked for on the link that it
+    comes over (rt6_need_strict), so that link has a route to it too. What is for ::1 when it arrives stays shut out by
+    the kernel (ip6_rcv_core). Raises KernelRefused, OSError."""
+    with Route() as route:
+        message = netlink.add_local_loopback(sockets.if_nametoindex(device))
+        try:
+            route.ask(message, f"ip -6 route add local ::1 dev {device}")
+        except KernelRefused as error:
+            if error.errno != errno.EEXIST:
+                raise
 
 
 def open_ipv6(devices: Iterable[str]) -> None:

@@ -1,15 +1,30 @@
-"""Whether our tables are as they must be: what the kernel has of them against what we put there. Reads only."""
+"""Whether our tables are as they must be: what the kernel has of them against what we put there, and what would mend each
+difference. Reads only."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from warden.network import table
+from warden.network import nft, table
+from warden.network.changes import adverts, of_chain
+from warden.network.claims import Claims
 from warden.network.egress import key_of
-from warden.network.expressions import Element, Rule, joined
-from warden.records import dataclass
+from warden.network.expressions import (
+    NFT_SET_ELEM_INTERVAL_END,
+    NFTA_DATA_VALUE,
+    NFTA_DATA_VERDICT,
+    NFTA_SET_ELEM_DATA,
+    NFTA_SET_ELEM_FLAGS,
+    NFTA_VERDICT_CHAIN,
+    Element,
+    Word,
+    joined,
+)
+from warden.network.nfnetlink import Change, attributes
+from warden.network.nft import BridgeNet, Guest, Own, Policy
+from warden.records import dataclass, field
 
 #: The expressions of each shared chain, by family and name.
 Shared = dict[tuple[str, str], tuple[bytes, ...]]
@@ -19,9 +34,9 @@ _CHAINS = {"inet": table.SHARED_CHAINS, "bridge": (*table.BRIDGE_CHAINS, table.A
 _SETS = {
     "inet": (
         "links", "links6", "same", "closed", "guests", "guests6", "rules", "rules6", "ports", "ports6", "ports_at",
-        "ports6_at", "services", "services6",
+        "ports6_at", "services", "services6", "flows", "flows6", "logs", "logs6", *table.interval_names(),
     ),
-    "bridge": ("ports", "macs", "senders", "senders6"),
+    "bridge": ("ports", "macs", "senders", "senders6", "roamers"),
 }  # fmt: skip
 
 
@@ -45,56 +60,135 @@ def shared(kernel: Reader, name: str, families: Iterable[str]) -> Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What must be there. *chains* and *boxes*: containers' own, and the sets that they look into."""
+class Wanted:
+    """All that must be there: of *policy*, *bridges* by device, *guests*, and *ports* of the host that lead somewhere."""
 
-    shared: Shared
-    families: tuple[str, ...]
-    elements: Sequence[Element]
-    chains: Mapping[str, Sequence[Rule]]
-    boxes: Mapping[str, Sequence[Element]]
+    policy: Policy
+    bridges: Mapping[str, BridgeNet]
+    guests: Collection[Guest]
+    ports: Claims
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return ("inet", "bridge") if self.bridges else ("inet",)
+
+    def elements(self) -> list[Element]:
+        """But for networks, and for what leads into chains."""
+        found = [element for bridge in self.bridges.values() for element in nft.bridge_elements(bridge)]
+        found += [element for guest in self.guests for element in nft.guest_elements(guest)]
+        return found + list(self.ports.elements())
+
+    def everything(self) -> Iterator[Element]:
+        yield from self.elements()
+        for guest in self.guests:
+            yield from nft.entries(guest)
+        for where, networks in table.intervals(self.policy, self.bridges.values()).items():
+            for network in networks:
+                yield from nft.interval_elements(where, network)
+
+    def chains(self) -> Iterator[tuple[Guest, Own]]:
+        inner = nft.inner_networks(self.policy, self.bridges.values())
+        return ((guest, nft.own(inner, guest)) for guest in self.guests if guest.has_chain)
 
 
-def faults(kernel: Reader, name: str, expected: Expected) -> list[str]:
-    """Each fault in words: a table, chain or set, and what is wrong with it."""
-    found: list[str] = []
-    for family in expected.families:
-        where = f"table {family} {name}"
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, in words, and what mends it: *changes*, and a shared *chain* that is to be written again. *gone*: a
+    whole table is."""
+
+    text: str
+    changes: tuple[Change, ...] = ()
+    chain: tuple[str, str] | None = None
+    gone: bool = False
+
+
+def faults(kernel: Reader, expected: Shared, wanted: Wanted) -> list[Fault]:
+    """Each difference from what is *wanted*, and from the shared chains that are *expected*."""
+    found: list[Fault] = []
+    for family in wanted.families:
+        where = f"table {family} {wanted.policy.table}"
         try:
-            found += [f"{where}: {fault}" for fault in _in_family(kernel, family, name, expected)]
+            for fault in _in_family(kernel, family, expected, wanted):
+                found.append(Fault(f"{where}: {fault.text}", fault.changes, fault.chain))
         except OSError as error:
-            found.append(f"{where}: {'it is missing' if error.errno == errno.ENOENT else error.strerror}")
+            words = "it is missing" if error.errno == errno.ENOENT else error.strerror
+            found.append(Fault(f"{where}: {words}", gone=True))
     return found
 
 
-def _in_family(kernel: Reader, family: str, name: str, expected: Expected) -> Iterator[str]:
-    wanted: dict[str, set[bytes]] = {where: set() for where in _SETS[family]}
-    for element in expected.elements:
+def _in_family(kernel: Reader, family: str, expected: Shared, wanted: Wanted) -> Iterator[Fault]:
+    name = wanted.policy.table
+    by_set: dict[str, list[Element]] = {where: [] for where in _SETS[family]}
+    for element in wanted.everything():
         if element.family == family:
-            wanted[element.where].add(joined(element.key))
-    for where, keys in wanted.items():
-        yield from _in_set(kernel, family, name, where, keys)
+            by_set[element.where].append(element)
+    late: list[Fault] = []  # what leads into chains comes after these
+    for where, elements in by_set.items():
+        late += _in_set(kernel, family, name, where, elements)
     for chain in _CHAINS[family]:
-        if tuple(kernel.rules(family, name, chain)) != expected.shared.get((family, chain)):
-            yield f"chain {chain} was changed"
+        if tuple(kernel.rules(family, name, chain)) != expected.get((family, chain)):
+            changes = (adverts(),) if chain == table.ADVERTS else ()
+            yield Fault(f"chain {chain} was changed", changes, (family, chain))
     if family == "inet":
-        yield from _in_own(kernel, name, expected)
+        yield from _in_own(kernel, name, wanted)
+    yield from late
 
 
-def _in_set(kernel: Reader, family: str, name: str, where: str, wanted: set[bytes]) -> Iterator[str]:
-    there = {key_of(element) for element in kernel.elements(family, name, where)}
-    if missing := len(wanted - there):
-        yield f"{where}: {missing} elements are missing"
-    if strange := len(there - wanted):
-        yield f"{where}: {strange} elements are not ours"
+@dataclass(slots=True)
+class _Found:
+    """Elements by their key and whether they close an interval."""
+
+    missing: list[Element] = field(default_factory=list)
+    strange: list[Element] = field(default_factory=list)
 
 
-def _in_own(kernel: Reader, name: str, expected: Expected) -> Iterator[str]:
-    for chain, rules in expected.chains.items():
-        if len(kernel.rules("inet", name, chain)) != len(rules):
-            yield f"chain {chain} was changed"
-    for box, elements in expected.boxes.items():
+def _in_set(kernel: Reader, family: str, name: str, where: str, elements: Iterable[Element]) -> list[Fault]:
+    wanted = {(joined(element.key), element.closes): element for element in elements}
+    there = {(key_of(one), _closes(one)): _worth(one) for one in kernel.elements(family, name, where)}
+    missing = [element for key, element in wanted.items() if key not in there]
+    astray = [element for key, element in wanted.items() if key in there and there[key] != _meant(element)]
+    # An interval that nobody opened is nft's own way to say that there is none before the first.
+    strange = [
+        Element(where, (Word("", key),), family=family, closes=closes)
+        for key, closes in there
+        if (key, closes) not in wanted and (any(key) or not closes)
+    ]
+    found = []
+    if strange:
+        found.append(Fault(f"{where}: {len(strange)} elements are not ours", (Change("delete", elements=tuple(strange)),)))
+    if missing:
+        found.append(Fault(f"{where}: {len(missing)} elements are missing", (Change("add", elements=tuple(missing)),)))
+    if astray:
+        both = tuple(Change(verb, elements=tuple(astray)) for verb in ("delete", "add"))
+        found.append(Fault(f"{where}: {len(astray)} elements lead elsewhere", both))
+    return found
+
+
+def _closes(element: Mapping[int, bytes]) -> bool:
+    return bool(int.from_bytes(element.get(NFTA_SET_ELEM_FLAGS, b""), "big") & NFT_SET_ELEM_INTERVAL_END)
+
+
+def _meant(element: Element) -> bytes:
+    """As _worth, of one of ours."""
+    return element.jump.encode() if element.jump else joined(element.value) if element.value else b""
+
+
+def _worth(element: Mapping[int, bytes]) -> bytes:
+    """The value that a map has for a key, or the chain that it leads to."""
+    data = dict(attributes(element.get(NFTA_SET_ELEM_DATA, b"")))
+    verdict = dict(attributes(data.get(NFTA_DATA_VERDICT, b"")))
+    return verdict[NFTA_VERDICT_CHAIN].rstrip(b"\0") if NFTA_VERDICT_CHAIN in verdict else data.get(NFTA_DATA_VALUE, b"")
+
+
+def _in_own(kernel: Reader, name: str, wanted: Wanted) -> Iterator[Fault]:
+    for guest, own in wanted.chains():
+        count = len(kernel.rules("inet", name, guest.chain))
+        anew = tuple(of_chain(guest, None, own))
+        if count != len(own.rules):
+            rules = (Change("flush chain", guest.chain), *(one for one in anew if one.verb == "append"))
+            yield Fault(f"chain {guest.chain} was changed", rules)
         try:
-            yield from _in_set(kernel, "inet", name, box, {joined(element.key) for element in elements})
+            yield from _in_set(kernel, "inet", name, guest.box, own.boxes)
         except OSError as error:
-            yield f"set {box}: {'it is missing' if error.errno == errno.ENOENT else error.strerror}"
+            words = "it is missing" if error.errno == errno.ENOENT else error.strerror
+            yield Fault(f"set {guest.box}: {words}", gone=True)

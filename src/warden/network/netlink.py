@@ -10,13 +10,11 @@ from __future__ import annotations
 import struct
 
 from warden.kernel import sockets
-from warden.light import TYPE_CHECKING, late
+from warden.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Sequence
-else:
-    ipaddress = late("ipaddress")
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
 RTM_SETLINK, AF_BRIDGE, IFLA_PROTINFO, IFLA_BRPORT_MODE = 19, 7, 12, 4
@@ -25,14 +23,15 @@ NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_NEW_IFINDEX = 26, 28, 49
-IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING = 1, 1
+IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING, IPV4_DEVCONF_RP_FILTER = 1, 1, 8
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
 IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 2
-RTA_OIF, RTA_GATEWAY = 4, 5
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
+RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
 NESTED = 0x8000
 
 #: The child's network namespace is at this descriptor after `clone` (docs/plan-format.md).
@@ -157,12 +156,13 @@ def delete_link(index: int) -> Message:
 
 
 def set_up(index: int, *, forwarding: bool = False, quiet: bool = False) -> Message:
-    """ip link set up; *forwarding*: and the link's net.ipv4.conf.NAME.forwarding=1, which the kernel takes here too;
+    """ip link set up; *forwarding*: and the link's net.ipv4.conf.NAME.forwarding=1, which the kernel takes here too, and
+    rp_filter=1, without which the host keeps a neighbour for each address that an ARP request names (arp_process).
     *quiet*: and it gets no IPv6 address by itself."""
     spec = b""
     if forwarding:
-        conf = attribute(IFLA_INET_CONF | NESTED, number(IPV4_DEVCONF_FORWARDING, 1))
-        spec += attribute(sockets.AF_INET | NESTED, conf)
+        conf = number(IPV4_DEVCONF_FORWARDING, 1) + number(IPV4_DEVCONF_RP_FILTER, 1)
+        spec += attribute(sockets.AF_INET | NESTED, attribute(IFLA_INET_CONF | NESTED, conf))
     if quiet:
         mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
         spec += attribute(sockets.AF_INET6 | NESTED, mode)
@@ -196,6 +196,17 @@ def add_default_route(index: int, gateway: ipaddress.IPv4Address | ipaddress.IPv
     )  # fmt: skip
     body = head + attribute(RTA_GATEWAY, gateway.packed) + number(RTA_OIF, index)
     return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body
+
+
+def add_local_loopback(index: int) -> Message:
+    """ip -6 route add local ::1 dev LINK table local metric 2048: behind that of lo, which is taken wherever it can be.
+    Other links may have one too, so there is no replacing: EEXIST says that this one has."""
+    head = struct.pack(
+        "=BBBBBBBBI", sockets.AF_INET6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_LOCAL, 0
+    )
+    here = bytes(15) + b"\1"
+    body = head + attribute(RTA_DST, here) + number(RTA_OIF, index) + number(RTA_PRIORITY, 2048)
+    return RTM_NEWROUTE, NLM_F_CREATE, body
 
 
 def set_hairpin(index: int) -> Message:

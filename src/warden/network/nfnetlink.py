@@ -19,6 +19,7 @@ from warden.records import dataclass
 NETLINK_NETFILTER = 12
 NFNL_SUBSYS_NFTABLES = 10
 NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFNL_BATCH_GENID = 0x10, 0x11, 1
+NFT_MSG_DELTABLE, NFTA_TABLE_NAME = 2, 1
 NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE, NFT_MSG_GETRULE, NFT_MSG_DELRULE = 3, 5, 6, 7, 8
 NFT_MSG_NEWSET, NFT_MSG_DELSET = 9, 11
 NFT_MSG_NEWSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_DELSETELEM = 12, 13, 14
@@ -47,7 +48,7 @@ ELEMENTS_AT_ONCE = 400  # an attribute is 64 KiB at most
 class Change:
     """One command of a transaction. *family* and *chain*, *rule* or *elements*, as *verb* needs them: "add" and "delete"
     elements, "add chain", "flush chain", "delete chain", "append" and "insert" a rule, "add set" and "delete set" of
-    ranges, named by *chain*."""
+    ranges, named by *chain*; "delete table"."""
 
     verb: str
     chain: str = ""
@@ -89,6 +90,8 @@ def _bodies(table: str, change: Change) -> Iterator[tuple[str, int, int, bytes]]
         body = text(NFTA_RULE_TABLE, table) + text(NFTA_RULE_CHAIN, change.chain)
         body += attribute(NFTA_RULE_EXPRESSIONS | NESTED, change.rule.data)
         yield family, NFT_MSG_NEWRULE, NLM_F_CREATE | (NLM_F_APPEND if verb == "append" else 0), body
+    elif verb == "delete table":
+        yield family, NFT_MSG_DELTABLE, 0, text(NFTA_TABLE_NAME, table)
     elif verb == "add set":
         yield family, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, _box_set(table, change.chain)
     elif verb == "delete set":
@@ -125,7 +128,13 @@ class Wire:
 
     def __init__(self) -> None:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        self._sock.bind((0, 0))
         self._sock.settimeout(ANSWER_S)
+
+    @property
+    def port(self) -> int:
+        """Who we are in what the kernel tells others of our changes."""
+        return int(self._sock.getsockname()[0])
 
     def run(self, table: str, changes: Iterable[Change], generation: int) -> None:
         """One transaction. Raises OSError, ERESTART when somebody changed something since *generation*; then nothing was

@@ -22,12 +22,13 @@ Network = IPv4Network | IPv6Network
 class GuestLink:
     """One way into a container. *name*: of the host's end (w-ID-0 …); *addresses*: what it may send from. *bridge*: the
     device that the host's end is a port of (w-br-NAME), which needs *mac*; None: it is routed, as
-    the /30 of mode warden."""
+    the /30 of mode warden. *foreign*: the bridge is the host's own, and without addresses here it may have any."""
 
     name: str
     addresses: tuple[Address, ...]
     mac: str | None = None
     bridge: str | None = None
+    foreign: bool = False
 
     @property
     def device(self) -> str:
@@ -51,8 +52,8 @@ class Guest:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Of all its links, in their order."""
-        return tuple(address for link in self.links for address in link.addresses)
+        """Of all its links that the host routes, in their order."""
+        return tuple(address for link in self.links if not link.foreign for address in link.addresses)
 
     @property
     def chain(self) -> str:
@@ -72,24 +73,28 @@ class Guest:
 class BridgeNet:
     """A bridge as the firewall knows it. *device*: w-br-NAME, which GuestLink.bridge names; *networks*: its subnets,
     of either family; *internal*: nothing leaves it. *services*: (address, protocol, port) of the host that its guests may
-    reach, such as a resolver."""
+    reach, such as a resolver. *foreign*: it is the host's own, whose routing is none of ours."""
 
     device: str
     networks: tuple[Network, ...]
     internal: bool = False
     services: tuple[tuple[Address, str, int], ...] = ()
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the networks of
-    containers: for those a network of *allowed*, or of a NetRule, must lie within one of them."""
+    containers: for those a network of *allowed*, or of a NetRule, must lie within one of them. *connections*: of each
+    address of a container, 0: as many as it likes. *loopback6*: ports are reached through ::1 (forwarding.py)."""
 
     table: str
     pool: IPv4Network
     allowed: tuple[Network, ...] = ()
     denied: tuple[Network, ...] = ()
     host_access: bool = False
+    connections: int = 0
+    loopback6: bool = True
 
 
 #: A port of the host: family, one address of the host or None, protocol and number; and where it leads.
@@ -105,11 +110,14 @@ def inner_networks(policy: Policy, bridges: Iterable[BridgeNet]) -> list[Network
 def guest_elements(guest: Guest) -> list[Element]:
     """All but its ports, which it may have to share, and the way into its chain."""
     found = []
+    logs = any(rule.log for rule in guest.rules)
     for link in guest.links:
         found += _link_elements(link)
+        if link.foreign:
+            continue
         for address in link.addresses:
             key = (ex.ifname(link.device), ex.address(address))
-            found.append(Element(_named("guests", address), key))
+            found += [Element(_named(where, address), key) for where in ("guests", "flows", *(["logs"] * logs))]
     return found
 
 
@@ -120,6 +128,7 @@ def entries(guest: Guest) -> list[Element]:
     return [
         Element(_named("rules", address), (ex.ifname(link.device), ex.address(address)), jump=guest.chain)
         for link in guest.links
+        if not link.foreign
         for address in link.addresses
     ]
 
@@ -138,6 +147,8 @@ def _link_elements(link: GuestLink) -> list[Element]:
     addresses = [*link.addresses, *([link_local(link.mac)] if link.has(6) else [])]
     for address in addresses:
         found.append(Element(_named("senders", address), (name, mac, ex.address(address)), family="bridge"))
+    if link.foreign and not link.addresses:
+        found.append(Element("roamers", (name,), family="bridge"))
     return found
 
 
@@ -149,6 +160,8 @@ def link_local(mac: str) -> IPv6Address:
 
 def bridge_elements(bridge: BridgeNet) -> list[Element]:
     """What it is to the routing host; of its subnets table.py tells."""
+    if bridge.foreign:
+        return []
     device = ex.ifname(bridge.device)
     found = [Element("links", (device,)), Element("same", (device, device))]
     if any(network.version == 6 for network in bridge.networks):
@@ -159,6 +172,26 @@ def bridge_elements(bridge: BridgeNet) -> list[Element]:
         key = (device, ex.address(address), ex.protocol(protocol), ex.port(port))
         found.append(Element(_named("services", address), key))
     return found
+
+
+def interval_elements(where: str, network: Network) -> list[Element]:
+    """Of a set of networks: its first address, and the one behind its last where there is one."""
+    found = [Element(where, (ex.address(network.network_address),))]
+    if int(network.broadcast_address) < 2**network.max_prefixlen - 1:
+        found.append(Element(where, (ex.address(network.broadcast_address + 1),), closes=True))
+    return found
+
+
+def mentions(guest: Guest, networks: Iterable[Network]) -> bool:
+    """Whether a rule or a policy of *guest* names something within one of *networks*, which opens what is closed else."""
+    ranges = [(one.version, int(one.network_address), int(one.broadcast_address)) for one in networks]
+    texts = [rule.network for rule in guest.rules if rule.network is not None]
+    texts += guest.policy.allow if guest.policy else ()
+    for low, high in map(destination, texts):
+        for version, first, last in ranges:
+            if low.version == version and first <= int(low) and int(high) <= last:
+                return True
+    return False
 
 
 def port_place(port: PortMap) -> tuple[tuple[int, ...], str | None]:
@@ -271,11 +304,16 @@ def rule_pieces(inner: Iterable[Network], rule: NetRule, guest: Guest) -> list[R
     for version in sorted({address.version for address in guest.addresses}):
         where = _destination(inner, rule.network, version)
         if where is not None:
-            pieces = [*where, *_traffic(rule, version)]
-            if rule.log:
-                pieces.append(ex.log(f"{guest.chain} "))
+            pieces = (*where, *_traffic(rule, version))
+            if rule.log:  # a rule of its own, because at what is too much it ends
+                paced = ex.sender_set(version, _logs(version))
+                found.append(Rule((*pieces, paced, ex.log(f"{guest.chain} "))))
             found.append(Rule((*pieces, ex.verdict("accept"))))
     return found
+
+
+def _logs(version: int) -> str:
+    return "logs" if version == 4 else "logs6"
 
 
 def last_rules(inner: Iterable[Network], policy: NetPolicy | None, guest: Guest) -> list[Rule]:

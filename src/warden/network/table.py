@@ -7,7 +7,6 @@ What all containers share is rules over sets and maps; what one container is in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from warden.network.expressions import Element
 from warden.network.nft import BridgeNet, Network, Policy, inner_networks
@@ -15,6 +14,16 @@ from warden.network.nft import BridgeNet, Network, Policy, inner_networks
 #: Refused connections are remembered for an hour, each container's first 500 destinations and ten more a minute: what
 #: one container can fill is a thirtieth of what there is room for, some 6 MiB of the kernel's memory at most.
 REFUSED_ROOM, REFUSED_FOR, PACE = 32768, "1h", "limit rate 10/minute burst 500 packets"
+
+#: What `log` of a rule writes at most, for each address of a container: the kernel's log is everybody's.
+LOG_PACE = "limit rate 10/second burst 50 packets"
+
+#: TCP connections to a service of the host, such as a resolver, that one container begins.
+KNOCK_PACE = "limit rate over 50/second burst 100 packets"
+
+#: New connections to addresses on our links that no container has, all of them together: for each the host keeps a
+#: neighbour that it looks for, and there is room for 1,024 of those by default (gc_thresh3, arp(7)).
+UNKNOWN_PACE = "limit rate over 20/second burst 100 packets"
 
 _VERSIONS = ((4, "ip", "", "ipv4_addr"), (6, "ip6", "6", "ipv6_addr"))
 
@@ -29,12 +38,32 @@ def whole(
     lines = [remove(policy.table), f"table inet {policy.table} {{", *_declarations(policy, bridges), *_chains(policy), "}"]
     if bridges:
         lines += [f"table bridge {policy.table} {{", *_BRIDGE, "}"]
+    return "\n".join([*lines, *_additions(policy.table, elements)])
+
+
+def bridge_table(table: str) -> str:
+    """Makes the one of family `bridge` alone, or anew."""
+    empty = (f"{verb} table bridge {table}" for verb in ("add", "delete"))
+    return "\n".join([*empty, f"table bridge {table} {{", *_BRIDGE, "}"])
+
+
+def shared_chain(policy: Policy, family: str, chain: str) -> str:
+    """Writes the rules of one of SHARED_CHAINS or BRIDGE_CHAINS again and leaves all else as it is."""
+    lines = _chains(policy) if family == "inet" else _BRIDGE
+    begin = next(place for place, line in enumerate(lines) if line.startswith(f"chain {chain} {{"))
+    end = lines.index("}", begin)
+    head = f"table {family} {policy.table} {{"
+    flush = f"flush chain {family} {policy.table} {chain}"
+    return "\n".join([head, lines[begin], "}", "}", flush, head, *lines[begin : end + 1], "}"])
+
+
+def _additions(table: str, elements: Iterable[Element]) -> list[str]:
     grouped: dict[tuple[str, str], list[str]] = {}
     for element in elements:
         grouped.setdefault((element.family, element.where), []).append(element.text(whole=True))
-    for (family, where), texts in grouped.items():
-        lines.append(f"add element {family} {policy.table} {where} {{ {', '.join(texts)} }}")
-    return "\n".join(lines)
+    return [
+        f"add element {family} {table} {where} {{ {', '.join(texts)} }}" for (family, where), texts in grouped.items()
+    ]
 
 
 def remove(table: str) -> str:
@@ -42,19 +71,38 @@ def remove(table: str) -> str:
     return "\n".join(f"{verb} table {family} {table}" for family in ("inet", "bridge") for verb in ("add", "delete"))
 
 
-def _declarations(policy: Policy, bridges: Sequence[BridgeNet]) -> list[str]:
+def intervals(policy: Policy, bridges: Iterable[BridgeNet]) -> dict[str, list[Network]]:
+    """The sets of networks, in which none overlaps another."""
     inner = inner_networks(policy, bridges)
     peers = [network for network in policy.allowed if _within(network, inner)]
     others = [network for network in policy.allowed if network not in peers]
+    found = {}
+    for version, _, six, _ in _VERSIONS:
+        for name, networks in (("inner", inner), ("peers", peers), ("allowed", others), ("denied", policy.denied)):
+            found[f"{name}{six}"] = _separate([one for one in networks if one.version == version])
+    return found
+
+
+def _separate(networks: Sequence[Network]) -> list[Network]:
+    """Without those that lie in another: two networks are apart, or one is within the other."""
+    found: list[Network] = []
+    for network in sorted(networks, key=lambda one: (int(one.network_address), one.prefixlen)):
+        if not found or not _within(network, found[-1:]):
+            found.append(network)
+    return found
+
+
+def _declarations(policy: Policy, bridges: Sequence[BridgeNet]) -> list[str]:
+    networks = intervals(policy, bridges)
+    most = f" ct count over {policy.connections};" if policy.connections else ""
     lines = [
         "set links { type ifname; }",
         "set links6 { type ifname; }",
         "set same { type ifname . ifname; }",
         "set closed { type ifname; }",
     ]
-    for version, _, six, kind in _VERSIONS:
-        for name, networks in (("inner", inner), ("peers", peers), ("allowed", others), ("denied", policy.denied)):
-            lines.append(_interval(f"{name}{six}", kind, [one for one in networks if one.version == version]))
+    for _, _, six, kind in _VERSIONS:
+        lines += [_interval(f"{name}{six}", kind, networks[f"{name}{six}"]) for name in _INTERVALS]
         lines += [
             f"set guests{six} {{ type ifname . {kind}; }}",
             f"map rules{six} {{ type ifname . {kind} : verdict; }}",
@@ -65,6 +113,11 @@ def _declarations(policy: Policy, bridges: Sequence[BridgeNet]) -> list[str]:
             _growing(f"refused{six}_other", f"ifname . {kind} . {kind} . inet_proto", "counter;"),
             _growing(f"refused{six}_more", f"ifname . {kind}", "counter;"),
             _growing(f"pace{six}", f"ifname . {kind}", ""),
+            # To look an element up is to ask what it carries, and it is found while that says yes (nft_lookup_eval).
+            f"set flows{six} {{ type ifname . {kind}; {most} }}",
+            f"set logs{six} {{ type ifname . {kind}; {LOG_PACE}; }}",
+            _growing(f"over{six}", f"ifname . {kind}", "counter;"),
+            _growing(f"knocks{six}", f"ifname . {kind}", ""),
         ]
     return lines
 
@@ -76,12 +129,16 @@ def _within(network: Network, others: Iterable[Network]) -> bool:
     )
 
 
+_INTERVALS = ("inner", "peers", "allowed", "denied")
+
+
+def interval_names() -> tuple[str, ...]:
+    """The sets of networks."""
+    return tuple(f"{name}{six}" for _, _, six, _ in _VERSIONS for name in _INTERVALS)
+
+
 def _interval(name: str, kind: str, networks: Sequence[Network]) -> str:
-    """nft refuses elements that overlap."""
-    four = collapse_addresses([one for one in networks if isinstance(one, IPv4Network)])
-    six = collapse_addresses([one for one in networks if isinstance(one, IPv6Network)])
-    merged = ", ".join(map(str, (*four, *six)))
-    elements = f" elements = {{ {merged} }}" if merged else ""
+    elements = f" elements = {{ {', '.join(map(str, networks))} }}" if networks else ""
     return f"set {name} {{ type {kind}; flags interval;{elements} }}"
 
 
@@ -108,13 +165,15 @@ def _chains(policy: Policy) -> list[str]:
         "iifname . ip6 saddr != @guests6 drop",
         "}",
         "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
-        *_forwards("fib daddr type local", loopback=False),
+        *_forwards("fib daddr type local", (False, False)),
         "}",
         "chain inbound_here { type nat hook output priority -100; policy accept;",
-        *_forwards('oifname "lo" fib daddr type local', loopback=True),
+        *_forwards('oifname "lo" fib daddr type local', (True, policy.loopback6)),
         "}",
         "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
         "oifname @links ct status dnat ip saddr 127.0.0.0/8 masquerade",
+        # From ::1 there is no route_localnet to ask for: a router looks for it in what arrives alone (ip6_rcv_core).
+        "oifname @links ct status dnat ip6 saddr ::1 masquerade",
         *_outbound(),
         "}",
         *_REFUSE,
@@ -125,10 +184,11 @@ def _chains(policy: Policy) -> list[str]:
         "}",
         # What conntrack makes nothing of has no destination that was asked for, so no rule could judge it.
         "chain leaving {",
-        "iifname . oifname @same accept",
+        "iifname . oifname @same goto among",
         "ct state invalid,untracked drop",
         "iifname @closed goto refuse",
         "oifname @closed goto refuse",
+        "oifname @links jump known",
         "iifname . ip daddr @guests accept",
         "iifname . ip6 daddr @guests6 accept",
         "iifname . ip saddr vmap @rules",
@@ -136,6 +196,17 @@ def _chains(policy: Policy) -> list[str]:
         *_to_network("ip", ""),
         *_to_network("ip6", "6"),
         "accept",
+        "}",
+        # Neighbours, whose packets come here if br_netfilter is on or they take the way over the host.
+        "chain among {",
+        "meta pkttype { broadcast, multicast } accept",
+        "jump known",
+        "accept",
+        "}",
+        "chain known {",
+        "oifname . ip daddr @guests return",
+        "oifname . ip6 daddr @guests6 return",
+        f"{UNKNOWN_PACE} drop",
         "}",
         "chain entering {",
         "oifname @closed drop",
@@ -146,11 +217,34 @@ def _chains(policy: Policy) -> list[str]:
         "iifname @links ct state established,related accept",
         "iifname @links meta l4proto icmp accept",
         "iifname @links6 meta l4proto ipv6-icmp accept",
-        "iifname . ip daddr . meta l4proto . th dport @services accept",
-        "iifname . ip6 daddr . meta l4proto . th dport @services6 accept",
+        *_services(),
         f"iifname @links {to_host}",
         "}",
+        *_bounds("forward", policy),
+        *_bounds("input", policy),
     ]
+
+
+def _services() -> list[str]:
+    """TCP at the pace of one: to take a connection costs the daemon a hundred times what it costs to begin one."""
+    lines = []
+    for _, family, six, _ in _VERSIONS:
+        asked = f"iifname . {family} daddr . meta l4proto . th dport @services{six}"
+        pace = f"update @knocks{six} {{ iifname . {family} saddr {KNOCK_PACE} }}"
+        lines += [f"meta l4proto tcp {asked} {pace} drop", f"{asked} accept"]
+    return lines
+
+
+def _bounds(hook: str, policy: Policy) -> list[str]:
+    """So many connections for each address of a container. Behind the decision: what was refused is none."""
+    lines = [f"chain bound_{hook} {{ type filter hook {hook} priority filter + 1; policy accept;", "ct state != new accept"]
+    if policy.connections:
+        lines += [
+            f"iifname . {family} saddr @flows{six} update @over{six} {{ iifname . {family} saddr counter }}"
+            " goto refuse_aloud"
+            for _, family, six, _ in _VERSIONS
+        ]
+    return [*lines, "}"]
 
 
 _DISCOVERY = (
@@ -158,11 +252,11 @@ _DISCOVERY = (
 )
 
 
-def _forwards(where: str, *, loopback: bool) -> list[str]:
-    """The most specific first. Not *loopback*: what claims to be for it from elsewhere is none of ours."""
+def _forwards(where: str, loopbacks: tuple[bool, bool]) -> list[str]:
+    """The most specific first. Without the loopback of a family: what claims to be for it is none of ours."""
     lines = []
-    for _, family, six, _ in _VERSIONS:
-        proper = "" if loopback and not six else f"{family} daddr != {'::1' if six else '127.0.0.0/8'} "
+    for (_, family, six, _), loopback in zip(_VERSIONS, loopbacks, strict=True):
+        proper = "" if loopback else f"{family} daddr != {'::1' if six else '127.0.0.0/8'} "
         start = f"{where} meta nfproto {'ipv6' if six else 'ipv4'} {proper}dnat {family} to"
         lines += [
             f"{start} {family} daddr . meta l4proto . th dport map @ports{six}_at",
@@ -222,8 +316,8 @@ _REFUSE = _refuse()
 
 #: The chains that are always there, whose content is the same until the next `whole`.
 SHARED_CHAINS = (
-    "screen", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving", "entering",
-    "to_host", "screened",
+    "screen", "screened", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving",
+    "entering", "to_host", "among", "known", "bound_forward", "bound_input",
 )  # fmt: skip
 BRIDGE_CHAINS = ("screen", "sender", "from_port", "from_arp", "from_ip", "from_ip6")
 #: Where Firewall puts the one rule that has no words in every nft.
@@ -234,6 +328,7 @@ _BRIDGE = [
     "set macs { type ifname . ether_addr; }",
     "set senders { type ifname . ether_addr . ipv4_addr; }",
     "set senders6 { type ifname . ether_addr . ipv6_addr; }",
+    "set roamers { type ifname; }",
     # Before br_netfilter, whose hook is at 0, shows the packet to the other table: linux/netfilter_bridge.h.
     "chain screen { type filter hook prerouting priority -300; policy accept;",
     # What nearly every packet is costs one look. The type stands there for itself: of an address alone, nft asks for what
@@ -258,18 +353,22 @@ _BRIDGE = [
     "arp ptype != ip drop",
     "arp hlen != 6 drop",
     "arp plen != 4 drop",
+    # Whose addresses somebody else gives (DHCP on a bridge of the host) is held to its MAC alone.
+    "iifname @roamers iifname . arp saddr ether @macs accept",
     "iifname . arp saddr ether . arp saddr ip != @senders drop",
     "}",
     "chain from_ip {",
-    "iifname . ether saddr . ip saddr != @senders drop",
     "udp sport 67 drop",
+    "iifname @roamers accept",
+    "iifname . ether saddr . ip saddr != @senders drop",
     "}",
     "chain from_ip6 {",
     "icmpv6 type { nd-router-advert, nd-redirect } drop",
+    "udp sport 547 drop",
+    "iifname @roamers accept",
     # Before an address is taken, it is asked for from none: RFC 4862 §5.4.
     "ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept",
     "iifname . ether saddr . ip6 saddr != @senders6 drop",
-    "udp sport 547 drop",
     f"icmpv6 type nd-neighbor-advert goto {ADVERTS}",
     "}",
     f"chain {ADVERTS} {{",

@@ -6,6 +6,7 @@ as its handle.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -19,6 +20,7 @@ Labels = tuple[bytes, ...]
 #: Containers come and go: whoever remembers an answer does so for this long, in seconds.
 TTL_S = 5
 MOST_RECORDS = 64
+REMEMBERED = 8192  # what was made of a name; zones are made anew whenever a container comes or goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,10 @@ def zone_of(networks: Iterable[IPv4Network | IPv6Network], members: Sequence[Mem
     others: dict[Labels, tuple[Address, ...]] = {}
     for member in members:
         for place, name in enumerate((member.handle, *member.names)):
-            encoded = dns.encode_name(name)
-            if encoded is None:
+            found = _encoded(name)
+            if found is None:
                 continue
-            labels = tuple(label.encode().lower() for label in name.rstrip(".").split("."))
+            labels, encoded = found
             table = others if place else zone.names
             table[labels] = table.get(labels, ()) + member.addresses
             for address in member.addresses:
@@ -56,6 +58,13 @@ def zone_of(networks: Iterable[IPv4Network | IPv6Network], members: Sequence[Mem
     for labels, addresses in others.items():
         zone.names.setdefault(labels, tuple(dict.fromkeys(addresses)))
     return zone
+
+
+@functools.lru_cache(REMEMBERED)
+def _encoded(name: str) -> tuple[Labels, bytes] | None:
+    """How it is looked for, and how it is written; None for what cannot be a name."""
+    encoded = dns.encode_name(name)
+    return None if encoded is None else (tuple(label.encode().lower() for label in name.rstrip(".").split(".")), encoded)
 
 
 def local_answer(query: dns.Query, zones: Sequence[Zone]) -> bytes | None:

@@ -17,6 +17,8 @@ def events_to_request(wanted: EventSelection) -> pb.EventsRequest:
     request.types.extend(map(raw, sorted(wanted.types)))
     request.containers.extend(map(raw, sorted(wanted.containers)))
     request.names.extend(map(raw, sorted(wanted.events)))
+    request.networks.extend(map(raw, sorted(wanted.networks)))
+    request.volumes.extend(map(raw, sorted(wanted.volumes)))
     return request
 
 
@@ -28,6 +30,8 @@ def request_to_events(request: pb.EventsRequest) -> EventSelection:
         types=frozenset(map(text, request.types)),
         containers=frozenset(map(text, request.containers)),
         events=frozenset(map(text, request.names)),
+        networks=frozenset(map(text, request.networks)),
+        volumes=frozenset(map(text, request.volumes)),
     )
 
 

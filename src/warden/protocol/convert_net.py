@@ -71,7 +71,7 @@ def response_to_state(response: pb.NetShowResponse) -> NetState:
 
 
 def refusals_to_response(refusals: Refusals) -> pb.NetRefusedResponse:
-    response = pb.NetRefusedResponse(further=refusals.further)
+    response = pb.NetRefusedResponse(further=refusals.further, over=refusals.over)
     for one in refusals.destinations:
         response.destinations.add(
             address=raw(one.address), protocol=raw(one.protocol), port=one.port, packets=one.packets
@@ -84,7 +84,7 @@ def response_to_refusals(response: pb.NetRefusedResponse) -> Refusals:
         Refused(text(one.address), text(one.protocol), _optional(one, "port"), one.packets)
         for one in response.destinations
     )
-    return Refusals(found, response.further)
+    return Refusals(found, response.further, response.over)
 
 
 def _optional(message: Any, name: str) -> Any:

@@ -1609,7 +1609,7 @@ class NetRefusedRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class NetRefusedResponse(_message.Message):
-    __slots__ = ("destinations", "further")
+    __slots__ = ("destinations", "further", "over")
     class Destination(_message.Message):
         __slots__ = ("address", "protocol", "port", "packets")
         ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -1623,9 +1623,11 @@ class NetRefusedResponse(_message.Message):
         def __init__(self, address: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., port: _Optional[int] = ..., packets: _Optional[int] = ...) -> None: ...
     DESTINATIONS_FIELD_NUMBER: _ClassVar[int]
     FURTHER_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     destinations: _containers.RepeatedCompositeFieldContainer[NetRefusedResponse.Destination]
     further: int
-    def __init__(self, destinations: _Optional[_Iterable[_Union[NetRefusedResponse.Destination, _Mapping]]] = ..., further: _Optional[int] = ...) -> None: ...
+    over: int
+    def __init__(self, destinations: _Optional[_Iterable[_Union[NetRefusedResponse.Destination, _Mapping]]] = ..., further: _Optional[int] = ..., over: _Optional[int] = ...) -> None: ...
 
 class FirewallRepairRequest(_message.Message):
     __slots__ = ("check_only",)
@@ -1699,20 +1701,24 @@ class TopologyResponse(_message.Message):
     def __init__(self, spaces: _Optional[_Iterable[_Union[NetSpace, _Mapping]]] = ..., gone: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class EventsRequest(_message.Message):
-    __slots__ = ("since_us", "until_us", "after", "types", "containers", "names")
+    __slots__ = ("since_us", "until_us", "after", "types", "containers", "names", "networks", "volumes")
     SINCE_US_FIELD_NUMBER: _ClassVar[int]
     UNTIL_US_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     CONTAINERS_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     since_us: int
     until_us: int
     after: int
     types: _containers.RepeatedScalarFieldContainer[bytes]
     containers: _containers.RepeatedScalarFieldContainer[bytes]
     names: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, since_us: _Optional[int] = ..., until_us: _Optional[int] = ..., after: _Optional[int] = ..., types: _Optional[_Iterable[bytes]] = ..., containers: _Optional[_Iterable[bytes]] = ..., names: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    networks: _containers.RepeatedScalarFieldContainer[bytes]
+    volumes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, since_us: _Optional[int] = ..., until_us: _Optional[int] = ..., after: _Optional[int] = ..., types: _Optional[_Iterable[bytes]] = ..., containers: _Optional[_Iterable[bytes]] = ..., names: _Optional[_Iterable[bytes]] = ..., networks: _Optional[_Iterable[bytes]] = ..., volumes: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class EventsResponse(_message.Message):
     __slots__ = ("seq", "time_us", "type", "name", "handle", "id", "attributes", "end")

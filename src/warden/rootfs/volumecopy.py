@@ -1,27 +1,34 @@
-"""What an image has at a path, copied into a new volume: owners and modes, by descriptor.
+"""What an image has at a path, copied into a new volume: owners, modes, times, hard links, holes, attributes.
 
-Owns the walk. The image may be anybody's: its paths are resolved below its root, no link is followed, no device or
-FIFO is opened or made, and set-user-ID bits stay behind.
+Owns the walk, by descriptor, its bound and its end. The image may be anybody's: its paths are resolved below its root,
+no link is followed, no device or FIFO is opened or made; set-user-ID bits and file capabilities stay behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from warden.errors import ImageError, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
-from warden.records import dataclass
+from warden.records import dataclass, field
 from warden.rootfs import place
 from warden.rootfs.copypaths import Owner
+from warden.rootfs.copyreport import Cancelled
 
 MAX_DEPTH = 200
+ENTRY_BYTES = 1024  # that each entry counts for, beside its blocks: a million of empty files is too much as well
 DIRECTORY_MODE = 0o3777  # there the set-group-ID bit gives files a group, and nobody rights
 _ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+#: What means nothing elsewhere (trusted.overlay.*) or gives rights (security.*) stays behind.
+_ATTRIBUTES = ("user.", "system.posix_acl_")
+#: What the volume's file system cannot keep is left out, as by cp(1).
+_LEFT_OUT = (errno.ENOTSUP, errno.EPERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +39,45 @@ class Origin:
     base: int = 0
 
 
-def copy_into(directory: str, origins: Sequence[Origin], path: str) -> bool:
+@dataclass(slots=True)
+class Bound:
+    """*room*: bytes that may be copied yet, None for any number; *goes_on*: asked before each entry and each few MiB."""
+
+    room: int | None = None
+    goes_on: Callable[[], bool] = lambda: True
+
+    def check(self) -> None:
+        """Raises Cancelled."""
+        if not self.goes_on():
+            raise Cancelled
+
+    def take(self, status: os.stat_result) -> None:
+        """For an entry. Raises Cancelled, or OSError with EFBIG when it is too much."""
+        self.check()
+        if self.room is not None:
+            self.room -= ENTRY_BYTES + min(status.st_size, status.st_blocks * 512)
+            if self.room < 0:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+
+def copy_into(directory: str, origins: Sequence[Origin], path: str, bound: Bound | None = None) -> bool:
     """Copies what lies at *path* of each of *origins*, the later over the earlier, into *directory*, which gets the owner
-    and mode of the last. False, and nothing was done, when none has a directory there. Raises ImageError, KernelRefused."""
-    found = False
+    and mode of the last. False, and nothing was done, when none has a directory there. Raises ImageError, also for what is
+    beyond *bound*, KernelRefused, Cancelled."""
+    found, bound = False, bound or Bound()
     for origin in origins:
         try:
-            found = _copy_one(directory, origin, path) or found
+            found = _copy_one(directory, origin, path, bound) or found
         except OSError as error:
             where = f"{origin.root}{path}" if error.filename is None else str(error.filename)
+            if error.errno == errno.EFBIG and bound.room is not None and bound.room < 0:
+                hint = "mount it with nocopy"
+                raise ImageError(f"volume: what the image has at {path} is too large", hint=hint) from error
             raise KernelRefused("copy into volume", where, error.errno or 0) from error
     return found
 
 
-def _copy_one(directory: str, origin: Origin, path: str) -> bool:
+def _copy_one(directory: str, origin: Origin, path: str, bound: Bound) -> bool:
     try:
         root = os.open(origin.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -57,7 +89,7 @@ def _copy_one(directory: str, origin: Origin, path: str) -> bool:
     try:
         target = os.open(directory, place.DIRECTORY)
         try:
-            _copy_directory(source, target, origin, path, 0)
+            _Copy(origin, path, bound, target).directory(source, target, "", 0)
         finally:
             os.close(target)
     finally:
@@ -65,46 +97,104 @@ def _copy_one(directory: str, origin: Origin, path: str) -> bool:
     return True
 
 
-def _copy_directory(source: int, target: int, origin: Origin, path: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ImageError(f"volume: {path[:80]}… lies deeper than {MAX_DEPTH} directories", hint="mount it with nocopy")
-    for name in os.listdir(source):
-        entry = os.open(name, _ENTRY, dir_fd=source)
-        try:
-            _copy_entry(source, entry, name, target, origin, f"{path}/{name}", depth)
-        finally:
-            os.close(entry)
-    status = os.fstat(source)
-    owner, shown = _owner(status, origin), place.by_descriptor(target)
-    os.chown(shown, owner.uid, owner.gid)
-    os.chmod(shown, stat.S_IMODE(status.st_mode) & DIRECTORY_MODE)
+@dataclass(slots=True)
+class _Copy:
+    """One of *origin*'s; *top* is the descriptor that all goes below, paths are seen from there."""
 
+    origin: Origin
+    path: str
+    bound: Bound
+    top: int
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
 
-def _copy_entry(source: int, entry: int, name: str, target: int, origin: Origin, path: str, depth: int) -> None:
-    status = os.fstat(entry)
-    owner, kind = _owner(status, origin), stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFREG:
-        fd = os.open(place.by_descriptor(entry), _READING)
-        try:
-            place.put_file(fd, status, target, name, owner, lambda: None)
-        finally:
-            os.close(fd)
-    elif kind == stat.S_IFLNK:
-        place.put_link(os.readlink("", dir_fd=entry), target, name, owner)
-    elif kind == stat.S_IFDIR:
-        below = os.open(name, _LISTING, dir_fd=source)
-        try:
-            made = place.open_directory(target, name)
+    def directory(self, source: int, target: int, path: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            where = f"{self.path}/{path}"[:80]
+            raise ImageError(f"volume: {where}… lies deeper than {MAX_DEPTH} directories", hint="mount it with nocopy")
+        for name in os.listdir(source):
+            entry = os.open(name, _ENTRY, dir_fd=source)
             try:
-                _copy_directory(below, made, origin, path, depth + 1)
+                self._entry(source, entry, name, target, f"{path}{name}", depth)
             finally:
-                os.close(made)
+                os.close(entry)
+        status = os.fstat(source)
+        owner, shown = self._owner(status), place.by_descriptor(target)
+        os.chown(shown, owner.uid, owner.gid)
+        os.chmod(shown, stat.S_IMODE(status.st_mode) & DIRECTORY_MODE)
+        self._dress(source, target, status)
+
+    def _entry(self, source: int, entry: int, name: str, target: int, path: str, depth: int) -> None:
+        status = os.fstat(entry)
+        self.bound.take(status)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFDIR:
+            below = os.open(name, _LISTING, dir_fd=source)
+            try:
+                made = place.open_directory(target, name)
+                try:
+                    self.directory(below, made, f"{path}/", depth + 1)
+                finally:
+                    os.close(made)
+            finally:
+                os.close(below)
+        elif kind in (stat.S_IFREG, stat.S_IFLNK) and not self._linked(status, target, name, path):
+            self._put(entry, status, target, name)
+
+    def _put(self, entry: int, status: os.stat_result, target: int, name: str) -> None:
+        owner = self._owner(status)
+        if stat.S_ISLNK(status.st_mode):
+            place.put_link(os.readlink("", dir_fd=entry), target, name, owner)
+        else:
+            fd = os.open(place.by_descriptor(entry), _READING)
+            try:
+                place.put_file(fd, status, target, name, owner, self.bound.check)
+            finally:
+                os.close(fd)
+        made = os.open(name, _ENTRY, dir_fd=target)
+        try:
+            self._dress(entry, made, status)
         finally:
-            os.close(below)
+            os.close(made)
+
+    def _linked(self, status: os.stat_result, target: int, name: str, path: str) -> bool:
+        """Whether it is a further name of what was copied, and made so. One that cannot be becomes a copy."""
+        if status.st_nlink < 2:
+            return False
+        first = self.links.setdefault((status.st_dev, status.st_ino), path)
+        if first == path:
+            return False
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=target)  # of an earlier origin
+            os.link(first, name, src_dir_fd=self.top, dst_dir_fd=target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.EMLINK, errno.EISDIR):
+                raise
+            return False
+        return True
+
+    def _dress(self, source: int, target: int, status: os.stat_result) -> None:
+        """Attributes and times, after owner and mode: an access list has the mode in it."""
+        shown, made = place.by_descriptor(source), place.by_descriptor(target)
+        for name in _attributes(shown) if not self.origin.base else ():  # the numbers in access lists would be wrong
+            try:
+                os.setxattr(made, name, os.getxattr(shown, name))
+            except OSError as error:
+                if error.errno not in _LEFT_OUT:
+                    raise
+        os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _owner(self, status: os.stat_result) -> Owner:
+        return Owner(max(status.st_uid - self.origin.base, 0), max(status.st_gid - self.origin.base, 0))
 
 
-def _owner(status: os.stat_result, origin: Origin) -> Owner:
-    return Owner(max(status.st_uid - origin.base, 0), max(status.st_gid - origin.base, 0))
+def _attributes(path: str) -> list[str]:
+    try:
+        return [name for name in os.listxattr(path) if name.startswith(_ATTRIBUTES)]
+    except OSError as error:
+        if error.errno not in _LEFT_OUT:
+            raise
+        return []
 
 
 def make_place(directory: str, path: str, *, is_directory: bool) -> None:

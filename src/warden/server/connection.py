@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._waiting = False  # the request in work only waits for a job: a drain may cut it off
         self._draining = False
         self._abandoned_on_close = False
+        self._when_lost: Callable[[], object] | None = None
 
     # What asyncio calls.
 
@@ -91,6 +92,8 @@ class Connection(asyncio.Protocol):
         self._stop_input()
         self._drop_queue()
         self._writable.set()
+        if self._when_lost is not None:
+            self._when_lost()
         if self._abandoned_on_close and self._worker is not None:
             self._worker.cancel()
         self._closed(self)
@@ -131,6 +134,17 @@ class Connection(asyncio.Protocol):
         """Marks work that a disconnect cancels, while a drain waits for it."""
         with self._marked(waiting=False, abandon_on_close=True):
             yield
+
+    @contextlib.contextmanager
+    def when_lost(self, told: Callable[[], object]) -> Iterator[None]:
+        """Calls *told* when the peer goes away meanwhile; the request in work goes on."""
+        if not self.connected:
+            told()
+        self._when_lost = told
+        try:
+            yield
+        finally:
+            self._when_lost = None
 
     @contextlib.contextmanager
     def _marked(self, *, waiting: bool, abandon_on_close: bool) -> Iterator[None]:

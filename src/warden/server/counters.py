@@ -22,6 +22,9 @@ DESTROYED = Family("warden_containers_destroyed_total", "counter", "Containers d
 STARTED = Family("warden_jobs_started_total", "counter", "Jobs started.")
 ENDED = Family("warden_jobs_ended_total", "counter", "Jobs ended, by verdict.")
 OOM = Family("warden_out_of_memory_total", "counter", "Times that a container ran out of memory.")
+MENDED = Family(
+    "warden_firewall_mended_total", "counter", "Times that what other programs did to the firewall was put right."
+)
 REQUESTS = Family("warden_requests_total", "counter", "Requests by outcome: ok, cut_off, or the code of the error.")
 DURATIONS = Family(
     "warden_request_duration_seconds", "histogram", "Time of requests; some wait for a job, streams for their end."
@@ -51,7 +54,7 @@ class Counters:
         elif (family := _EVENTS.get(type(event))) is not None:
             self._events[family] += 1
 
-    def blocks(self, connections: int, states: Mapping[State, int]) -> Iterator[str]:
+    def blocks(self, connections: int, states: Mapping[State, int], mended: int = 0) -> Iterator[str]:
         """The families of the daemon; what it does not count itself is given."""
         versions = labels(version=warden.__version__, python=platform.python_version())
         yield block(BUILD, [(versions, 1)])
@@ -60,6 +63,7 @@ class Counters:
         yield block(CONTAINERS, ((labels(state=state.value), states.get(state, 0)) for state in known))
         for family in _EVENTS.values():
             yield block(family, [("", self._events[family])])
+        yield block(MENDED, [("", mended)])
         yield block(ENDED, ((labels(verdict=name), count) for name, count in sorted(self._verdicts.items())))
         outcomes = sorted(self._requests.items())
         yield block(REQUESTS, ((labels(request=name, code=code), count) for (name, code), count in outcomes))

@@ -30,14 +30,15 @@ async def stream(context: Context, connection: Connection, request: pb.EventsReq
             over = False
             while not over:
                 changed.clear()
-                for record in history.after(at):
+                records = history.after(at)
+                for record in records:
                     at = record.seq
                     if wanted.until is not None and record.time > wanted.until:
                         over = True
                         break
                     await _send(connection, wanted, record)
                 else:
-                    over = at == history.last and await _wait(changed, wanted.until)
+                    over = not records and await _wait(changed, wanted.until)
                 await asyncio.sleep(0)
     finally:
         unwatch()

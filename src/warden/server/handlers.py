@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -39,7 +40,9 @@ ContainerHandler = Callable[[Context, Connection, Container, Any], Awaitable[Any
 
 
 async def create(context: Context, connection: Connection, request: pb.CreateRequest) -> pb.CreateResponse:
-    container = await context.engine.create(create_to_spec(request, context.defaults))
+    over = threading.Event()
+    with connection.when_lost(over.set):
+        container = await context.engine.create(create_to_spec(request, context.defaults), over)
     context.grace.created(connection, container.handle, connected=connection.connected)
     return pb.CreateResponse(handle=convert.raw(container.handle), warnings=map(convert.raw, container.warnings))
 

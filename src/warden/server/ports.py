@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -218,7 +219,9 @@ class Engine(Protocol):
         """Lets go of everything and leaves all containers and jobs running."""
         ...
 
-    async def create(self, spec: ContainerSpec) -> Container: ...
+    async def create(self, spec: ContainerSpec, over: threading.Event | None = None) -> Container:
+        """*over* is set when nobody wants it any more."""
+        ...
 
     async def rename(self, old: str, new: str) -> None:
         """Raises UnknownHandle, HandleTaken, BadInput."""
@@ -234,7 +237,11 @@ class Engine(Protocol):
     def handles(self) -> Sequence[str]: ...
 
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> Sequence[Stats]:
-        """What these containers use, or all; one that vanishes meanwhile is left out. Raises UnknownHandle."""
+        """What these containers use, or all, LXC's too; one that vanishes meanwhile is left out. Raises UnknownHandle."""
+        ...
+
+    async def systems(self, handles: Sequence[str]) -> Sequence[str]:
+        """Handles of those of LXC's containers that are meant and that run; they mean no other later."""
         ...
 
     async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:
@@ -253,6 +260,11 @@ class Engine(Protocol):
 
     async def firewall_faults(self, *, repair: bool = False) -> Sequence[str]:
         """What is wrong with the tables of nftables, and was put right if *repair*."""
+        ...
+
+    @property
+    def firewall_mended(self) -> int:
+        """How often that was, unasked or asked."""
         ...
 
     @property

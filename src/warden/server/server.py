@@ -100,7 +100,7 @@ class Server:
         blocks: list[str] = []
         if self._counters is not None:
             states = Counter(stats.state for stats in found)
-            blocks += self._counters.blocks(len(self._connections), states)
+            blocks += self._counters.blocks(len(self._connections), states, self._engine.firewall_mended)
         for block in container_blocks(found):
             blocks.append(block)
             await asyncio.sleep(0)  # a family of a thousand containers takes 1 ms

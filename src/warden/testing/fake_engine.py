@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -449,6 +450,7 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.jobs: list[FakeJob] = []
         self.bridges: dict[str, BridgeReport] = {}
+        self.foreign: set[str] = set()  # LXC's
         self.job_ids = itertools.count(1)
         self.events = Emitter()
         self.history = History()
@@ -473,13 +475,16 @@ class FakeEngine:
         for job in self.jobs:
             job._task.cancel()
 
+    firewall_mended = 0
+
     async def firewall_faults(self, *, repair: bool = False) -> list[str]:
         found = list(self.faults)
         if repair:
             self.faults.clear()
         return found
 
-    async def create(self, spec: ContainerSpec) -> FakeContainer:
+    async def create(self, spec: ContainerSpec, over: threading.Event | None = None) -> FakeContainer:
+        del over
         if spec.handle in self.containers:
             raise HandleTaken(f"container with handle: {spec.handle} already exists.")
         container = FakeContainer(self, next(self._numbers), spec)
@@ -517,3 +522,6 @@ class FakeEngine:
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
         names = self.handles() if handles is None else handles
         return [await container.stats(brief=brief) for container in [self.get(name) for name in names]]
+
+    async def systems(self, handles: Sequence[str]) -> list[str]:
+        return [handle for handle in handles if handle in self.foreign]
