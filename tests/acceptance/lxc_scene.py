@@ -22,8 +22,8 @@ from warden.testing import leaks
 PATIENCE = 60.0
 APPLETS = "sh ls cat sleep echo kill id env tty stty reboot poweroff ps mount hostname true false mkdir rm uname dd wc"
 #: An init that says so when it is ready, halts by SIGPWR, reboots by SIGINT and ends with 3 by SIGUSR1.
-INIT = """echo ready; trap 'exit 0' PWR; trap 'reboot -f' INT; trap 'exit 3' USR1
-: > /tmp/ready; while :; do sleep 0.02; done
+INIT = """trap 'exit 0' PWR; trap 'reboot -f' INT; trap 'exit 3' USR1
+echo ready; : > /tmp/ready; while :; do sleep 0.02; done
 """
 USER_NAMESPACE = "lxc.idmap = u 0 805306368 65536\nlxc.idmap = g 0 805306368 65536\n"
 

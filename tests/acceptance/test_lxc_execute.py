@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -312,17 +313,51 @@ def test_what_the_host_refuses_and_what_cannot_be_read_is_a_sentence(lxc: Lxc) -
     assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "/proc/nothing" in done.stderr
 
 
-@pytest.mark.parametrize("source", ["out", "out/below", "ROOT/out"])
+@pytest.mark.parametrize("source", ["out", "out/below", "ROOT/out", "OTHER/out"])
 def test_no_source_in_the_root_leads_out_of_it(lxc: Lxc, source: str) -> None:
-    """Its owner may have made it a link; whoever wrote the configuration meant what is inside."""
+    """Its owner may have made it a link; whoever wrote the configuration meant what is inside, by whatever name."""
     rootfs, outside = lxc.root / "box/rootfs", lxc.root / "outside"
     (outside / "below").mkdir(parents=True)
-    words = "bind" if "ROOT" in source else "bind,relative"
-    lxc.define("box", f"lxc.mount.entry = {source.replace('ROOT', str(rootfs))} m none {words},create=dir 0 0\n")
+    (lxc.root / "other").symlink_to("box/rootfs")
+    words = "bind,relative" if source.startswith("out") else "bind"
+    source = source.replace("ROOT", str(rootfs)).replace("OTHER", str(lxc.root / "other"))
+    lxc.define("box", f"lxc.mount.entry = {source} m none {words},create=dir 0 0\n")
     (rootfs / "out").symlink_to(outside)
     done = lxc.sh("box", "true")
-    assert done.returncode == 1 and f"it leads to {outside}" in done.stderr
+    assert done.returncode == 1 and "a symbolic link is in its way" in done.stderr
     (rootfs / "out").unlink()
-    (rootfs / "inner/below").mkdir(parents=True)
-    (rootfs / "out").symlink_to("inner")
-    assert lxc.sh("box", "true").returncode == 0
+    (rootfs / "out/below").mkdir(parents=True)
+    (rootfs / "out/below/own").touch()
+    assert lxc.sh("box", "ls -R /m").stdout.split()[-1] == "own"
+
+
+def test_a_source_in_the_root_that_is_exchanged_all_the_time_leads_nowhere_else(lxc: Lxc) -> None:
+    """renameat2(2) puts a link and a directory in each other's place, over and over, while containers start."""
+    rootfs, secret = lxc.root / "box/rootfs", lxc.root / "secret"
+    secret.mkdir()
+    (secret / "hosts").touch()
+    lxc.define("box", f"lxc.mount.entry = {rootfs}/a/b m none bind,create=dir 0 0\n")
+    (rootfs / "a/b").mkdir(parents=True)
+    (rootfs / "a/b/own").touch()
+    (rootfs / "a/c").symlink_to(secret)
+    script = (
+        "import ctypes, sys\nlibc = ctypes.CDLL(None)\na, b = (word.encode() for word in sys.argv[1:])\n"
+        "while True: libc.renameat2(-100, a, -100, b, 2)\n"  # RENAME_EXCHANGE
+    )
+    argv = [sys.executable, "-c", script, str(rootfs / "a/b"), str(rootfs / "a/c")]
+    exchanging = subprocess.Popen(argv, text=True)
+    lxc.begun.append(exchanging)
+    found = []
+    for _ in range(30):
+        done = lxc.sh("box", "ls /m")
+        found.append(done.stdout.strip() if done.returncode == 0 else "refused")
+        assert done.returncode == 0 or "a symbolic link is in its way" in done.stderr, done.stderr
+    assert exchanging.poll() is None
+    assert set(found) <= {"own", "refused"}
+
+
+def test_a_relative_source_is_what_the_container_sees_there(lxc: Lxc) -> None:
+    """Its own null device lies in a /dev that was made for it a moment before."""
+    lxc.define("box", "lxc.mount.auto = proc:mixed\nlxc.mount.entry = dev/null proc/uptime none bind,relative 0 0\n")
+    done = lxc.sh("box", "stat -c %F,%t,%T /proc/uptime")
+    assert done.stdout == "character special file,1,3\n", done.stderr

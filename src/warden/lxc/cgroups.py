@@ -55,8 +55,10 @@ def _remove(directory: str) -> None:
 def _move_above(parent: str) -> None:
     above = os.path.dirname(parent)
     name = "tasks" if os.path.exists(f"{above}/tasks") else "cgroup.procs"
-    with open(f"{above}/{name}", "w", encoding="ascii") as file:
-        file.write("0")
+    try:
+        _enter(f"{above}/{name}")
+    except OSError:  # v2's "no internal processes" at the root of a container's cgroups: nested.py made room beside
+        _enter(f"{above}/init.scope/{name}")
 
 
 def _remove_parent(parent: str) -> None:
@@ -66,6 +68,11 @@ def _remove_parent(parent: str) -> None:
     if below:
         os.rmdir(f"{parent}/{_SUPERVISORS}")
     os.rmdir(parent)
+
+
+def _enter(path: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write("0")
 
 
 def _below(directory: str) -> list[str]:

@@ -37,7 +37,12 @@ class Site(NamedTuple):
 
     @classmethod
     def from_environment(cls) -> Site:
-        return cls(systems.state_directory(), systems.cgroup_parent())
+        state = systems.state_directory()
+        if os.geteuid() and "WARDEN_LXC_STATE" not in os.environ:
+            from warden.lxc.ordinary import state_directory  # an ordinary user's own
+
+            state = state_directory()
+        return cls(state, systems.cgroup_parent())
 
 
 class Running(NamedTuple):
@@ -88,13 +93,29 @@ def claim(lxcpath: str, name: str) -> sockets.socket:
     return claimed
 
 
+def is_answered(lxcpath: str, name: str) -> bool:
+    """Whether LXC's own monitor is behind the name: ours mark it, and never listen there."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(command_socket_name(lxcpath, name))
+        except OSError:
+            return False
+    return True
+
+
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
     os.makedirs(site.state, mode=0o711, exist_ok=True)
-    os.mkdir(path, 0o711)
-    lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    while True:
+        os.mkdir(path, 0o711)
+        lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            break
+        os.close(lock)  # a sweep had it first, took it for one that was left, and has removed it
     for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
         os.mkdir(f"{path}/{name}", mode)
     return path, lock

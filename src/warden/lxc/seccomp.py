@@ -12,6 +12,7 @@ import os
 from warden.errors import ConfigError, NotSupported
 from warden.light import TYPE_CHECKING, late, pattern
 from warden.lxc.configfile import read
+from warden.lxc.shared import stand_in
 from warden.records import dataclass, replace
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ class _Comparison(ctypes.Structure):
 
 def load(path: str, machine: str | None = None) -> tuple[bytes, tuple[str, ...]]:
     """The program of the profile in a file, and what it names and nobody knows. Raises ConfigError, NotSupported."""
+    path = stand_in(path) or path
     return compile_profile(parse(read(path).text, path), machine or os.uname().machine)
 
 

@@ -9,7 +9,7 @@ import os
 import stat
 import struct
 
-from warden.errors import BadInput, WrongState
+from warden.errors import BadInput, KernelRefused, WrongState
 from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.settings import LxcConfig
@@ -136,7 +136,11 @@ def _open(path: str, undo: Undo) -> int:
 
 def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
     """Both sides, and the other's path: it belongs to the container's root and the group tty, as login(1) leaves it."""
-    master, other = os.openpty()
+    try:
+        master, other = os.openpty()
+    except OSError as error:
+        hint = "there is no devpts here: lxc.pty.max gives one to a container in which others are started"
+        raise KernelRefused("open", "/dev/ptmx", error.errno or 0, hint=hint) from error
     for fd in (master, other):
         undo.add("terminal", os.close, fd)
     group = system.outside(_TTY_GROUP, "g") if system.maps(_TTY_GROUP, "g") else system.outside(0, "g")
