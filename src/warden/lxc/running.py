@@ -49,7 +49,7 @@ else:
 
 log = logger("warden.lxc")
 JOB, MTU = 1, 1500
-_PATIENCE_S = 10.0
+_PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
@@ -133,8 +133,13 @@ def _claimed(site: Site, home: Home) -> sockets.socket:
         try:
             return place.claim(home.lxcpath, home.name)
         except WrongState:
-            if _runs(site, home) or place.is_answered(home.lxcpath, home.name) or not os.path.isdir(home.path):
+            if _runs(site, home) or place.is_answered(home.lxcpath, home.name):
                 raise
+            if not os.path.isdir(home.path):  # somebody starts one that has none, or has just destroyed it
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE_S)
+                continue
         try:
             os.close(home.lock(shared=True))
         except WrongState:
