@@ -6,22 +6,23 @@ Owns how they are made, and a client's way to one of them through the monitor's 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import socket
 import stat
 import struct
-from collections.abc import Iterator
 
 from warden.errors import BadInput, KernelRefused, WrongState
-from warden.kernel import mounts
+from warden.kernel import mounts, sockets
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
 from warden.process.launch import SOCKET_NAME, receive
 from warden.records import dataclass
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST = 50  # descriptors that the monitor can be given, less a few
 ANY = 2**32 - 1
@@ -69,7 +70,7 @@ def mounted(directory: str, undo: Undo) -> None:
 
 
 def _unmounted(path: str) -> None:
-    with contextlib.suppress(OSError):  # of the namespace that is left by now
+    with suppress(OSError):  # of the namespace that is left by now
         mounts.umount2(path, mounts.MNT_DETACH)
 
 
@@ -127,7 +128,7 @@ def buffered(directory: str) -> bytes:
     for _ in range(_ROUNDS):
         data, before = b"", _number(path)
         for part in (f"{path}.1", path):
-            with contextlib.suppress(FileNotFoundError), open(part, "rb") as file:
+            with suppress(FileNotFoundError), open(part, "rb") as file:
                 data += file.read()
         if before and _number(path) == before:  # else it was full meanwhile
             break
@@ -136,7 +137,7 @@ def buffered(directory: str) -> bytes:
 
 def _number(path: str) -> int:
     """Of the inode; 0 for a file that is not there, as one is for a moment when it is full."""
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         return os.stat(path).st_ino
     return 0
 
@@ -187,10 +188,10 @@ def _pair(system: System, undo: Undo, directory: str) -> tuple[int, int, str]:
     return master, other, f"{directory}/{_PTS}/{number}"
 
 
-def connect(directory: str, number: int) -> tuple[socket.socket, int, int]:
+def connect(directory: str, number: int) -> tuple[sockets.socket, int, int]:
     """A terminal of a running container for as long as the socket is open: that, the master, and its number. What is
     said on the console, 0, comes through the socket, and what is typed goes in by it. Raises WrongState."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     folder = -1
     try:
         folder = os.open(f"{directory}/run", os.O_PATH | os.O_DIRECTORY)
