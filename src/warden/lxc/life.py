@@ -25,11 +25,9 @@ from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
 from warden.lxc.scripts import remember_links, run_scripts
 from warden.lxc.settling import settled
-from warden.lxc.storage.base import private_mounts
 from warden.model.interfaces import Link
 from warden.model.system import Init
 from warden.plan.container import Monitor, Placement
-from warden.plan.flags import CLONE_NEWNS
 from warden.plan.program import host_program
 from warden.plan.steps import Op, Plan, Step
 from warden.plan.system import plan_of
@@ -122,10 +120,8 @@ class _Making:
         self._away = self._start.spec is not before
         config = self._start.scene.config
         if terminals.needed(config):
-            if not self._away:
-                private_mounts()
+            terminals.mounted(self._directory, self._undo, private=not self._away)
             self._away = True
-            terminals.mounted(self._directory, self._undo)
         consoles = terminals.make(config, self._start.system, self._passing, self._directory)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
@@ -318,9 +314,9 @@ def _keep_namespaces(directory: str, pid: int, undo: Undo) -> None:
 
 
 def go_home(namespace: int) -> None:
-    from warden.kernel.mounts import setns
+    from warden.kernel import quickmounts
 
-    setns(namespace, CLONE_NEWNS)
+    quickmounts.enter(namespace)
 
 
 def release_namespaces(directory: str) -> None:

@@ -12,7 +12,7 @@ import stat
 import struct
 
 from warden.errors import BadInput, KernelRefused, WrongState
-from warden.kernel import mounts, sockets
+from warden.kernel import quickmounts, sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
@@ -52,18 +52,20 @@ class Terminals:
 
 
 def needed(config: LxcConfig) -> bool:
-    """Whether some are made: `mounted` has to be called before, in a mount namespace that is not the host's."""
+    """Whether some are made: `mounted` has to be called before."""
     return bool(config.tty_max) or (
         config.console_path != "none" and not (config.console_path and _is_terminal(config.console_path))
     )
 
 
-def mounted(directory: str, undo: Undo) -> None:
-    """Their devpts. Raises KernelRefused."""
+def mounted(directory: str, undo: Undo, *, private: bool) -> None:
+    """Their devpts; *private*: in a mount namespace that is made for it. Raises KernelRefused."""
     path = f"{directory}/{_PTS}"
     try:
         os.mkdir(path, 0o700)
-        mounts.mount("devpts", path, "devpts", _MS_NOSUID | _MS_NOEXEC, "newinstance,ptmxmode=0600")
+        if private:
+            quickmounts.private()
+        quickmounts.mount("devpts", path, _MS_NOSUID | _MS_NOEXEC, "newinstance,ptmxmode=0600")
     except OSError as error:
         raise KernelRefused("mount devpts", path, error.errno or 0) from error
     undo.add("devpts", _unmounted, path)
@@ -71,7 +73,7 @@ def mounted(directory: str, undo: Undo) -> None:
 
 def _unmounted(path: str) -> None:
     with suppress(OSError):  # of the namespace that is left by now
-        mounts.umount2(path, mounts.MNT_DETACH)
+        quickmounts.unmount(path)
 
 
 def make(config: LxcConfig, system: System, undo: Undo, directory: str) -> Terminals:
