@@ -151,13 +151,17 @@ def _allow(
 def _set(guest: Guest, rules: tuple[DeviceRule, ...], added: DeviceRule | None, removed: DeviceRule | None) -> None:
     from warden.cgroup import devices, files  # the start of the tool must not wait for them
     from warden.cgroup.driver import Manager
+    from warden.lxc.running import JOB
 
     group = Manager(guest.site.parent).container(guest.running.container_id)
     v1, v2 = group.place("devices"), group.place("")
     if v1 is not None and not v1.is_v2:
+        # of one that sees its cgroups: what is denied above is denied there, what is allowed is not allowed
+        below = f"{v1.path}/job-{JOB}"
+        paths = (v1.path, below) if os.path.isdir(below) else (v1.path,)
         for name, rule in (("devices.allow", added), ("devices.deny", removed)):
-            if rule is not None:
-                files.write(f"{v1.path}/{name}", str(rule))
+            for path in paths if rule is not None else ():
+                files.write(f"{path}/{name}", str(rule))
     elif v2 is not None:
         devices.set_program(v2.path, rules)
 
