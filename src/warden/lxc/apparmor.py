@@ -41,15 +41,11 @@ _ALWAYS = """\
   deny /sys/kernel/debug/** rwklx,
   deny /sys/firmware/efi/efivars/** rwklx,
 """
-#: Without a type of file system only what makes no new one: "in" alone would allow no option at all, and so any type.
 _MOUNTS = """\
   mount fstype=(tmpfs, ramfs, hugetlbfs, proc, sysfs, devpts, mqueue, cgroup, cgroup2, overlay, fuse, fuse.*),
-  mount options=(bind) options in (ro, nosuid, nodev, noexec, noatime, nodiratime, relatime),
-  mount options=(rbind) options in (ro, nosuid, nodev, noexec, noatime, nodiratime, relatime),
-  mount options=(remount) options in (ro, bind, silent, nosuid, nodev, noexec, noatime, nodiratime, relatime),
+  mount options in (rw, ro, bind, rbind, remount, nosuid, nodev, noexec, noatime, nodiratime, relatime),
+  mount options in (rw, private, rprivate, shared, rshared, slave, rslave, unbindable, runbindable),
 """
-_KINDS = ("private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable")
-_MOUNTS += "".join(f"  mount options=({kind}),\n" for kind in _KINDS)
 _NESTING = """\
   mount,
   pivot_root,
