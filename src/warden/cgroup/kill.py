@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 
 from warden.cgroup import files
 from warden.cgroup.tables import parse_flat
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 KILL_TIMEOUT_S = 2.0
 _ROUND_S = 0.1  # how long one round of signals is waited for before the next one
@@ -23,13 +24,15 @@ _FREEZE_S = 0.1  # a task in uninterruptible sleep does not freeze; it is signal
 
 def pids(path: str) -> list[int]:
     """Every process in *path* and below, by its number here; [] when the group is gone. Zombies are not listed."""
-    text = _procs(path)
-    if text is None:
-        return []
-    # 0 stands for a process outside this pid namespace (cgroups(7)): it cannot be named here.
-    found = [pid for word in text.split() if (pid := int(word)) > 0]
-    for name in files.subgroups(path):
-        found += pids(f"{path}/{name}")
+    found: list[int] = []
+    waiting = [path]
+    while waiting:  # a container may have made groups deeper than Python recurses
+        path = waiting.pop()
+        text = _procs(path)
+        if text is not None:
+            # 0 stands for a process outside this pid namespace (cgroups(7)): it cannot be named here.
+            found += [pid for word in text.split() if (pid := int(word)) > 0]
+            waiting += [f"{path}/{name}" for name in files.subgroups(path)]
     return found
 
 

@@ -9,10 +9,13 @@ value is a comment. What does not begin with `lxc.` says nothing; it becomes a w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
 
 from warden.errors import ConfigError
+from warden.light import TYPE_CHECKING
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 #: What no honest file reaches; LXC itself has no bounds and recurses until its stack ends.
 MOST_BYTES, MOST_FILES, DEEPEST = 1 << 20, 1000, 16
@@ -188,12 +191,22 @@ class Walk:
 
     def _files(self, entry: Entry) -> list[str]:
         if not os.path.isdir(entry.value):
-            return [entry.value]
+            return [entry.value] if os.path.lexists(entry.value) else self._instead(entry)
         try:
             names = sorted(name for name in os.listdir(entry.value) if name.endswith(".conf"))
         except OSError as error:
             raise entry.error(f"{INCLUDE}: {entry.value} cannot be listed: {error.strerror}") from error
         return [os.path.join(entry.value, name) for name in names]
+
+    def _instead(self, entry: Entry) -> list[str]:
+        from warden.lxc.shared import stand_in  # few name what is not there
+
+        own = stand_in(entry.value)
+        if own is None:
+            return [entry.value]
+        if own and self.warnings is not None:
+            self.warnings.append(f"{entry.path}:{entry.line}: {entry.value} is not installed: ours is taken instead")
+        return [own] if own else []
 
     def _one(self, entry: Entry, path: str) -> Iterator[Entry]:
         real = os.path.realpath(path)

@@ -6,22 +6,25 @@ LXC has it. When that process is gone the lock is too: the container is half mad
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
-import re
-from collections.abc import Iterator
+import time
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
+from warden.light import TYPE_CHECKING, contextmanager, pattern, suppress
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 #: What is there only while something is being done to a container, or after somebody was killed doing it.
 RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
 STORAGE = (ROOTFS, "overlay", "tmpfs", "rootdev")
-_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
+_MOMENT_S, _PAUSE_S = 1.0, 0.01
+_NAME = pattern(r"[^/\x00-\x1f\x7f]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,13 @@ class Home:
         with self.remains() as found:
             return found
 
-    @contextlib.contextmanager
+    @contextmanager
     def remains(self) -> Iterator[bool]:
         """The same, and in the `with` block nobody else takes what there is for his. A link is not followed: what is
         where it leads was not made here. Raises WrongState while somebody is at it."""
         fd = -1
         if not os.path.islink(self.path):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 fd = os.open(os.path.join(self.path, PARTIAL), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         if fd < 0:
             yield False
@@ -85,7 +88,7 @@ class Home:
         finally:
             os.close(fd)
 
-    @contextlib.contextmanager
+    @contextmanager
     def partial(self, *, new: bool = False) -> Iterator[None]:
         """While it is being made or destroyed; *new*: its directory was made just now, and whoever has the mark first has
         that. Left behind by an error: the caller removes what there is. Raises WrongState, HandleTaken for a new one."""
@@ -107,7 +110,7 @@ class Home:
                 raise HandleTaken(f"{self.name} is being made by somebody else")
             os.fsync(fd)
             yield
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.unlink(path)
         finally:
             os.close(fd)
@@ -122,20 +125,32 @@ class Home:
 
     # ---- who may change it
 
-    @contextlib.contextmanager
+    @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
-        """Held by whoever destroys, renames or restores it, and *shared* by whoever reads it at length. The kernel drops
-        it when we die. Raises WrongState when somebody else has it."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Held by whoever starts, destroys, renames or restores it, and *shared* by whoever reads it at length. The kernel
+        drops it when we die. Raises WrongState, naming who has it, when that is not over in a moment."""
+        fd = self.lock(shared=shared)
         try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             yield
-        except BlockingIOError as error:
-            raise WrongState(
-                f"{self.name} is in use by another of LXC's tools", hint="wait until it is done"
-            ) from error
         finally:
             os.close(fd)
+
+    def lock(self, *, shared: bool = False) -> int:
+        """The same until the descriptor is closed."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        until = time.monotonic() + _MOMENT_S
+        while True:
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                return fd
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    os.close(fd)
+                    from warden.lxc.owners import owners
+
+                    whose = owners(self.path) or "another of LXC's tools"
+                    raise WrongState(f"{self.name} is in use by {whose}", hint="wait until it is done") from error
+            time.sleep(_PAUSE_S)
 
 
 def home_of(lxcpath: str, name: str) -> Home:
@@ -155,7 +170,7 @@ def existing(lxcpath: str, name: str) -> Home:
     return home
 
 
-@contextlib.contextmanager
+@contextmanager
 def bookkeeping(lxcpath: str) -> Iterator[None]:
     """While the files that say who depends on whom are read and written: short, and waits for its turn."""
     try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-
+from warden.light import Enum
 from warden.records import dataclass
 
 
-class Need(enum.Enum):
+class Need(Enum):
     """Who has to do it."""
 
     STORAGE = "storage"  # a root file system that is not a directory
@@ -17,7 +16,6 @@ class Need(enum.Enum):
     LINK = "link"  # something of an interface
     GATEWAY = "gateway"  # one that has to be looked up
     CGROUP = "cgroup"  # a file of a cgroup that is not one of the limits
-    CGROUP_MOUNT = "cgroup_mount"
     NAMESPACE = "namespace"  # of another container, by its name
     SECCOMP = "seccomp"
     LSM = "lsm"

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, NoReturn
+
+from warden.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import NoReturn
 
 #: The release whose behaviour the tools follow; `--version` says it, and scripts compare it.
 LXC_VERSION = "5.0.2"
@@ -107,7 +111,19 @@ class Tool(NamedTuple):
             name = rest.pop(0)
         if self.named and not name:
             self.fail("No container name specified")
+        if os.geteuid():
+            self._enter()
         return Given(name, values, tuple(rest))
+
+    def _enter(self) -> None:
+        from warden.errors import WardenError  # root needs none of it
+        from warden.lxc import ordinary
+
+        if self.tool in ordinary.TOOLS:
+            try:
+                ordinary.enter()
+            except WardenError as error:
+                self.fail(str(error))
 
     def fail(self, message: str, code: int = 1) -> NoReturn:
         """One sentence on standard error, and the end."""

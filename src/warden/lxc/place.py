@@ -6,21 +6,23 @@ own tools know that a container is taken, and the sweep of what a killed process
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warden.depot import systems
 from warden.errors import WardenError, WrongState
+from warden.light import TYPE_CHECKING, MappingProxyType, NamedTuple, contextmanager, signal, suppress
+from warden.plainjson import dumps
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from warden.kernel import sockets
 
 LENT = ".lent"  # beside the containers: what lending.py writes
+TURN = ".ending"  # locked by who removes what is above the containers' cgroups
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -30,14 +32,17 @@ class Site(NamedTuple):
     """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
     The environment can move both."""
 
-    state: str = "/run/warden-lxc"
-    parent: str = "lxc.warden"
+    state: str = systems.USUAL
+    parent: str = systems.USUAL_PARENT
 
     @classmethod
     def from_environment(cls) -> Site:
-        usual = cls()
-        environ = os.environ
-        return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
+        state = systems.state_directory()
+        if os.geteuid() and "WARDEN_LXC_STATE" not in os.environ:
+            from warden.lxc.ordinary import state_directory  # an ordinary user's own
+
+            state = state_directory()
+        return cls(state, systems.cgroup_parent())
 
 
 class Running(NamedTuple):
@@ -45,7 +50,7 @@ class Running(NamedTuple):
     *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
     *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
     of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to
-    reboot, and ends it; 0: the usual one."""
+    reboot, and ends it; 0: the usual one. *rootfs*: its root, as its configuration has it."""
 
     container_id: str
     name: str
@@ -57,6 +62,7 @@ class Running(NamedTuple):
     groups: Mapping[str, str] = _NONE
     signals: tuple[int, int, int] = (0, 0, 0)
     made: tuple[str, ...] = ()
+    rootfs: str = ""
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -74,11 +80,11 @@ def _fnv1a_64(data: bytes) -> int:
     return found
 
 
-def claim(lxcpath: str, name: str) -> socket.socket:
+def claim(lxcpath: str, name: str) -> sockets.socket:
     """Marks the container as taken until the socket is closed, for LXC's own tools too. Raises WrongState."""
-    import socket  # who only looks needs none
+    from warden.kernel import sockets
 
-    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    claimed = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     try:
         claimed.bind(command_socket_name(lxcpath, name))
     except OSError as error:
@@ -87,16 +93,62 @@ def claim(lxcpath: str, name: str) -> socket.socket:
     return claimed
 
 
+def is_answered(lxcpath: str, name: str) -> bool:
+    """Whether LXC's own monitor is behind the name: ours mark it, and never listen there."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(command_socket_name(lxcpath, name))
+        except OSError:
+            return False
+    return True
+
+
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
     os.makedirs(site.state, mode=0o711, exist_ok=True)
-    os.mkdir(path, 0o711)
-    lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    while True:
+        os.mkdir(path, 0o711)
+        lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            break
+        os.close(lock)  # a sweep had it first, took it for one that was left, and has removed it
     for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
         os.mkdir(f"{path}/{name}", mode)
     return path, lock
+
+
+@contextmanager
+def starting(site: Site) -> Iterator[None]:
+    """From when the groups above a container's are there until it lives in them: no end of another removes them."""
+    fd = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def ending(site: Site) -> Iterator[bool]:
+    """One at a time, so that the last sees that it is the last. Whether nobody starts a container: if one does, what is
+    above is its own end's to remove."""
+    turn = os.open(f"{site.state}/{TURN}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    state = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(state)
+        os.close(turn)
 
 
 def remember(site: Site, running: Running) -> None:
@@ -104,7 +156,7 @@ def remember(site: Site, running: Running) -> None:
     data = {**running._asdict(), "asked": dict(running.asked), "groups": dict(running.groups)}
     scratch = f"{site.state}/{running.container_id}/container.new"
     with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(data, file)
+        file.write(dumps(data))
     os.replace(scratch, f"{site.state}/{running.container_id}/container.json")
 
 
@@ -116,7 +168,7 @@ def running(site: Site) -> Iterator[Running]:
 def present(site: Site) -> Iterator[Running]:
     """Those too that are being started."""
     for container_id in systems.entries(site.state):
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError):
             yield recalled(f"{site.state}/{container_id}")
 
 
@@ -136,8 +188,6 @@ def find(site: Site, lxcpath: str, name: str) -> Running:
 
 def sweep(site: Site) -> None:
     """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
-    from warden.kernel.paths import remove_tree
-
     for container_id in systems.entries(site.state):
         path = f"{site.state}/{container_id}"
         try:
@@ -148,7 +198,7 @@ def sweep(site: Site) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             end_left(path)
             remove_cgroups(site, container_id)
-            remove_tree(path)
+            remove_directory(path)
         except (OSError, WardenError):
             continue
         finally:
@@ -157,8 +207,7 @@ def sweep(site: Site) -> None:
 
 def end_left(path: str) -> None:
     """Kills the PID 1 that serves in a directory, if one does: the pidfd comes from itself."""
-    import socket
-
+    from warden.kernel import sockets
     from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
 
     try:
@@ -168,7 +217,7 @@ def end_left(path: str) -> None:
     with sock:
         sock.settimeout(_EXIT_MS / 1000)
         sock.sendall(packed_request(PING)[0])
-        _, ancillary, _, _ = sock.recvmsg(65536, socket.CMSG_SPACE(32), socket.MSG_CMSG_CLOEXEC)
+        _, ancillary, _, _ = sock.recvmsg(65536, sockets.CMSG_SPACE(32), sockets.MSG_CMSG_CLOEXEC)
         for pidfd in descriptors_of(ancillary):
             end(pidfd)
 
@@ -176,14 +225,39 @@ def end_left(path: str) -> None:
 def end(pidfd: int) -> None:
     """Kills a PID 1 and with it all its namespace, waits with a bound until it is gone, closes the descriptor."""
     import select
-    import signal
 
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     gone = select.poll()
     gone.register(pidfd, select.POLLIN)
     gone.poll(_EXIT_MS)
     os.close(pidfd)
+
+
+def remove_directory(path: str) -> None:
+    """What a container has there, after its end. Raises KernelRefused."""
+    try:
+        _remove_plain(path)
+    except OSError:
+        from warden.kernel.paths import remove_tree  # whatever it is, and with ctypes
+
+        remove_tree(path)
+
+
+def _remove_plain(path: str) -> None:
+    """A directory is entered only after rmdir(2) said ENOTEMPTY: of one that something is mounted on it says EBUSY."""
+    try:
+        os.rmdir(path)
+        return
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+    for name in os.listdir(path):
+        try:
+            os.unlink(f"{path}/{name}")
+        except IsADirectoryError:
+            _remove_plain(f"{path}/{name}")
+    os.rmdir(path)
 
 
 def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> None:
@@ -196,6 +270,8 @@ def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> Non
     for job in group.existing_jobs():
         group.job(job).remove()
     group.remove()
-    if leave:
-        manager.leave()
-    manager.remove_parent_if_empty()
+    with ending(site) as alone:
+        if leave:
+            manager.leave()
+        if alone:
+            manager.remove_parent_if_empty()

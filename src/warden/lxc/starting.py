@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING
 from warden.lxc import place
 from warden.lxc.configfile import parse_define
 from warden.lxc.fstab import read_fstab
@@ -18,6 +18,9 @@ from warden.lxc.running import Start, absent
 from warden.lxc.system import default_lxcpath
 from warden.lxc.translate import Circumstances, translate
 from warden.records import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHARES = ("net", "ipc", "uts", "pid")
 OPTIONS = (
@@ -44,6 +47,10 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     if not given.last("rcfile") and not os.path.exists(path):
         raise BadInput("No container config specified", hint=f"there is no {path}, and no -f names another")
     config = load(path, (*map(parse_define, given.values.get("define", ())), *_shares(given, site, lxcpath)))
+    if os.geteuid():
+        from warden.lxc.ordinary import check_map  # root needs none of it
+
+        check_map(config.idmap)
     around = Circumstances(
         fstab=read_fstab(config.mount_fstab) if config.mount_fstab else (),
         environ=os.environ,

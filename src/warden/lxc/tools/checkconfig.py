@@ -6,12 +6,16 @@ CONFIG=FILE in the environment checks another kernel's configuration. Colours on
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+from warden.light import TYPE_CHECKING, NamedTuple, late, pattern
 from warden.lxc.options import LXC_VERSION
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Mapping
+else:
+    re = late("re")
 
 _COLOURS = {"enabled": "32", "required": "31", "missing": "33", "unknown": "33"}
 
@@ -71,7 +75,7 @@ _CONTROLLERS = {
     "MEMCG": "memory",
     "CPUSETS": "cpuset",
 }
-_SET = re.compile(r"^CONFIG_(\w+)=([ym])$", re.MULTILINE)
+_SET = pattern(r"^CONFIG_(\w+)=([ym])$", re.MULTILINE)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,8 +121,10 @@ def _read(path: str) -> str:
 def report(options: Mapping[str, str] | None) -> Iterator[str]:
     """The lines of all sections."""
     yield from ("", "--- Namespaces ---")
-    yield from (_line(row, options) for row in NAMESPACES)
-    yield from filter(None, map(_helper, ("newuidmap", "newgidmap")))
+    for row in NAMESPACES:
+        yield _line(row, options)
+        if row.symbol == "USER_NS":
+            yield from filter(None, map(_helper, ("newuidmap", "newgidmap")))
     yield from ("", "--- Control groups ---")
     yield _line(Row("Cgroups", "CGROUPS", "/proc/cgroups"), options)
     yield _stated("Cgroup namespace", "enabled" if os.path.exists("/proc/self/ns/cgroup") else "required")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from warden.errors import WardenError
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
 from warden.lxc.tools.speaking import say
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 TOOL = Tool(
     "lxc-monitor",
@@ -57,7 +62,7 @@ def _follow(given: Given, pattern: re.Pattern[str]) -> None:
 def _sentence(name: str, word: str) -> str:
     if word.startswith("EXITED "):
         status = int(word.removeprefix("EXITED "))
-        return f"'{name}' exited with status [{os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else status}]"
+        return f"'{name}' exited with status [{os.WEXITSTATUS(status)}]"  # of one that a signal ended too, as in LXC
     return f"'{name}' changed state to [{word}]"
 
 
