@@ -89,7 +89,7 @@ def test_a_memory_that_no_job_can_start_in_is_refused(warden: Warden, text: str)
         assert (ended.returncode, ended.stdout) == (2, "")
         assert ended.stderr.startswith("warden: memory: ")
         assert "64.0 KiB at least" in ended.stderr
-    assert warden("list", "-a", "-q").stdout == ""
+    assert warden("ps", "-aq").stdout == ""
 
 
 def test_a_limit_that_leaves_no_room_for_a_job_is_named(warden: Warden) -> None:
