@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from warden.engine import networking
 from warden.errors import WardenError
 from warden.kernel.paths import remove_tree
-from warden.network import shaping
+from warden.network import afterlife, shaping
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
@@ -43,6 +43,8 @@ async def _end_processes(container: Container) -> None:
     container.memory.close()
     container.record.drop()
     if container.init.pidfd >= 0:
+        if networking.guest(container.snapshot) is not None and container.init.pid:
+            container.network_number = afterlife.number_of(container.init.pid)
         container.init.kill()
         if container.snapshot.paused:  # v1: what is frozen does not die, and PID 1 waits for it
             await container.site.blocking(container.group.kill)
@@ -59,7 +61,11 @@ def _leave_groups_and_firewall(container: Container) -> None:
         container.group.kill()
         container.group.remove()
     finally:
-        container.site.firewall.drop(container.id)  # not before its processes are gone: until then it is filtered
+        # Filtered until nobody can send any more: not its processes, nor who has a socket of its network.
+        known = networking.guest(container.snapshot)
+        if known is not None:
+            afterlife.cut(container.network_number, [link.name for link in known.links])
+        container.site.firewall.drop(container.id)
 
 
 async def _leave_networks(container: Container) -> None:

@@ -42,7 +42,7 @@ def of_chain(guest: Guest, was: Own | None, will: Own) -> Iterator[Change]:
     if was is None:
         yield Change("add set", guest.box)
         yield Change("add chain", guest.chain)
-    yield from of_elements(() if was is None else was.boxes, will.boxes)
+    yield from _of_boxes(() if was is None else was.boxes, will.boxes)
     had = () if was is None else was.rules
     more = len(will.rules) - len(had)
     if was is not None and will.rules[more:] == had:
@@ -53,6 +53,16 @@ def of_chain(guest: Guest, was: Own | None, will: Own) -> Iterator[Change]:
         yield Change("flush chain", guest.chain)
     for rule in will.rules:
         yield Change("append", guest.chain, rule)
+
+
+def _of_boxes(was: Sequence[Element], will: Sequence[Element]) -> Iterator[Change]:
+    """Which may lie in which depends on which came first (nft.py): what stays must not come after what is new."""
+    kept = [element for element in will if element in was]
+    if list(will[: len(kept)]) == kept:
+        yield from of_elements(was, will)
+    else:
+        yield Change("delete", elements=tuple(was))
+        yield Change("add", elements=tuple(will))
 
 
 def of_bridges(policy: Policy, before: Bridges, after: Bridges, guests: Iterable[Guest]) -> Iterator[Change]:
