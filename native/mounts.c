@@ -46,9 +46,8 @@ static int make_directories(const char *path, mode_t mode, uint64_t uid, uint64_
 		if (parent < 0 || mkdirat(parent, last, 0700) < 0)
 			return -1;
 		cleanup_close int made = openat(parent, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (made < 0 || fchown(made, (uid_t)uid, (gid_t)gid) < 0)
-			return -1;
-		if (fchmod(made, mode) < 0) /* after fchown, which may clear bits; and free of the umask */
+		/* fchmod after fchown, which may clear bits; and free of the umask */
+		if (made < 0 || fchown(made, (uid_t)uid, (gid_t)gid) < 0 || fchmod(made, mode) < 0)
 			return -1;
 	}
 	return 0;
@@ -120,14 +119,14 @@ int step_bind(const struct step *step) {
 	struct k_mount_attr mapped = plain;
 	mapped.attr_set |= K_MOUNT_ATTR_IDMAP; /* since 5.12; only on a mount that was never attached */
 	mapped.userns_fd = FD_USERNS;
-	cleanup_close int target = open_target(step->text[1], O_PATH);
+	cleanup_close int from = flags & BIND_IN_ROOT ? open_target(source, O_PATH) : AT_FDCWD;
+	cleanup_close int target = from == -1 ? -1 : open_target(step->text[1], O_PATH);
 	if (target < 0)
 		return -1;
-	if (!(flags & (BIND_IDMAP | BIND_TRY_IDMAP)))
-		return cover(target, AT_FDCWD, source, recursive, plain);
-	int covered = cover(target, AT_FDCWD, source, recursive, mapped);
-	if (covered < 0 && errno == EINVAL && flags & BIND_TRY_IDMAP) /* a file system without FS_ALLOW_IDMAP */
-		return cover(target, AT_FDCWD, source, recursive, plain);
+	source = from >= 0 ? "" : source;
+	int covered = flags & BIND_MAPPED ? cover(target, from, source, recursive, mapped) : refuse(EINVAL);
+	if (covered < 0 && errno == EINVAL && !(flags & BIND_IDMAP)) /* also a file system without FS_ALLOW_IDMAP */
+		return cover(target, from, source, recursive, plain);
 	return covered;
 }
 

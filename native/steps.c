@@ -147,7 +147,5 @@ int step_setsid(const struct step *step) {
 }
 
 int step_use_fd(const struct step *step) {
-	if (step->number[1] >= FD_NETNS)
-		return refuse(EBADF);
-	return dup2(passed(step->number[0]), (int)step->number[1]);
+	return step->number[1] < FD_NETNS ? dup2(passed(step->number[0]), (int)step->number[1]) : refuse(EBADF);
 }

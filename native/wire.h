@@ -75,6 +75,8 @@ enum op { OPERATIONS(X) OP_END /* one more than the last */ };
 #define BIND_RECURSIVE 1u
 #define BIND_IDMAP 2u
 #define BIND_TRY_IDMAP 4u
+#define BIND_MAPPED (BIND_IDMAP | BIND_TRY_IDMAP)
+#define BIND_IN_ROOT 8u
 #define RUN_MUST_SUCCEED 1u
 #define TERMINAL_ANY 0xffffffffu /* the first that nobody has */
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from warden.depot import systems
 from warden.lxc import place, states
@@ -21,8 +22,8 @@ from warden.testing import leaks
 PATIENCE = 60.0
 APPLETS = "sh ls cat sleep echo kill id env tty stty reboot poweroff ps mount hostname true false mkdir rm uname dd wc"
 #: An init that says so when it is ready, halts by SIGPWR, reboots by SIGINT and ends with 3 by SIGUSR1.
-INIT = """echo ready; trap 'exit 0' PWR; trap 'reboot -f' INT; trap 'exit 3' USR1
-: > /tmp/ready; while :; do sleep 0.02; done
+INIT = """trap 'exit 0' PWR; trap 'reboot -f' INT; trap 'exit 3' USR1
+echo ready; : > /tmp/ready; while :; do sleep 0.02; done
 """
 USER_NAMESPACE = "lxc.idmap = u 0 805306368 65536\nlxc.idmap = g 0 805306368 65536\n"
 
@@ -127,12 +128,15 @@ class Scene:
         shutil.rmtree(self.root)
 
 
+S = TypeVar("S", bound=Scene)
+
+
 @contextmanager
-def new_scene() -> Iterator[Scene]:
+def new_scene(kind: type[S] = Scene) -> Iterator[S]:  # type: ignore[assignment]
     """Everything it held is gone at the end, or the test fails."""
     root = Path(tempfile.mkdtemp(prefix="w-lxc-"))
     root.chmod(0o755)
-    made = Scene(root, Site(f"{root}/.state", f"w-lxl-{os.getpid()}"))
+    made = kind(root, Site(f"{root}/.state", f"w-lxl-{os.getpid()}"))
     before = leaks.look(made.site.parent, str(root))
     yield made
     made.close()

@@ -5,37 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from lxc_scene import PATIENCE, USER_NAMESPACE, Scene, new_scene, until
 
 from warden.lxc import place
-from warden.lxc.place import Site, command_socket_name
-from warden.testing import leaks
+from warden.lxc.place import command_socket_name
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
-PATIENCE = 30.0
-USER_NAMESPACE = "lxc.idmap = u 0 805306368 65536\nlxc.idmap = g 0 805306368 65536\n"
 
 
-@dataclass
-class Lxc:
-    """An lxcpath of the test's own, and the tool."""
+class Lxc(Scene):
+    """With the host's /usr in root file systems of their own."""
 
-    root: Path
-    site: Site
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def define(self, name: str, config: str = "") -> None:
-        """A container with the host's /usr in a root file system of its own."""
+    def define(self, name: str, config: str = "", init: str = "") -> Path:
         rootfs = self.root / name / "rootfs"
         for folder in ("proc", "sys", "dev", "usr", "etc", "run", "tmp"):
             (rootfs / folder).mkdir(parents=True, exist_ok=True)
@@ -44,58 +32,19 @@ class Lxc:
                 (rootfs / link).symlink_to(f"usr/{link}")
         base = f"lxc.uts.name = {name}\nlxc.rootfs.path = {rootfs}\nlxc.mount.entry = /usr usr none rbind,ro 0 0\n"
         (self.root / name / "config").write_text(base + config)
+        return rootfs
 
-    def command(self, *words: str, netns: str = "") -> list[str]:
-        tool = [str(Path(sys.executable).parent / "lxc-execute"), "-P", str(self.root), *words]
-        return ["unshare", "-n", "sh", "-ec", netns + '\nexec "$@"', "sh", *tool] if netns else tool
-
-    @property
-    def env(self) -> dict[str, str]:
-        return {**os.environ, "WARDEN_LXC_STATE": self.site.state, "WARDEN_LXC_CGROUP": self.site.parent}
-
-    def run(self, *words: str, netns: str = "", given: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*words, netns=netns), check=False, capture_output=True, text=True, env=self.env,
-            input=given, timeout=PATIENCE * 2,
-        )  # fmt: skip
+    def execute(self, *words: str, netns: str = "", given: str = "") -> subprocess.CompletedProcess[str]:
+        return self.run("execute", *words, netns=netns, given=given)
 
     def sh(self, name: str, script: str, *options: str, netns: str = "") -> subprocess.CompletedProcess[str]:
-        return self.run(*options, "-n", name, "--", "/bin/sh", "-c", script, netns=netns)
-
-    def begin(self, *words: str) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
-        self.started.append(subprocess.Popen(self.command(*words), stdin=pipe, stdout=pipe, stderr=pipe, env=self.env))
-        return self.started[-1]
-
-    def close(self) -> None:
-        for process in self.started:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None:
-                    stream.close()
-        place.sweep(self.site)
-        shutil.rmtree(self.root)
+        return self.execute(*options, "-n", name, "--", "/bin/sh", "-c", script, netns=netns)
 
 
 @pytest.fixture
 def lxc() -> Iterator[Lxc]:
-    root = Path(tempfile.mkdtemp(prefix="w-lxc-"))
-    root.chmod(0o755)
-    made = Lxc(root, Site(f"{root}/.state", f"w-lxc-{os.getpid()}"))
-    before = leaks.look(made.site.parent, str(root))
-    yield made
-    made.close()
-    found = leaks.leaks(before, made.site.parent, str(root))
-    assert not found, f"left behind: {found}"
-
-
-def until(what: str, holds: object) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
+    with new_scene(Lxc) as scene:
+        yield scene
 
 
 @pytest.mark.parametrize("ids", ["", USER_NAMESPACE], ids=["privileged", "unprivileged"])
@@ -107,11 +56,11 @@ def test_a_command_in_a_container_of_its_own(lxc: Lxc, ids: str) -> None:
 
 def test_streams_are_the_callers_own(lxc: Lxc) -> None:
     lxc.define("box")
-    done = lxc.run("box", "--", "sh", "-c", "cat; echo said >&2", given="given\n")
+    done = lxc.execute("box", "--", "sh", "-c", "cat; echo said >&2", given="given\n")
     assert (done.stdout, done.stderr, done.returncode) == ("given\n", "said\n", 0)
     with open(lxc.root / "out", "wb") as file:
         script = "stat -Lc %i /proc/self/fd/1; ls /proc/self/fd | wc -l"
-        subprocess.run(lxc.command("box", "--", "sh", "-c", script), stdout=file, env=lxc.env, check=True)
+        subprocess.run(lxc.command("execute", "box", "--", "sh", "-c", script), stdout=file, env=lxc.env, check=True)
     inode, descriptors = (lxc.root / "out").read_text().split()
     assert int(inode) == (lxc.root / "out").stat().st_ino
     assert int(descriptors) == 4  # the last is the directory that ls reads
@@ -123,12 +72,12 @@ def test_streams_are_the_callers_own(lxc: Lxc) -> None:
 )
 def test_the_commands_code_is_the_tools(lxc: Lxc, words: list[str], code: int) -> None:
     lxc.define("box")
-    assert lxc.run("box", "--", *words).returncode == code
+    assert lxc.execute("box", "--", *words).returncode == code
 
 
 def test_what_cannot_be_started_is_said(lxc: Lxc) -> None:
     lxc.define("box")
-    unknown = lxc.run("-n", "box", "--", "/no/such", "thing")
+    unknown = lxc.execute("-n", "box", "--", "/no/such", "thing")
     assert unknown.returncode == 255
     assert unknown.stderr.startswith("lxc-execute: box: exec /no/such: No such file or directory")
     for words, sentence in (
@@ -143,7 +92,7 @@ def test_what_cannot_be_started_is_said(lxc: Lxc) -> None:
         (["box", "true", "--share-net", "other"], "container other: is not running"),
         (["box", "true", "-s", "lxc.mount.entry=/no/such tmp none bind 0 0"], "No such file or directory"),
     ):
-        done = lxc.run(*words)
+        done = lxc.execute(*words)
         assert done.returncode == 1, sentence
         assert sentence in done.stderr
         assert not done.stdout
@@ -151,20 +100,22 @@ def test_what_cannot_be_started_is_said(lxc: Lxc) -> None:
 
 def test_options_of_the_tool(lxc: Lxc) -> None:
     lxc.define("box", "lxc.execute.cmd = sh -c 'id -u; id -g'\nlxc.init.uid = 5\n")
-    assert lxc.run("box").stdout == "5\n0\n"
-    assert lxc.run("box", "-u", "1000", "-g", "100").stdout == "1000\n100\n"
+    assert lxc.execute("box").stdout == "5\n0\n"
+    assert lxc.execute("box", "-u", "1000", "-g", "100").stdout == "1000\n100\n"
     (lxc.root / "other.conf").write_text("lxc.uts.name = elsewhere\n")
-    assert lxc.run("box", "-f", str(lxc.root / "other.conf"), "--", "uname", "-n").stdout == "elsewhere\n"
-    assert lxc.run("box", "-s", "lxc.uts.name=defined", "--", "uname", "-n").stdout == "defined\n"
-    done = lxc.run("-q", "-o", str(lxc.root / "log"), "box", "--", "/no/such")
+    assert lxc.execute("box", "-f", str(lxc.root / "other.conf"), "--", "uname", "-n").stdout == "elsewhere\n"
+    assert lxc.execute("box", "-s", "lxc.uts.name=defined", "--", "uname", "-n").stdout == "defined\n"
+    done = lxc.execute("-q", "-o", str(lxc.root / "log"), "box", "--", "/no/such")
     assert (done.returncode, done.stderr) == (255, "")
     assert " ERROR    warden - exec /no/such: No such file" in (lxc.root / "log").read_text()
 
 
 def test_limits_are_in_force_for_the_command(lxc: Lxc) -> None:
-    lxc.define("box", "lxc.cgroup.memory.limit_in_bytes = 32M\nlxc.cgroup2.memory.max = 32M\nlxc.cgroup.pids.max = 20\n")
+    lxc.define(
+        "box", "lxc.cgroup.memory.limit_in_bytes = 32M\nlxc.cgroup2.memory.max = 32M\nlxc.cgroup.pids.max = 20\n"
+    )
     greedy = "import sys; data = bytearray(200 << 20); print(len(data))"
-    done = lxc.run("box", "--", "/usr/bin/python3", "-c", greedy)
+    done = lxc.execute("box", "--", "/usr/bin/python3", "-c", greedy)
     assert (done.returncode, done.stdout) == (137, "")
 
 
@@ -176,11 +127,13 @@ def test_what_the_command_leaves_behind_ends_with_it(lxc: Lxc) -> None:
 
 def test_signals_reach_the_command(lxc: Lxc) -> None:
     lxc.define("box")
-    process = lxc.begin("box", "--", "sh", "-c", "trap 'echo told; exit 9' TERM; echo ready; while :; do sleep 0.05; done")
+    process = lxc.begin(
+        "execute", "box", "--", "sh", "-c", "trap 'echo told; exit 9' TERM; echo ready; while :; do sleep 0.05; done"
+    )
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=PATIENCE)[0] == b"told\n"
+    assert process.communicate(timeout=PATIENCE)[0] == "told\n"
     assert process.returncode == 9
 
 
@@ -188,21 +141,23 @@ def test_signals_reach_the_command(lxc: Lxc) -> None:
 def test_a_signal_before_the_command_runs_undoes_the_start(lxc: Lxc, number: int) -> None:
     mark = lxc.root / "mark"
     lxc.define("box", f"lxc.hook.start-host = sleep 1000 & echo $! > {mark}.new; mv {mark}.new {mark}; wait; :\n")
-    process = lxc.begin("box", "--", "echo", "ran")
+    process = lxc.begin("execute", "box", "--", "echo", "ran")
     until("the hook runs", mark.exists)
     process.send_signal(number)
     assert process.stdout is not None
-    assert (process.wait(PATIENCE), process.stdout.read()) == (128 + number, b"")
+    assert (process.wait(PATIENCE), process.stdout.read()) == (128 + number, "")
     until("the hook's own child lives on", lambda: not os.path.exists(f"/proc/{mark.read_text().strip()}"))
 
 
 def test_one_of_a_name_runs_at_a_time_and_others_can_join_it(lxc: Lxc) -> None:
     lxc.define("box")
     lxc.define("second")
-    process = lxc.begin("box", "--", "sh", "-c", "readlink /proc/self/ns/net; readlink /proc/self/ns/ipc; cat")
+    process = lxc.begin(
+        "execute", "box", "--", "sh", "-c", "readlink /proc/self/ns/net; readlink /proc/self/ns/ipc; cat"
+    )
     assert process.stdout is not None
-    namespaces = [process.stdout.readline().decode() for _ in range(2)]
-    again = lxc.run("box", "--", "true")
+    namespaces = [process.stdout.readline() for _ in range(2)]
+    again = lxc.execute("box", "--", "true")
     assert (again.returncode, again.stderr.split(" (")[0]) == (1, "lxc-execute: box: container box: is running already")
     script = "readlink /proc/self/ns/net; readlink /proc/self/ns/ipc"
     by_name = lxc.sh("second", script, "--share-net", "box").stdout.splitlines(keepends=True)
@@ -213,18 +168,18 @@ def test_one_of_a_name_runs_at_a_time_and_others_can_join_it(lxc: Lxc) -> None:
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(PATIENCE) == 0
-    assert lxc.run("box", "--", "true").returncode == 0
+    assert lxc.execute("box", "--", "true").returncode == 0
 
 
 def test_a_tool_that_is_killed_leaves_what_the_next_start_sweeps_up(lxc: Lxc) -> None:
     lxc.define("box")
-    process = lxc.begin("box", "--", "sh", "-c", "echo ready; sleep 1000")
+    process = lxc.begin("execute", "box", "--", "sh", "-c", "echo ready; sleep 1000")
     assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == "ready\n"
     (left,) = place.running(lxc.site)
     process.kill()
     process.wait()
-    assert lxc.run("box", "--", "true").returncode == 0
+    assert lxc.execute("box", "--", "true").returncode == 0
     assert not list(place.running(lxc.site))
     until("its PID 1 lives on", lambda: not os.path.exists(f"/proc/{left.pid}"))
     assert [name for name in os.listdir(lxc.site.state) if not name.startswith(".")] == []
@@ -233,17 +188,17 @@ def test_a_tool_that_is_killed_leaves_what_the_next_start_sweeps_up(lxc: Lxc) ->
 def test_in_the_background(lxc: Lxc) -> None:
     lxc.define("box")
     mark = lxc.root / "box/rootfs/tmp/mark"
-    done = lxc.run("-d", "box", "--", "sh", "-c", "read x < /tmp/fifo; echo $x > /tmp/mark")
+    done = lxc.execute("-d", "box", "--", "sh", "-c", "read x < /tmp/fifo; echo $x > /tmp/mark")
     assert done.returncode == 0 or "fifo" in done.stderr
     until("it went on without its caller", lambda: not list(place.running(lxc.site)))
     os.mkfifo(lxc.root / "box/rootfs/tmp/fifo")
-    done = lxc.run("-d", "box", "--", "sh", "-c", "read x < /tmp/fifo; echo $x > /tmp/mark")
+    done = lxc.execute("-d", "box", "--", "sh", "-c", "read x < /tmp/fifo; echo $x > /tmp/mark")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(list(place.running(lxc.site))) == 1
     (lxc.root / "box/rootfs/tmp/fifo").write_text("word\n")
     until("it is still there", lambda: not list(place.running(lxc.site)))
     assert mark.read_text() == "word\n"
-    failed = lxc.run("-d", "box", "--", "/no/such")
+    failed = lxc.execute("-d", "box", "--", "/no/such")
     assert failed.returncode == 1
     assert "exec /no/such: No such file or directory" in failed.stderr
 
@@ -256,7 +211,9 @@ def test_hooks_run_in_order_and_are_told(lxc: Lxc) -> None:
     start = lxc.root / "box/rootfs/tmp/start"
     start.write_text("#!/bin/sh\necho $LXC_HOOK_TYPE $(ls /proc/1/root 2>/dev/null | wc -l) > /tmp/started\n")
     start.chmod(0o755)
-    assert lxc.sh("box", f"cat /tmp/started; wc -l < {log} 2>/dev/null; echo command").stdout.splitlines()[-1] == "command"
+    assert (
+        lxc.sh("box", f"cat /tmp/started; wc -l < {log} 2>/dev/null; echo command").stdout.splitlines()[-1] == "command"
+    )
     assert log.read_text() == "".join(f"{name} box more\n" for name in names)
     assert (lxc.root / "box/rootfs/tmp/started").read_text().startswith("start ")
 
@@ -270,14 +227,14 @@ def test_arguments_of_a_hook_are_never_part_of_its_line(lxc: Lxc) -> None:
     lxc.define(name, f"lxc.hook.pre-start = {hook} own 'two words'\n")
     config = lxc.root / name / "config"
     config.write_text(config.read_text().replace(f"lxc.uts.name = {name}\n", ""))
-    assert lxc.run("-n", name, "--", "true").returncode == 0
+    assert lxc.execute("-n", name, "--", "true").returncode == 0
     assert log.read_text() == f"own|two words|{name}|lxc|pre-start|"
 
 
 @pytest.mark.parametrize("which", ["pre-start", "pre-mount", "mount", "start-host"])
 def test_a_hook_that_fails_ends_the_start(lxc: Lxc, which: str) -> None:
     lxc.define("box", f"lxc.hook.{which} = echo no room >&2; exit 3; :\n")
-    done = lxc.run("box", "--", "echo", "ran")
+    done = lxc.execute("box", "--", "echo", "ran")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"lxc.hook.{which}" in done.stderr
     assert "no room" in done.stderr
@@ -292,7 +249,7 @@ def test_system_call_filters(lxc: Lxc, ids: str) -> None:
     assert "No space left on device" in done.stderr
     assert done.stdout.splitlines() == ["Seccomp:\t2", "1000"]
     profile.write_text("2\ndenylist\n[x86_64]\nsync kill\n[all]\n")
-    assert lxc.run("box", "--", "sync").returncode == (128 + signal.SIGSYS if os.uname().machine == "x86_64" else 0)
+    assert lxc.execute("box", "--", "sync").returncode == (128 + signal.SIGSYS if os.uname().machine == "x86_64" else 0)
 
 
 BRIDGE = """
@@ -327,7 +284,7 @@ lxc.network.flags = up
 
 def test_no_link_on_the_host_is_an_error(lxc: Lxc) -> None:
     lxc.define("box", "lxc.net.0.type = veth\nlxc.net.0.link = br-none\nlxc.net.0.flags = up\n")
-    done = lxc.run("box", "--", "true")
+    done = lxc.execute("box", "--", "true")
     assert done.returncode == 1
     assert "the host has no link br-none" in done.stderr
 
@@ -343,30 +300,64 @@ def test_the_command_socket_is_lxcs() -> None:
 def test_repeated_starts_leave_nothing(lxc: Lxc) -> None:
     lxc.define("box", USER_NAMESPACE)
     for _ in range(8):
-        assert lxc.run("box", "--", "true").returncode == 0
+        assert lxc.execute("box", "--", "true").returncode == 0
     assert [name for name in os.listdir(lxc.site.state) if not name.startswith(".")] == []
 
 
 def test_what_the_host_refuses_and_what_cannot_be_read_is_a_sentence(lxc: Lxc) -> None:
     lxc.define("box", 'lxc.execute.cmd = sh -c "unbalanced\n')
-    done = lxc.run("box")
+    done = lxc.execute("box")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "lxc.execute.cmd" in done.stderr
-    command = ["env", "WARDEN_LXC_STATE=/proc/nothing", *lxc.command("box", "--", "true")]
+    command = ["env", "WARDEN_LXC_STATE=/proc/nothing", *lxc.command("execute", "box", "--", "true")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=lxc.env)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "/proc/nothing" in done.stderr
 
 
-@pytest.mark.parametrize("source", ["out", "out/below", "ROOT/out"])
+@pytest.mark.parametrize("source", ["out", "out/below", "ROOT/out", "OTHER/out"])
 def test_no_source_in_the_root_leads_out_of_it(lxc: Lxc, source: str) -> None:
-    """Its owner may have made it a link; whoever wrote the configuration meant what is inside."""
+    """Its owner may have made it a link; whoever wrote the configuration meant what is inside, by whatever name."""
     rootfs, outside = lxc.root / "box/rootfs", lxc.root / "outside"
     (outside / "below").mkdir(parents=True)
-    words = "bind" if "ROOT" in source else "bind,relative"
-    lxc.define("box", f"lxc.mount.entry = {source.replace('ROOT', str(rootfs))} m none {words},create=dir 0 0\n")
+    (lxc.root / "other").symlink_to("box/rootfs")
+    words = "bind,relative" if source.startswith("out") else "bind"
+    source = source.replace("ROOT", str(rootfs)).replace("OTHER", str(lxc.root / "other"))
+    lxc.define("box", f"lxc.mount.entry = {source} m none {words},create=dir 0 0\n")
     (rootfs / "out").symlink_to(outside)
     done = lxc.sh("box", "true")
-    assert done.returncode == 1 and f"it leads to {outside}" in done.stderr
+    assert done.returncode == 1 and "a symbolic link is in its way" in done.stderr
     (rootfs / "out").unlink()
-    (rootfs / "inner/below").mkdir(parents=True)
-    (rootfs / "out").symlink_to("inner")
-    assert lxc.sh("box", "true").returncode == 0
+    (rootfs / "out/below").mkdir(parents=True)
+    (rootfs / "out/below/own").touch()
+    assert lxc.sh("box", "ls -R /m").stdout.split()[-1] == "own"
+
+
+def test_a_source_in_the_root_that_is_exchanged_all_the_time_leads_nowhere_else(lxc: Lxc) -> None:
+    """renameat2(2) puts a link and a directory in each other's place, over and over, while containers start."""
+    rootfs, secret = lxc.root / "box/rootfs", lxc.root / "secret"
+    secret.mkdir()
+    (secret / "hosts").touch()
+    lxc.define("box", f"lxc.mount.entry = {rootfs}/a/b m none bind,create=dir 0 0\n")
+    (rootfs / "a/b").mkdir(parents=True)
+    (rootfs / "a/b/own").touch()
+    (rootfs / "a/c").symlink_to(secret)
+    script = (
+        "import ctypes, sys\nlibc = ctypes.CDLL(None)\na, b = (word.encode() for word in sys.argv[1:])\n"
+        "while True: libc.renameat2(-100, a, -100, b, 2)\n"  # RENAME_EXCHANGE
+    )
+    argv = [sys.executable, "-c", script, str(rootfs / "a/b"), str(rootfs / "a/c")]
+    exchanging = subprocess.Popen(argv, text=True)
+    lxc.begun.append(exchanging)
+    found = []
+    for _ in range(30):
+        done = lxc.sh("box", "ls /m")
+        found.append(done.stdout.strip() if done.returncode == 0 else "refused")
+        assert done.returncode == 0 or "a symbolic link is in its way" in done.stderr, done.stderr
+    assert exchanging.poll() is None
+    assert set(found) <= {"own", "refused"}
+
+
+def test_a_relative_source_is_what_the_container_sees_there(lxc: Lxc) -> None:
+    """Its own null device lies in a /dev that was made for it a moment before."""
+    lxc.define("box", "lxc.mount.auto = proc:mixed\nlxc.mount.entry = dev/null proc/uptime none bind,relative 0 0\n")
+    done = lxc.sh("box", "stat -c %F,%t,%T /proc/uptime")
+    assert done.stdout == "character special file,1,3\n", done.stderr

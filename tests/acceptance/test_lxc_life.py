@@ -56,8 +56,8 @@ def test_states_as_they_are_told(lxc: Scene) -> None:
     assert failed.returncode == 1
     until("the monitor has said all", lambda: True)
     assert monitor.stdout is not None
-    lines = [monitor.stdout.readline().rstrip() for _ in range(12)]
-    words = ["STARTING", "RUNNING", "FREEZING", "FROZEN", "THAWED", None, "STOPPING", "STOPPED"]
+    lines = [monitor.stdout.readline().rstrip() for _ in range(13)]
+    words = ["STARTING", "RUNNING", "FREEZING", "FROZEN", "THAWED", "RUNNING", None, "STOPPING", "STOPPED"]
     failing = ["STARTING", "ABORTING", "STOPPING", "STOPPED"]
     said = [f"'box' changed state to [{word}]" if word else "'box' exited with status [3]" for word in words + failing]
     assert lines == said

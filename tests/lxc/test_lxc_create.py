@@ -334,6 +334,7 @@ def test_one_that_somebody_else_runs_is_left_alone(store: Store) -> None:
     home = store.create("c")
     with socket.socket(socket.AF_UNIX) as taken:
         taken.bind(b"\0" + os.fsencode(f"{home}/command"))
+        taken.listen()  # as LXC's monitor does
         assert "c is running" in store.refused("destroy", "-n", "c")
         assert "c is running" in store.refused("copy", "-n", "c", "-N", "d")
         assert "c is running" in store.refused("copy", "-n", "c", "-N", "d", "-R")

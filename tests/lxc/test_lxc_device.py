@@ -23,8 +23,10 @@ PROGRAM = "while :; do read word < /gate || continue; (head -c 3 /dev/own | wc -
 
 
 def begin(store: Store, config: str) -> subprocess.Popen[bytes]:
-    store.config.write_text("lxc.net.0.type = empty\n" + config)
+    store.config.write_text("lxc.net.0.type = empty\n")
     store.ok("create", "-n", "c", "-t", "busybox", "-f", str(store.config), "-q")
+    cleared = "".join(f"lxc.{v}.devices.{what} =\n" for v in ("cgroup", "cgroup2") for what in ("deny", "allow"))
+    store.add("c", cleared + config)
     subprocess.run(["mkfifo", store.path / "c/rootfs/gate"], check=True)
     process = subprocess.Popen(store.command("execute", "-n", "c", "--", "/bin/sh", "-c", f"echo up > /up; {PROGRAM}"), env=store.env)
     until(lambda: (store.path / "c/rootfs/up").exists() or process.poll() is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, PLAN_MAGIC, RUN_MUST_SUCCEED, Op
+from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, PLAN_MAGIC, RUN_MUST_SUCCEED, Op
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = (ROOT / "native/wire.h").read_text()
@@ -48,6 +48,7 @@ def test_constants_agree() -> None:
     assert f'#define PLAN_MAGIC "{PLAN_MAGIC.decode()}"' in WIRE
     assert f"#define BIND_RECURSIVE {BIND_RECURSIVE}u" in WIRE
     assert f"#define BIND_IDMAP {BIND_IDMAP}u" in WIRE
+    assert f"#define BIND_IN_ROOT {BIND_IN_ROOT}u" in WIRE
     assert f"#define RUN_MUST_SUCCEED {RUN_MUST_SUCCEED}u" in WIRE
 
 

@@ -129,16 +129,23 @@ def listing(path: str) -> list[str]:
 
 
 def remove_group(path: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
-    """Remove *path* and the groups below it; one that is gone is fine; raises KernelRefused after *timeout_s* of EBUSY."""
-    deadline = time.monotonic() + timeout_s
-    pause = 0.0002
-    while (error := _rmdir(path)) is not None:
+    """Remove *path* and the groups below it, however deep a container made them; one that is gone is fine; raises
+    KernelRefused after *timeout_s* of EBUSY of one of them."""
+    deadline, pause = time.monotonic() + timeout_s, 0.0002
+    waiting = [path]
+    while waiting:
+        last = waiting[-1]
+        if (error := _rmdir(last)) is None:
+            waiting.pop()
+            deadline, pause = time.monotonic() + timeout_s, 0.0002
+            continue
         if error.errno != errno.EBUSY or time.monotonic() > deadline:
-            raise refused("rmdir", path, error, "a process is still in it" if error.errno == errno.EBUSY else "")
-        below = subgroups(path)
-        for name in below:
-            remove_group(f"{path}/{name}", timeout_s=timeout_s)
-        if not below:
+            raise refused("rmdir", last, error, "a process is still in it" if error.errno == errno.EBUSY else "")
+        below = subgroups(last)
+        waiting += [f"{last}/{name}" for name in below]
+        if below:
+            deadline = time.monotonic() + timeout_s
+        else:
             time.sleep(pause)
             pause = min(2 * pause, 0.02)
 

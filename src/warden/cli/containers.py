@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, output
 from warden.cli.options import Command
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, Unreachable, WardenError
 from warden.model.info import BandwidthStat, Info, JobInfo, State
 from warden.model.life import RestartMode
 from warden.model.size import format_size
@@ -36,9 +36,9 @@ def _row(info: Info, now: float) -> tuple[str, ...]:
     memory = info.memory
     running = sum(job.running for job in info.jobs)
     return (
-        info.handle,
+        escaped(info.handle),
         "paused" if info.paused else info.state.value,
-        info.spec.rootfs or info.spec.image,
+        escaped(info.spec.rootfs or info.spec.image),
         info.container_ip or "-",
         format_size(memory.current),
         format_size(memory.limit) if memory.limit else "-",
@@ -162,17 +162,30 @@ def _mount_as_json(mount: Mount) -> dict[str, Any]:
     }
 
 
+def _of_daemon(options: Namespace) -> list[Info]:
+    with closing(connect.open_client(options)) as client:
+        return [info for info in client.containers() if options.all or info.state is not State.STOPPED]
+
+
+def _all(options: Namespace) -> list[Info]:
+    """With LXC's, which no daemon owns. Raises Unreachable where there is neither a daemon nor one of them."""
+    from warden.engine import systems
+
+    others = list(systems.infos())
+    try:
+        return _of_daemon(options) + others
+    except Unreachable:
+        if not others:
+            raise
+        return others
+
+
 def ps(options: Namespace) -> int:
     """`warden ps`."""
     filters = parse_filters(options.filter)
     if any(name == "state" for name, _ in filters):
         options.all = True  # as docker: who asks for a state gets it
-    with closing(connect.open_client(options)) as client:
-        found = [info for info in client.containers() if options.all or info.state is not State.STOPPED]
-    if options.all:
-        from warden.depot import systems
-
-        found += systems.infos()
+    found = _all(options) if options.all else _of_daemon(options)
     found = [info for info in found if matches(info, filters)]
     if options.json:
         output.print_json([as_json(info) for info in found])
@@ -236,13 +249,14 @@ def _job_row(job: JobInfo) -> tuple[str, ...]:
 
 def info(options: Namespace) -> int:
     """`warden info`."""
-    with closing(connect.open_client(options)) as client:
-        found = client.container(options.handle).info()
+    from warden.cli import foreign
+
+    found = foreign.either(options, options.handle, lambda container: container.info(), foreign.as_info)
     if options.json:
         output.print_json(as_json(found))
         return 0
     for name, value in _lines(found):
-        print(f"{name + ':':<11}{value}")
+        print(f"{name + ':':<11}{escaped(value)}")
     if found.jobs:
         print()
         print(output.table(("JOB", "STATE", "COMMAND"), map(_job_row, found.jobs)), end="")
@@ -272,7 +286,7 @@ def destroy(options: Namespace) -> int:
 COMMANDS = {
     "ps": Command(
         "[-a] [-q] [-f KEY=VALUE]... [--format json|PATH,...] [--json]",
-        "Lists containers; with --all those too that are stopped, and LXC's that run here.\n"
+        "Lists containers; with --all those too that are stopped, and LXC's that run here, as lxc:NAME.\n"
         "Filters: name (a part of the handle), id (its beginning),\n"
         "label (NAME or NAME=VALUE), state (active, stopped, paused); of one kind one must match, of labels all.",
         ("all", "quiet", "filter", "columns", "json"),
@@ -282,7 +296,7 @@ COMMANDS = {
     ),
     "info": Command(
         "[--json] HANDLE",
-        "Shows state, memory, processor time, addresses and jobs of a container.",
+        "Shows state, memory, processor time, addresses and jobs of a container, lxc:NAME for one of LXC's.",
         ("json", "handle"),
         "warden info box\nwarden info --json box",
         info,

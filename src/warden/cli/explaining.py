@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from warden.cli import output
 from warden.cli.options import Command
-from warden.errors import BadInput, UnknownHandle, Unreachable, WrongState
+from warden.errors import BadInput, WrongState
 
 if TYPE_CHECKING:
     from warden.cli.explain_view import Style
+    from warden.client.blocking import Container
     from warden.explain.firewall import Firewall
     from warden.explain.report import Report, Wanted
 
@@ -47,23 +47,17 @@ def _sections(names: list[str]) -> tuple[str, ...]:
 
 def _container(options: Namespace, wanted: Wanted) -> Report:
     """Raises UnknownHandle, WrongState when its PID 1 is gone."""
-    from warden.cli import connect
+    from warden.cli import foreign
     from warden.explain import report as reports
 
-    try:
-        with closing(connect.open_client(options)) as client:
-            info = client.container(options.maybe_handle).info()
-    except (UnknownHandle, Unreachable):
-        from warden.depot import systems  # one of LXC's, which no daemon knows
+    def own(container: Container) -> Report:
+        info = container.info()
+        if not info.pid:
+            raise WrongState(f"explain {info.handle}: its first process is gone, there is nothing to look at")
+        jobs = [job.id for job in info.jobs if job.running]
+        return reports.of_container(info.pid, info.id, jobs, wanted)
 
-        found = systems.find(options.maybe_handle)
-        if found is None:
-            raise
-        return reports.of_process(found.pid, wanted)
-    if not info.pid:
-        raise WrongState(f"explain {info.handle}: its first process is gone, there is nothing to look at")
-    jobs = [job.id for job in info.jobs if job.running]
-    return reports.of_container(info.pid, info.id, jobs, wanted)
+    return foreign.either(options, options.maybe_handle, own, lambda record: reports.of_process(record.pid, wanted))
 
 
 def _print(report: Report, options: Namespace, wanted: Wanted) -> None:

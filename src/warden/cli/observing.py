@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from warden.cli import connect, jobs, output
 from warden.cli.options import Command
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, Unreachable, WardenError
 from warden.model.text import escaped
 
 if TYPE_CHECKING:
@@ -164,18 +164,20 @@ def _fail(text: str, code: int) -> int:
 
 def inspect(options: Namespace) -> int:
     """`warden inspect`: every handle is tried; the exit code is the first failure's."""
+    from warden.cli import foreign
     from warden.cli.picking import as_text, pick, split_path
 
     if options.format not in (None, "json"):
         split_path(options.format)
     found, code = [], 0
-    with closing(connect.open_client(options)) as client:
-        for handle in options.handles:
-            try:
-                found.append(client.container(handle).inspect())
-            except WardenError as error:
-                output.say(f"{handle}: {error}")
-                code = code or error.exit_code
+    for handle in options.handles:
+        try:
+            found.append(foreign.either(options, handle, lambda container: container.inspect(), foreign.as_document))
+        except Unreachable:
+            raise
+        except WardenError as error:
+            output.say(f"{handle}: {error}")
+            code = code or error.exit_code
     if options.format in (None, "json"):
         output.print_json(found)
     else:
@@ -251,7 +253,7 @@ warden events -f type=volume -f event=create -f event=destroy
     "inspect": Command(
         "[-f PATH] HANDLE...",
         "Shows everything known of containers as JSON: state, limits, network, mounts, jobs, cgroups, namespaces. PATH\n"
-        "picks a part of it.",
+        "picks a part of it. lxc:NAME is one of LXC's.",
         ("pick", "handles"),
         "warden inspect box\nwarden inspect --format .network.ip box\nwarden inspect -f '.jobs[0].result.verdict' box",
         inspect,

@@ -98,7 +98,7 @@ COMMANDS = {
     "stats": Command(
         "[-f] [--interval TIME] [--json] [--all-fields] [HANDLE...]",
         "Shows what containers use, all unless some are named: processor (100 % is one processor), memory, tasks, network, "
-        "block devices, disk. With --follow it ends when none of those named is left.",
+        "block devices, disk. LXC's that run here are lxc:NAME. With --follow it ends when none of those named is left.",
         ("again", "interval", "json", "all_fields", "any_handles"),
         "warden stats\nwarden stats --follow --interval 500ms box\nwarden stats --json --all-fields box\n"
         "warden stats --follow --json | jq -c '[.handle, .memory.current]'",

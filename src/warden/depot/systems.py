@@ -7,23 +7,42 @@ STATE/ID has `lock`, held by whoever starts, watches or cleans up after it; `con
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from warden.model.info import Info
-
-USUAL = "/run/warden-lxc"
+USUAL, USUAL_PARENT = "/run/warden-lxc", "lxc.warden"
+#: Before the name of one where warden's own are named too.
+PREFIX = "lxc:"
 STATES = ("STOPPED", "STARTING", "RUNNING", "STOPPING", "ABORTING", "FREEZING", "FROZEN", "THAWED")
 _MOST = 1 << 20
+_DIGITS = frozenset("0123456789abcdefghijklmnopqrstuv")
+
+
+class Record(NamedTuple):
+    """One that runs. *pid*: of its first process; *state*: one of STATES; *since*: seconds since the epoch."""
+
+    identity: str
+    name: str
+    lxcpath: str
+    rootfs: str
+    pid: int
+    state: str
+    since: float
 
 
 def state_directory() -> str:
     """The environment can move it."""
     return os.environ.get("WARDEN_LXC_STATE", USUAL)
+
+
+def cgroup_parent() -> str:
+    """Of their cgroups; the environment can move it too."""
+    return os.environ.get("WARDEN_LXC_CGROUP", USUAL_PARENT)
 
 
 def entries(state: str) -> list[str]:
@@ -37,29 +56,24 @@ def entries(state: str) -> list[str]:
 def is_held(directory: str) -> bool:
     """Whether somebody is at work on a container: starts it, watches it, or cleans up after it."""
     try:
-        lock = os.open(f"{directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with _opened(f"{directory}/lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    finally:
-        os.close(lock)
+    except OSError:
+        pass
     return False
 
 
 def recalled(directory: str) -> dict[str, Any]:
     """What was written down of it. Raises OSError, ValueError."""
-    with open(f"{directory}/container.json", encoding="utf-8", errors="surrogateescape") as file:
-        found: dict[str, Any] = json.load(file)
+    found: dict[str, Any] = json.loads(_text(f"{directory}/container.json").decode("utf-8", "surrogateescape"))
     return found
 
 
 def words(directory: str) -> list[str]:
     """Everything in its journal so far. Raises OSError."""
-    with open(f"{directory}/journal", "rb") as file:
-        return file.read(_MOST).decode(errors="replace").splitlines()
+    return _text(f"{directory}/journal").decode(errors="replace").splitlines()
 
 
 def state_of(directory: str) -> str:
@@ -73,37 +87,37 @@ def state_of(directory: str) -> str:
     return "RUNNING" if found == "THAWED" else found
 
 
-def infos() -> Iterator[Info]:
-    """Those that have a first process, as the engine's own are described."""
-    from warden.model.info import Info, MemoryUse, State
-    from warden.model.spec import ContainerSpec
-
+def records() -> Iterator[Record]:
+    """Those that run. What is no whole record is passed over: anybody may have put it there."""
     state = state_directory()
-    for identity in entries(state):
+    for identity in filter(_DIGITS.issuperset, entries(state)):
         directory = f"{state}/{identity}"
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             data, word = recalled(directory), state_of(directory)
-            if data["pid"] and word != "STOPPED":
-                yield Info(
-                    handle=data["name"],
-                    id=identity,
-                    state=State.ACTIVE,
-                    spec=ContainerSpec(handle=data["name"], rootfs=data.get("rootfs") or "/"),
-                    created=os.stat(f"{directory}/lock").st_mtime,
-                    path=f"{data['lxcpath']}/{data['name']}",
-                    pid=data["pid"],
-                    memory=MemoryUse(current=_memory(data.get("groups", {}))),
-                    paused=word == "FROZEN",
-                )
+            name, lxcpath, pid = data["name"], data["lxcpath"], data["pid"]
+            if not isinstance(name, str) or not isinstance(lxcpath, str) or type(pid) is not int:
+                continue
+            if pid > 1 and word != "STOPPED":
+                rootfs, since = str(data.get("rootfs") or "/"), os.stat(f"{directory}/lock").st_mtime
+                yield Record(identity, name, lxcpath, rootfs, pid, word, since)
 
 
-def find(handle: str) -> Info | None:
-    """By name, or by id."""
-    return next((info for info in infos() if handle in (info.handle, info.id)), None)
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """For reading, and a regular file. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        yield fd
+    finally:
+        os.close(fd)
 
 
-def _memory(groups: dict[str, str]) -> int:
-    for controller, name in (("memory", "memory.usage_in_bytes"), ("", "memory.current")):
-        with contextlib.suppress(OSError, KeyError), open(f"{groups[controller]}/{name}", encoding="ascii") as file:
-            return int(file.read())
-    return 0
+def _text(path: str) -> bytes:
+    """Bounded. Raises OSError."""
+    with _opened(path) as fd:
+        data = b""
+        while len(data) < _MOST and (more := os.read(fd, _MOST - len(data))):
+            data += more
+    return data

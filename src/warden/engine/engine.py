@@ -28,6 +28,7 @@ from warden.engine import (
     sharing,
     starthooks,
     stats,
+    systems,
     topology,
 )
 from warden.engine.container import Container
@@ -261,10 +262,17 @@ class Engine:
         return list(self._containers)
 
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
-        """What these containers use now, or all; *brief*: what costs little. One that vanishes meanwhile is left out.
-        Raises UnknownHandle."""
+        """What these containers use now, or all, LXC's too; *brief*: what costs little. One that vanishes meanwhile is
+        left out. Raises UnknownHandle."""
         names = self.handles() if handles is None else list(dict.fromkeys(handles))
-        return await stats.measure(self.site, [self.get(name) for name in names], brief=brief)
+        own = [self._containers[name] for name in names if name in self._containers]
+        others = None if handles is None else [name for name in names if name not in self._containers]
+        found = await stats.measure(self.site, own, brief=brief)
+        return found + (await stats.measure_systems(self.site, others, brief=brief) if others != [] else [])
+
+    async def systems(self, handles: Sequence[str]) -> list[str]:
+        """Those of LXC's containers that *handles* mean and that run, by `lxc:` and their ids, which mean no other."""
+        return await self.site.blocking(systems.present, handles)
 
     # ---- networks that containers share
 
@@ -302,6 +310,7 @@ class Engine:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
         left. *over* can be set by whoever does not want it any more: then a long copy is not waited for."""
         mainjob.check(spec)
+        systems.check(spec.handle or "")
         container_id = self._ids.next()
         handle = spec.handle or container_id
         if handle in self._containers or handle in self._reserved:
@@ -321,6 +330,7 @@ class Engine:
         """From now on *old* is called *new*. Raises UnknownHandle, HandleTaken, BadInput, KernelRefused."""
         container = self.get(old)
         check_handle(new)
+        systems.check(new)
         if new in self._containers or new in self._reserved:
             raise HandleTaken(f"container with handle: {new} already exists.")
         container.rename(new)

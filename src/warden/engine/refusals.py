@@ -26,7 +26,7 @@ _REMEDIES: dict[tuple[Op | None, int], str] = {
     (Op.SERVE, errno.ENODEV): "the /dev/null of its root is not the null device: mknod -m 666 /dev/null c 1 3",
     (Op.KEYRING, errno.EDQUOT): "its root has too many keys: kernel.keys.maxkeys, or lxc.keyring.session = 0",
     **{
-        (op, errno.ELOOP): "a symbolic link is in its way, and targets in a root of its own are not looked up through links"
+        (op, errno.ELOOP): "a symbolic link is in its way, and nothing in a root of its own is looked up through links"
         for op in (Op.MOUNT, Op.BIND, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.READONLY)
     },
     (None, errno.EOVERFLOW): "in another mount nothing can be made: the target must exist in its source",

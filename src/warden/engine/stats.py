@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from warden.cgroup import files
 from warden.cgroup.stats import GroupStats, name_devices, read_group
 from warden.depot.snapshot import Snapshot
-from warden.engine import limits
+from warden.engine import limits, systems
 from warden.engine.networking import counted, shaped
 from warden.engine.site import Site
 from warden.errors import KernelRefused, WardenError
@@ -63,6 +64,16 @@ async def measure(site: Site, containers: Sequence[Container], *, brief: bool) -
     for first in range(0, len(containers), CHUNK):
         subjects = [_subject(container) for container in containers[first : first + CHUNK]]
         found += await site.blocking(_measure_all, subjects, shared, brief)
+    return found
+
+
+async def measure_systems(site: Site, handles: Sequence[str] | None, *, brief: bool) -> list[Stats]:
+    """Of LXC's containers, all or those named. Raises UnknownHandle, BadInput."""
+    chosen = await site.blocking(systems.chosen, handles)
+    found: list[Stats] = []
+    for first in range(0, len(chosen), CHUNK):
+        part = partial(systems.measure, chosen[first : first + CHUNK], brief=brief, layout=site.cgroups.layout)
+        found += await site.blocking(part)
     return found
 
 

@@ -18,13 +18,17 @@ _RTF_UP, _RTF_GATEWAY = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class LinkCounters:
-    """A line of net/dev: bytes and packets received and sent since the link was made."""
+    """A line of net/dev: what was received and sent since the link was made."""
 
     name: str
     rx_bytes: int
     rx_packets: int
     tx_bytes: int
     tx_packets: int
+    rx_errors: int = 0
+    rx_drops: int = 0
+    tx_errors: int = 0
+    tx_drops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,8 @@ def parse_dev(text: bytes) -> list[LinkCounters]:
     for line in text.splitlines()[2:]:
         name, _colon, rest = line.rpartition(b":")
         numbers = rest.split()
-        if name and len(numbers) >= 10:
-            picked = (int(numbers[column]) for column in (0, 1, 8, 9))
+        if name and len(numbers) >= 12:
+            picked = (int(numbers[column]) for column in (0, 1, 8, 9, 2, 3, 10, 11))
             found.append(LinkCounters(os.fsdecode(name.strip()), *picked))
     return found
 

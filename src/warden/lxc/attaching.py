@@ -14,8 +14,8 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 
-from warden.errors import JobFailed, WrongState
-from warden.kernel.paths import open_in_root
+from warden.errors import JobFailed, KernelRefused, WrongState
+from warden.kernel.paths import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
 from warden.kernel.proc import parse_capabilities, parse_cgroup, parse_mountinfo
 from warden.lxc.place import Running
 from warden.plan import flags, words
@@ -60,8 +60,10 @@ def attach(order: Attachment, streams: tuple[int, int, int], on_running: Callabl
     """Exit code of the program, 128 and the number of the signal that ended it. *on_running* is told the launcher's
     number. Raises JobFailed when it could not be become, WardenError else."""
     pidfd = _open(order.running)
+    joins: list[int] = []
     try:
-        plan = _plan(order)
+        joins = _joins(order)
+        plan = _plan(order, len(joins))
     finally:
         os.close(pidfd)
     binary = Binary()
@@ -70,8 +72,10 @@ def attach(order: Attachment, streams: tuple[int, int, int], on_running: Callabl
     with ours:
         try:
             os.write(plan_fd, plan.encode())
-            launcher = spawn(binary, [theirs.fileno(), plan_fd], "wshd", given=streams)
+            launcher = spawn(binary, [theirs.fileno(), plan_fd, plan_fd, *joins], "wshd", given=streams)
         finally:
+            for fd in joins:
+                os.close(fd)
             theirs.close()
             os.close(plan_fd)
             binary.close()
@@ -113,18 +117,36 @@ def _refusal(plan: Plan, failed: StepFailed, order: Attachment) -> Exception:
     return refusal(plan, failed.step, failed.errno, doing=f"attach to {order.running.name}")
 
 
-def _plan(order: Attachment) -> Plan:
+def _joins(order: Attachment) -> list[int]:
+    """For the program alone, by descriptor: who waits for it stays outside, where the container cannot move or count it."""
+    found: list[int] = []
+    try:
+        for path in _cgroups(order.running.pid) if "cgroup" not in order.privileged else ():
+            if os.geteuid() == 0 or os.access(path, os.W_OK):  # an ordinary user's has no group that is not his
+                found.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+    except OSError as error:
+        for fd in found:
+            os.close(fd)
+        raise KernelRefused("open", path, error.errno or 0) from error
+    return found
+
+
+def _plan(order: Attachment, joins: int) -> Plan:
     pid = order.running.pid
     status = _status(pid)
     entered = order.namespaces if order.namespaces is not None else tuple(_others(pid))
     steps: list[Step] = []
-    if "cgroup" not in order.privileged:
-        steps += [words.join_cgroup(path, "the container's limits") for path in _cgroups(pid)]
+    if "lsm" not in order.privileged and os.path.exists("/sys/module/apparmor"):
+        from warden.lxc import apparmor  # many kernels have none
+
+        if label := apparmor.label_of(pid):
+            steps.append(words.profile(apparmor.exec_path(), label))
     mask = sum(NAMESPACES[name] for name in entered)
     if mask:
         steps.append(Step(Op.SETNS_PID, (pid, mask), f"setns(pidfd of {pid}, {', '.join(entered)})"))
     steps.append(words.clone(0, "so that the pid namespace is its own"))
     steps.append(words.simple(Op.RELEASE, "release the child"))
+    steps += [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
     steps += _remounts(entered) if order.remount else ()
     steps += _rights(order, status, entered)
     steps += _program(order, entered)
@@ -213,12 +235,13 @@ def _program(order: Attachment, entered: tuple[str, ...]) -> Iterator[Step]:
 
 
 @contextlib.contextmanager
-def _inside(pid: int, path: str, how: int) -> Iterator[int]:
-    """A descriptor of *path* as the container sees it, which no link leads out of. Raises OSError."""
+def _inside(pid: int, path: str, how: int = 0, resolve: int = 0) -> Iterator[int]:
+    """A descriptor, for nothing but to be asked, of *path* as the container sees it, which no link leads out of. Raises
+    OSError."""
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY)
     fd = -1
     try:
-        fd = open_in_root(root, path, how | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        fd = openat2(path, os.O_PATH | how, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve, root)
         yield fd
     finally:
         os.close(root)
@@ -227,19 +250,22 @@ def _inside(pid: int, path: str, how: int) -> Iterator[int]:
 
 
 def _is_directory(pid: int, path: str) -> bool:
-    with contextlib.suppress(Exception), _inside(pid, path, os.O_PATH | os.O_DIRECTORY):
+    with contextlib.suppress(OSError), _inside(pid, path, os.O_DIRECTORY):
         return True
     return False
 
 
 def _shell(pid: int, uid: int) -> str:
-    """What the container's passwd says, which it may have written; /bin/sh where it says nothing."""
-    with contextlib.suppress(Exception), _inside(pid, "/etc/passwd", os.O_RDONLY) as fd:
+    """What the container's passwd says, which it may have written; /bin/sh where it says nothing. It is not opened before
+    it is known to be a file, for a device or a fifo acts on that, and in no other mount, whose server may never answer."""
+    with contextlib.suppress(OSError), _inside(pid, "/etc/passwd", resolve=RESOLVE_NO_XDEV) as fd:
         if stat.S_ISREG(os.fstat(fd).st_mode):
-            for line in os.read(fd, _MOST).decode(errors="replace").splitlines():
+            with open(f"/proc/self/fd/{fd}", "rb") as file:
+                text = file.read(_MOST).decode(errors="replace")
+            for line in text.splitlines():
                 fields = line.split(":")
                 if len(fields) == 7 and fields[2] == str(uid) and fields[6].startswith("/"):
-                    return fields[6]
+                    return fields[6] if "\0" not in fields[6] else "/bin/sh"
     return "/bin/sh"
 
 

@@ -23,16 +23,23 @@ def directories(groups: Iterable[str], joins: Iterable[str]) -> tuple[str, ...]:
 
 
 def remove(made: Iterable[str]) -> bool:
-    """Whether all of them are gone, and the groups above them where these were the last."""
+    """Whether all of them are gone."""
     try:
         for directory in made:
             _remove(directory)
     except OSError:
         return False
+    return True
+
+
+def leave(made: Iterable[str], *, alone: bool) -> None:
+    """The groups above them: this process lives there and moves to what is above; where these were the last and nobody
+    else (*alone*) is about to use them they are removed."""
     for parent in dict.fromkeys(map(os.path.dirname, made)):
         with contextlib.suppress(OSError):
-            _remove_parent(parent)
-    return True
+            _move_above(parent)
+            if alone:
+                _remove_parent(parent)
 
 
 def _remove(directory: str) -> None:
@@ -42,18 +49,27 @@ def _remove(directory: str) -> None:
         os.rmdir(directory)
 
 
+def _move_above(parent: str) -> None:
+    above = os.path.dirname(parent)
+    name = "tasks" if os.path.exists(f"{above}/tasks") else "cgroup.procs"
+    try:
+        _enter(f"{above}/{name}")
+    except OSError:  # v2's "no internal processes" at the root of a container's cgroups: nested.py made room beside
+        _enter(f"{above}/init.scope/{name}")
+
+
 def _remove_parent(parent: str) -> None:
-    """This process lives there itself, and moves to what is above."""
     below = _below(parent)
     if set(below) - {_SUPERVISORS}:
         return
-    above = os.path.dirname(parent)
-    name = "tasks" if os.path.exists(f"{above}/tasks") else "cgroup.procs"
-    with open(f"{above}/{name}", "w", encoding="ascii") as file:
-        file.write("0")
     if below:
         os.rmdir(f"{parent}/{_SUPERVISORS}")
     os.rmdir(parent)
+
+
+def _enter(path: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write("0")
 
 
 def _below(directory: str) -> list[str]:

@@ -188,12 +188,22 @@ class Walk:
 
     def _files(self, entry: Entry) -> list[str]:
         if not os.path.isdir(entry.value):
-            return [entry.value]
+            return [entry.value] if os.path.lexists(entry.value) else self._instead(entry)
         try:
             names = sorted(name for name in os.listdir(entry.value) if name.endswith(".conf"))
         except OSError as error:
             raise entry.error(f"{INCLUDE}: {entry.value} cannot be listed: {error.strerror}") from error
         return [os.path.join(entry.value, name) for name in names]
+
+    def _instead(self, entry: Entry) -> list[str]:
+        from warden.lxc.shared import stand_in  # few name what is not there
+
+        own = stand_in(entry.value)
+        if own is None:
+            return [entry.value]
+        if own and self.warnings is not None:
+            self.warnings.append(f"{entry.path}:{entry.line}: {entry.value} is not installed: ours is taken instead")
+        return [own] if own else []
 
     def _one(self, entry: Entry, path: str) -> Iterator[Entry]:
         real = os.path.realpath(path)

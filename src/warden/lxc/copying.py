@@ -53,7 +53,7 @@ def copy(order: Copy) -> None:
     """Raises WrongState, HandleTaken, BadInput, NotSupported before anything is made; what storage and hooks raise after
     what was made is gone again."""
     old, new = order.old, order.new
-    with old.locked(shared=True), contextlib.nullcontext() if order.running else not_running(old):
+    with old.locked(shared=True), contextlib.nullcontext() if order.running else not_running(old, shared=True):
         config = reading.load(old.config)
         root = root_of(config.rootfs_path)
         _check(order, root)

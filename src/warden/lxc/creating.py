@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from warden.errors import BadInput, HandleTaken, KernelRefused
+from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 from warden.lxc import configfile, destroying, reading, rewriting
 from warden.lxc.configfile import ConfigFile
 from warden.lxc.home import Home
@@ -62,9 +62,12 @@ def create(creation: Creation) -> None:
 def make_directory(home: Home) -> None:
     """LXCPATH/NAME; the remains of one that was never finished go first. It is taken once `Home.partial` has marked it.
     Raises HandleTaken."""
-    with home.remains() as found:
-        if found:
-            destroying.remove_remains(home)
+    try:
+        with home.remains() as found:
+            if found:
+                destroying.remove_remains(home)
+    except WrongState as error:
+        raise HandleTaken(error.message, hint=error.hint) from error
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
         with contextlib.suppress(OSError):
@@ -74,6 +77,8 @@ def make_directory(home: Home) -> None:
     except FileExistsError as error:
         said = "Container already exists" if home.is_defined else f"{home.path} exists already"
         raise HandleTaken(said, hint="lxc-destroy removes it" if home.is_defined else "it is no container") from error
+    except FileNotFoundError as error:  # empty as it still was, another one took it for a crash's
+        raise HandleTaken(f"{home.name} is being made by somebody else") from error
     except OSError as error:
         raise KernelRefused("mkdir", home.path, error.errno or 0) from error
 
@@ -145,5 +150,10 @@ class _Making:
 def _give(directory: str, config: LxcConfig) -> None:
     """A root of a container with mapped ids belongs to them, unless it is shifted at each start."""
     if config.idmap and "idmap=container" not in config.rootfs_options:
-        ids = System(id_map=config.idmap)
-        give_tree(directory, ids.outside, lambda group: ids.outside(group, "g"))
+        ids, user, own = System(id_map=config.idmap), os.geteuid(), os.getegid()
+        # what an ordinary user has made is meant to be root's, as what root has made
+        give_tree(
+            directory,
+            lambda uid: ids.outside(0 if uid == user else uid),
+            lambda gid: ids.outside(0 if gid == own else gid, "g"),
+        )

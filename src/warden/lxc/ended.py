@@ -62,15 +62,22 @@ class _End:
             self._try("scripts", self._scripts)
         self._try("namespaces", self._release)
         self._try("cgroups", self._remove_cgroups)
+        if "profile" in tasks:
+            self._try("profile", self._unload)
         if self._start is not None and "hooks" in tasks:
             scene = self._start.scene
             self._try("post-stop", lambda: scene.run_on_host("post-stop", more))
         states.write(self._journal, "STOPPED")
-        self._try("directory", self._remove)
         if self._reboots:
-            self._try("reboot", self._again)
-        elif "ephemeral" in tasks:
+            self._try("reboot", self._renew)
+            return
+        self._try("directory", self._remove)
+        if "ephemeral" in tasks:
             self._try("ephemeral", self._destroy)
+        if pidfile := next(iter(self._running.asked.get("values", {}).get("pidfile", ())), ""):
+            from warden.lxc.pidfile import remove_pidfile
+
+            remove_pidfile(pidfile, os.getpid())
 
     def _try(self, what: str, work: Callable[[], object]) -> None:
         try:
@@ -113,16 +120,38 @@ class _End:
 
             release_namespaces(self._directory)
 
+    def _unload(self) -> None:
+        from warden.lxc import apparmor
+
+        if apparmor.is_there():
+            apparmor.unload(apparmor.generated_name(self._running.name, self._running.lxcpath))
+
     def _remove_cgroups(self) -> None:
-        from warden.lxc.cgroups import remove
+        from warden.lxc.cgroups import leave, remove
 
         if not self._running.made or not remove(self._running.made):
             place.remove_cgroups(self._site, self._running.container_id, leave=True)
+            return
+        with place.ending(self._site) as alone:
+            leave(self._running.made, alone=alone)
 
     def _remove(self) -> None:
         from warden.kernel.paths import remove_tree
 
         remove_tree(self._directory)
+
+    def _renew(self) -> None:
+        """Nobody may take it for stopped meanwhile."""
+        from warden.lxc.home import Home
+
+        home = Home(self._running.lxcpath, self._running.name)
+        lock = home.lock() if os.path.isdir(home.path) else -1
+        try:
+            self._try("directory", self._remove)
+            self._again()
+        finally:
+            if lock >= 0:
+                os.close(lock)
 
     def _again(self) -> None:
         """By the same command line; whoever waits for the monitor finds the new one."""

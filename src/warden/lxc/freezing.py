@@ -43,7 +43,7 @@ def freeze(site: Site, running: Running) -> None:
 
 def thaw(site: Site, running: Running) -> None:
     _freezer(running).thaw()
-    _tell(site, running, "THAWED")
+    _tell(site, running, "THAWED\nRUNNING")  # one write: nobody else's word comes between
 
 
 def is_frozen(running: Running) -> bool:

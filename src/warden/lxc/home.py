@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
@@ -21,6 +22,7 @@ CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
 STORAGE = (ROOTFS, "overlay", "tmpfs", "rootdev")
+_MOMENT_S, _PAUSE_S = 1.0, 0.01
 _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
 
@@ -124,18 +126,30 @@ class Home:
 
     @contextlib.contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
-        """Held by whoever destroys, renames or restores it, and *shared* by whoever reads it at length. The kernel drops
-        it when we die. Raises WrongState when somebody else has it."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Held by whoever starts, destroys, renames or restores it, and *shared* by whoever reads it at length. The kernel
+        drops it when we die. Raises WrongState, naming who has it, when that is not over in a moment."""
+        fd = self.lock(shared=shared)
         try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             yield
-        except BlockingIOError as error:
-            raise WrongState(
-                f"{self.name} is in use by another of LXC's tools", hint="wait until it is done"
-            ) from error
         finally:
             os.close(fd)
+
+    def lock(self, *, shared: bool = False) -> int:
+        """The same until the descriptor is closed."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        until = time.monotonic() + _MOMENT_S
+        while True:
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                return fd
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    os.close(fd)
+                    from warden.lxc.owners import owners
+
+                    whose = owners(self.path) or "another of LXC's tools"
+                    raise WrongState(f"{self.name} is in use by {whose}", hint="wait until it is done") from error
+            time.sleep(_PAUSE_S)
 
 
 def home_of(lxcpath: str, name: str) -> Home:

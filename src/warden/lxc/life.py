@@ -14,18 +14,20 @@ import sys
 from collections.abc import Callable, Mapping
 
 import warden
-from warden.cgroup.driver import Manager
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
 from warden.kernel.paths import remove_tree
 from warden.lxc import hooks, place, running, states, terminals
 from warden.lxc.cgroups import directories
+from warden.lxc.limiting import limited, manager_of
 from warden.lxc.missing import Need
+from warden.lxc.namespaces import have_nodes
 from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
 from warden.lxc.scripts import remember_links, run_scripts
+from warden.lxc.settling import settled
 from warden.model.interfaces import Link
 from warden.model.system import Init
 from warden.plan.container import Monitor, Placement
@@ -45,6 +47,7 @@ TAKEN = "taken"
 #: Tasks of the end.
 HOOKS, LENT, SCRIPTS, EPHEMERAL, OWN_PIDS = "hooks", "lent", "scripts", "ephemeral", "own_pids"
 FILTERED = "filtered"  # for who is attached
+PROFILE = "profile"  # of AppArmor, made for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,13 @@ class Order:
 
 def start(order: Order) -> Running:
     """Raises WardenError, and then nothing is left. Raises WrongState when it runs already."""
-    claim = place.claim(order.start.lxcpath, order.start.scene.name)
-    with claim:
-        place.sweep(order.start.site)
-        return bring_up(order, claim)
+    claim, lock = running.take(order.start)
+    try:
+        with claim:
+            place.sweep(order.start.site)
+            return bring_up(order, claim)
+    finally:
+        os.close(lock)
 
 
 def bring_up(order: Order, claim: socket.socket) -> Running:
@@ -117,7 +123,8 @@ class _Making:
         consoles = terminals.make(config, self._start.system, self._passing, self._directory)
         if consoles.path:
             self._start = replace(self._start, scene=replace(self._start.scene, console=consoles.path))
-        launched = self._launch(consoles)
+        with place.starting(self._start.site):
+            launched = self._launch(consoles)
         os.close(launched.pidfd)
         return self._remember(launched.pid, launched.monitor)
 
@@ -128,8 +135,9 @@ class _Making:
         signals = (config.signal_halt or 0, config.signal_reboot or 0, config.signal_stop or 0)
         path, tasks = self._start.lxcpath, tuple(self._tasks())
         found = Running(
-            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups
-        )
+            self._id, scene.name, path, pid, monitor, asked, tasks, self._groups, signals, self._made_groups,
+            config.rootfs_path,
+        )  # fmt: skip
         place.remember(self._start.site, found)
         return found
 
@@ -140,6 +148,7 @@ class _Making:
             LENT: any(link.kind.value == "physical" for link in self._links),
             SCRIPTS: any(net.script_down for net in config.net),
             EPHEMERAL: config.ephemeral,
+            PROFILE: config.apparmor_profile == "generated" and os.path.exists("/sys/module/apparmor"),
             FILTERED: bool(config.seccomp_profile),
             OWN_PIDS: "pid" not in (*system.kept, *(name for name, _ in system.entered)),
         }
@@ -147,7 +156,7 @@ class _Making:
 
     def _launch(self, consoles: terminals.Terminals) -> Launched:
         start, rootfs = self._start, self._start.spec.rootfs or "/"
-        group = running.limited(start, self._id, self._undo)
+        group = limited(start.site, start.spec, self._id, self._undo)
         self._groups = group.directories()
         job = group.job(JOB)
         job.create()
@@ -155,7 +164,7 @@ class _Making:
         for path in self._made_groups:  # v1's block I/O is counted in a group of its own
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
-        spec = replace(start.spec, system=running.settled(start.system, rootfs))
+        spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
         host, inside, self._links = running.connected(self._id, spec)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
@@ -174,6 +183,8 @@ class _Making:
             programs=start.scene.programs(),
             permitted=running.permitted(),
             seccomp=self._filtered,
+            nodes=have_nodes(),
+            profile=running.profile(start, self._undo),
             monitor=self._monitor(consoles, passed, job.join_paths()),
         )
         if consoles.console is not None:
@@ -194,7 +205,7 @@ class _Making:
             terminals=len(consoles.masters),
             console=None if consoles.console is None else len(passed),
             home=f"/proc/{os.getpid()}/fd/{self._home}",
-            back=tuple(Manager(self._start.site.parent).way_back(joins)),
+            back=tuple(manager_of(self._start.site, self._start.spec).way_back(joins)),
             death=9 if death is None else death,
             log=consoles.bounds[0],
             buffer=consoles.bounds[1],

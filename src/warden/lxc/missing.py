@@ -17,7 +17,6 @@ class Need(enum.Enum):
     LINK = "link"  # something of an interface
     GATEWAY = "gateway"  # one that has to be looked up
     CGROUP = "cgroup"  # a file of a cgroup that is not one of the limits
-    CGROUP_MOUNT = "cgroup_mount"
     NAMESPACE = "namespace"  # of another container, by its name
     SECCOMP = "seccomp"
     LSM = "lsm"

@@ -107,7 +107,19 @@ class Tool(NamedTuple):
             name = rest.pop(0)
         if self.named and not name:
             self.fail("No container name specified")
+        if os.geteuid():
+            self._enter()
         return Given(name, values, tuple(rest))
+
+    def _enter(self) -> None:
+        from warden.errors import WardenError  # root needs none of it
+        from warden.lxc import ordinary
+
+        if self.tool in ordinary.TOOLS:
+            try:
+                ordinary.enter()
+            except WardenError as error:
+                self.fail(str(error))
 
     def fail(self, message: str, code: int = 1) -> NoReturn:
         """One sentence on standard error, and the end."""

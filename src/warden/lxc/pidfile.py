@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 from warden.errors import BadInput
 
 
@@ -10,7 +13,17 @@ def write_pidfile(path: str, monitor: int) -> None:
     if not path:
         return
     try:
-        with open(path, "w", encoding="ascii") as file:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="ascii") as file:
             file.write(str(monitor))
     except OSError as error:
         raise BadInput(f"pidfile: {path}: {error.strerror}") from error
+
+
+def remove_pidfile(path: str, monitor: int) -> None:
+    """When the container is stopped; somebody else's stays."""
+    with contextlib.suppress(OSError, ValueError):
+        with open(path, encoding="ascii") as file:
+            mine = int(file.read(32)) == monitor
+        if mine:
+            os.unlink(path)

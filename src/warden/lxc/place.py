@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
 
 LENT = ".lent"  # beside the containers: what lending.py writes
+TURN = ".ending"  # locked by who removes what is above the containers' cgroups
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -30,14 +31,17 @@ class Site(NamedTuple):
     """*state*: directory of the running ones, which root of a container must be able to pass; *parent*: of their cgroups.
     The environment can move both."""
 
-    state: str = "/run/warden-lxc"
-    parent: str = "lxc.warden"
+    state: str = systems.USUAL
+    parent: str = systems.USUAL_PARENT
 
     @classmethod
     def from_environment(cls) -> Site:
-        usual = cls()
-        environ = os.environ
-        return cls(environ.get("WARDEN_LXC_STATE", usual.state), environ.get("WARDEN_LXC_CGROUP", usual.parent))
+        state = systems.state_directory()
+        if os.geteuid() and "WARDEN_LXC_STATE" not in os.environ:
+            from warden.lxc.ordinary import state_directory  # an ordinary user's own
+
+            state = state_directory()
+        return cls(state, systems.cgroup_parent())
 
 
 class Running(NamedTuple):
@@ -45,7 +49,7 @@ class Running(NamedTuple):
     *monitor*: of the process that watches it; *asked*: the command line that it was started with, as Given has it;
     *tasks*: what its end has to do beside the usual. *groups*: directory of its cgroup by v1's controller, "" the one
     of v2; *made*: those to be removed. *signals*: what asks its first process to halt, to
-    reboot, and ends it; 0: the usual one."""
+    reboot, and ends it; 0: the usual one. *rootfs*: its root, as its configuration has it."""
 
     container_id: str
     name: str
@@ -57,6 +61,7 @@ class Running(NamedTuple):
     groups: Mapping[str, str] = _NONE
     signals: tuple[int, int, int] = (0, 0, 0)
     made: tuple[str, ...] = ()
+    rootfs: str = ""
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -87,6 +92,18 @@ def claim(lxcpath: str, name: str) -> socket.socket:
     return claimed
 
 
+def is_answered(lxcpath: str, name: str) -> bool:
+    """Whether LXC's own monitor is behind the name: ours mark it, and never listen there."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(command_socket_name(lxcpath, name))
+        except OSError:
+            return False
+    return True
+
+
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
@@ -97,6 +114,36 @@ def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
         os.mkdir(f"{path}/{name}", mode)
     return path, lock
+
+
+@contextlib.contextmanager
+def starting(site: Site) -> Iterator[None]:
+    """From when the groups above a container's are there until it lives in them: no end of another removes them."""
+    fd = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def ending(site: Site) -> Iterator[bool]:
+    """One at a time, so that the last sees that it is the last. Whether nobody starts a container: if one does, what is
+    above is its own end's to remove."""
+    turn = os.open(f"{site.state}/{TURN}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    state = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(state)
+        os.close(turn)
 
 
 def remember(site: Site, running: Running) -> None:
@@ -196,6 +243,8 @@ def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> Non
     for job in group.existing_jobs():
         group.job(job).remove()
     group.remove()
-    if leave:
-        manager.leave()
-    manager.remove_parent_if_empty()
+    with ending(site) as alone:
+        if leave:
+            manager.leave()
+        if alone:
+            manager.remove_parent_if_empty()

@@ -19,6 +19,7 @@ from warden.kernel.paths import remove_tree
 from warden.lxc import life, place, running, states
 from warden.lxc.cgroups import directories
 from warden.lxc.checkpointing import Criu, check, held_files, program, restore_options, run_criu
+from warden.lxc.limiting import limited
 from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
@@ -47,7 +48,8 @@ def restore(order: Restore, *, foreground: bool) -> Running | None:
         raise BadInput(f"{order.criu.directory}: there is no such directory", hint="-D names what a checkpoint wrote")
     if "idmap" in order.start.system.root_options:
         raise NotSupported("restore: a root with shifted owners cannot be restored")
-    claim = place.claim(order.start.lxcpath, order.start.scene.name)
+    claim, lock = running.take(order.start)
+    os.close(lock)
     place.sweep(order.start.site)
     if foreground:
         _Restoring(order, path, claim).run(lambda _found: None)
@@ -129,7 +131,7 @@ class _Restoring:
         start = running.stored(self._start, f"{directory}/mnt/storage", undo)
         root = f"{directory}/mnt/root"
         mounts.mount(start.spec.rootfs or "/", root, "", mounts.MS_BIND | mounts.MS_REC)
-        group = running.limited(start, self._id, undo)
+        group = limited(start.site, start.spec, self._id, undo)
         job = group.job(JOB)
         job.create()
         joins = list(job.join_paths())

@@ -6,30 +6,34 @@ cgroups, PID 1, the program. Blocking. Nothing is left behind; what a kill -9 le
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
 from warden.engine.refusals import refusal
-from warden.errors import BadInput, JobFailed, NotSupported
+from warden.errors import BadInput, JobFailed, NotSupported, WrongState
 from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_capabilities
 from warden.lxc import hooks, place
+from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
+from warden.lxc.limiting import limited, manager_of
 from warden.lxc.missing import Missing, Need
+from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Running, Site
 from warden.lxc.settings import LxcConfig
+from warden.lxc.settling import settled
 from warden.lxc.translate import Translation
 from warden.model.interfaces import Bridge, Link, LinkKind
-from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec
-from warden.model.system import FileSystem, Init, System
+from warden.model.system import Init, System
 from warden.network import links
 from warden.plan.container import Batch, Placement
 from warden.plan.mountoptions import mount_options
@@ -42,10 +46,13 @@ from warden.records import dataclass, replace
 from warden.undo import Undo
 
 if TYPE_CHECKING:
+    import socket
+
     from warden.network.hostlink import HostLink
 
 log = logging.getLogger("warden.lxc")
 JOB, MTU = 1, 1500
+_PATIENCE_S = 10.0
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
@@ -80,10 +87,14 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
     """Runs *program* beside a PID 1 of ours, on the caller's standard streams; its exit code, or 128 and the number of
     the signal that ended it. Raises WardenError when the container or the program cannot be started."""
     check(start.translation.missing)
+    if start.system.cgroups:  # its first process is in a group of all of them, and would show that
+        raise NotSupported("lxc.mount.auto: cgroup by force is not carried out here", hint="lxc-start does it")
     filtered = program_filter(start.scene.config)
-    with Undo() as undo:
+    with Undo() as undo, contextlib.ExitStack() as making:
         container_id = IdSource().next()
-        undo.add("claim", place.claim(start.lxcpath, start.scene.name).close)
+        claim, lock = take(start)
+        undo.add("claim", claim.close)
+        making.callback(os.close, lock)
         place.sweep(start.site)
         directory, lock = place.make_directory(start.site, container_id)
         undo.add("lock", os.close, lock)
@@ -92,9 +103,53 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
         undo.add("post-stop", start.scene.run_on_host, "post-stop")
         start.scene.run_on_host("pre-start")
         start = stored(start, f"{directory}/mnt/storage", undo)
-        group = limited(start, container_id, undo)
-        launched = _launch(start, container_id, directory, group, undo)
-        return _run(start, program, _Inside(container_id, directory, group, launched, filtered), on_running)
+        label = profile(start, undo)
+        with place.starting(start.site):
+            group = limited(start.site, start.spec, container_id, undo)
+            launched = _launch(start, container_id, directory, group, undo)
+        making.close()
+        return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
+
+
+def take(start: Start) -> tuple[socket.socket, int]:
+    """What marks the container as taken, and the descriptor that keeps its directory until it is known to run (/dev/null's
+    where it has none). Raises WrongState: it runs, or somebody copies, destroys, renames it."""
+    home = Home(start.lxcpath, start.scene.name)
+    claim = _claimed(start.site, home)
+    try:
+        lock = home.lock() if os.path.isdir(home.path) else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        if not os.path.exists(start.scene.config_file) or not home.is_settled:
+            os.close(lock)
+            raise WrongState(f"{home.name} was changed meanwhile", hint="try again")
+    except BaseException:
+        claim.close()
+        raise
+    return claim, lock
+
+
+def _claimed(site: Site, home: Home) -> socket.socket:
+    """Raises WrongState: it runs, or, by name, who has taken it to work on it. Who has it for himself starts it, and it
+    will be seen to run; or destroys it."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return place.claim(home.lxcpath, home.name)
+        except WrongState:
+            if _runs(site, home) or place.is_answered(home.lxcpath, home.name) or not os.path.isdir(home.path):
+                raise
+        try:
+            os.close(home.lock(shared=True))
+        except WrongState:
+            if time.monotonic() > until:
+                raise
+        else:
+            os.close(home.lock())  # names who reads it; nobody, when somebody only looked whether the name is taken
+
+
+def _runs(site: Site, home: Home) -> bool:
+    from warden.lxc import states  # only who comes second needs them
+
+    return states.find(site, home.lxcpath, home.name) is not None
 
 
 def absent(item: Missing) -> bool:
@@ -105,9 +160,20 @@ def absent(item: Missing) -> bool:
 def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
     """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
     for item in missing:
-        if item.need not in done and not absent(item):
+        carried_out = item.need in done or item.key.startswith("lxc.apparmor.")  # apparmor.py
+        if not carried_out and not absent(item):
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
+
+
+def profile(start: Start, undo: Undo) -> tuple[str, str] | None:
+    """File and name of the AppArmor profile of its first process, None for none. Raises as `apparmor.confined`."""
+    if not os.path.exists("/sys/module/apparmor"):
+        return None
+    from warden.lxc import apparmor  # many kernels have none
+
+    label = apparmor.confined(start.scene.config, start.scene.name, start.lxcpath, undo)
+    return (apparmor.exec_path(), label) if label else None
 
 
 def program_filter(config: LxcConfig) -> bytes:
@@ -133,20 +199,9 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
     return replace(start, translation=replace(start.translation, spec=spec))
 
 
-def limited(start: Start, container_id: str, undo: Undo) -> ContainerGroup:
-    """Its cgroups, with its limits in force."""
-    manager = Manager(start.site.parent)
-    manager.prepare()
-    group = manager.container(container_id)
-    undo.add("cgroups", place.remove_cgroups, start.site, container_id)
-    group.create()
-    group.set_limits(start.spec.limits, Limits())
-    return group
-
-
 def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
-    spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/"))
-    manager = Manager(start.site.parent)
+    spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
+    manager = manager_of(start.site, start.spec)
     host, inside, made = connected(container_id, spec)
     hold = lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):
@@ -162,6 +217,7 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         container_network=inside,
         programs=start.scene.programs(),
         permitted=permitted(),
+        nodes=have_nodes(),
     )
     plan = plan_of(spec, where)
     binary = Binary()
@@ -179,10 +235,9 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         except StepFailed as failed:
             raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    found = Running(
-        container_id, start.scene.name, start.lxcpath, launched.pid, os.getpid(), groups=group.directories()
-    )
-    place.remember(start.site, found)
+    groups, root = group.directories(), start.scene.config.rootfs_path
+    name, pid = start.scene.name, launched.pid
+    place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))
     return launched
 
 
@@ -209,35 +264,6 @@ def permitted() -> int:
     """This process's own capabilities."""
     with open("/proc/self/status", "rb") as status:
         return parse_capabilities(status.read()).permitted
-
-
-def settled(system: System, rootfs: str) -> System:
-    """Without the optional mounts whose source, target or file system is not there. Raises BadInput for a source in the
-    root that a link of its owner's leads out of it."""
-    inside = rootfs.rstrip("/") + "/"
-    for item in system.filesystems:
-        below, real = item.is_bind and inside != "/" and item.source.startswith(inside), os.path.realpath(item.source)
-        if below and not f"{real}/".startswith(os.path.realpath(rootfs) + "/"):
-            raise BadInput(f"mount: {item.source} is a link out of the root", hint=f"it leads to {real}")
-    wanted = tuple(item for item in system.filesystems if _wanted(item, rootfs))
-    # a kernel without CONFIG_KEYS has no keyctl(2), and nothing to be kept from anybody
-    return replace(system, filesystems=wanted, keyring=system.keyring and os.path.exists("/proc/keys"))
-
-
-def _wanted(item: FileSystem, rootfs: str) -> bool:
-    if not item.optional:
-        return True
-    if item.is_bind and not os.path.exists(item.source):
-        return False
-    if not item.is_bind and not _known(item.fstype):
-        return False
-    below = item.target.startswith(("/proc/", "/sys/"))  # which are the kernel's, so the same there as here
-    return bool(item.create) or os.path.lexists(item.target if below else f"{rootfs}{item.target}")
-
-
-def _known(fstype: str) -> bool:
-    with open("/proc/filesystems", encoding="ascii") as file:
-        return fstype in file.read().split()
 
 
 def connected(container_id: str, spec: ContainerSpec) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
@@ -274,6 +300,7 @@ class _Inside:
     group: ContainerGroup
     launched: Launched
     seccomp: bytes
+    profile: tuple[str, str] | None
 
 
 def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], None]) -> int:
@@ -284,7 +311,7 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
         for fd in joins:
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
-        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp)
+        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp, inside.profile)
         direct = Direct(f"{inside.directory}/run")
         undo.add("connection", direct.close)
         with _Forwarding(direct) as forwarding:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from warden.errors import ConfigError, NotSupported
 from warden.lxc.configfile import read
+from warden.lxc.shared import stand_in
 from warden.records import dataclass, replace
 
 ALLOW, KILL, TRAP, ERRNO = 0x7FFF0000, 0x00000000, 0x00030000, 0x00050000
@@ -164,6 +165,7 @@ class _Comparison(ctypes.Structure):
 
 def load(path: str, machine: str | None = None) -> tuple[bytes, tuple[str, ...]]:
     """The program of the profile in a file, and what it names and nobody knows. Raises ConfigError, NotSupported."""
+    path = stand_in(path) or path
     return compile_profile(parse(read(path).text, path), machine or os.uname().machine)
 
 

@@ -48,7 +48,7 @@ def take(home: Home, comment: str = "") -> str:
         files.append(("comment", comment))
     for number in range(_MOST):
         new = Home(home.snapshots, f"snap{number}")
-        if os.path.isdir(new.path) and not new.is_half_made:
+        if new.is_defined and new.is_settled:
             continue
         order = Copy(home, new, False, kind, 0, True, True, (), False, tuple(files))
         with contextlib.suppress(HandleTaken):  # somebody else took one at the same time

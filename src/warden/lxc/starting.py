@@ -44,6 +44,10 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     if not given.last("rcfile") and not os.path.exists(path):
         raise BadInput("No container config specified", hint=f"there is no {path}, and no -f names another")
     config = load(path, (*map(parse_define, given.values.get("define", ())), *_shares(given, site, lxcpath)))
+    if os.geteuid():
+        from warden.lxc.ordinary import check_map  # root needs none of it
+
+        check_map(config.idmap)
     around = Circumstances(
         fstab=read_fstab(config.mount_fstab) if config.mount_fstab else (),
         environ=os.environ,

@@ -9,13 +9,18 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from warden.errors import WrongState
-from warden.lxc import place
+from warden.lxc import place, states
 from warden.lxc.home import Home
 from warden.lxc.place import Site
 
+if TYPE_CHECKING:
+    import socket
+
 _PATIENCE_S = 10.0
+_MOMENT_S = 4.0  # longer than who starts a container waits for the lock
 _PAUSE_S = 0.02
 
 
@@ -29,14 +34,31 @@ def running(home: Home) -> bool:
 
 
 @contextlib.contextmanager
-def not_running(home: Home) -> Iterator[None]:
-    """Nobody can start it for the `with` block. Raises WrongState when somebody has."""
-    try:
-        claimed = place.claim(home.lxcpath, home.name)
-    except WrongState as error:
-        raise WrongState(f"{home.name} is running", hint="stop it first") from error
-    with claimed:
+def not_running(home: Home, *, shared: bool = False) -> Iterator[None]:
+    """Nobody can start it for the `with` block, in which it has to be locked (`Home.locked`). *shared*: as that; who comes
+    second leaves the name to the first. Raises WrongState when it runs."""
+    claimed = _claimed(home, shared)
+    with claimed or contextlib.nullcontext():
         yield
+
+
+def _claimed(home: Home, shared: bool) -> socket.socket | None:
+    """Who starts a container has it locked until it is known to run. So a name that is taken, and nobody's who runs it, is
+    another reader's, or that of somebody who only looks, or will give it up for he does not get the lock."""
+    until = time.monotonic() + _MOMENT_S
+    while True:
+        found = states.find(Site.from_environment(), home.lxcpath, home.name)
+        if found is not None:
+            raise WrongState(f"{home.name} is running", hint="stop it first")
+        try:
+            return place.claim(home.lxcpath, home.name)
+        except WrongState as error:
+            answered = place.is_answered(home.lxcpath, home.name)
+            if answered or (not shared and time.monotonic() > until):
+                raise WrongState(f"{home.name} is running", hint="stop it first") from error
+        if shared:
+            return None
+        time.sleep(_PAUSE_S)
 
 
 def stop_now(home: Home, site: Site) -> None:

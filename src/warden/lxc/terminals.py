@@ -12,7 +12,7 @@ import stat
 import struct
 from collections.abc import Iterator
 
-from warden.errors import BadInput, WrongState
+from warden.errors import BadInput, KernelRefused, WrongState
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
@@ -134,7 +134,11 @@ def _open(path: str, undo: Undo) -> int:
 
 def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
     """Both sides, and the other's path: it belongs to the container's root and the group tty, as login(1) leaves it."""
-    master, other = os.openpty()
+    try:
+        master, other = os.openpty()
+    except OSError as error:
+        hint = "there is no devpts here: lxc.pty.max gives one to a container in which others are started"
+        raise KernelRefused("open", "/dev/ptmx", error.errno or 0, hint=hint) from error
     for fd in (master, other):
         undo.add("terminal", os.close, fd)
     group = system.outside(_TTY_GROUP, "g") if system.maps(_TTY_GROUP, "g") else system.outside(0, "g")

@@ -94,6 +94,7 @@ def _system(
             terminals=config.pty_max + config.tty_max + 1 if config.pty_max else 0,
             proc=auto.proc or ("rw" if around.execute else ""),
             sys=auto.sys,
+            cgroups=auto.cgroups,
             filesystems=filesystems,
             sysctls=config.sysctl,
             entered=spaces.entered,

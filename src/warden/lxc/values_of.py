@@ -37,7 +37,7 @@ def values_of(path: str, name: str) -> tuple[list[str], bool] | None:
     if wanted == "lxc.mount.auto":
         values, many = [" ".join(values)] if values else [], False
     if wanted == "lxc.rootfs.path":
-        values = [text.partition(":")[2] if has_kind(text) and text.startswith("dir:") else text for text in values]
+        values = [text.partition(":")[2] if has_kind(text) else text for text in values]
     return values, many
 
 

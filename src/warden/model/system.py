@@ -25,7 +25,8 @@ class IdRange:
 @dataclass(frozen=True, slots=True)
 class FileSystem:
     """One mount. *target* inside, absolute; *options*: mount(8)'s words, `bind` and `rbind` among them. *create*: make the
-    target first, as "dir" or "file"; *optional*: who places the container leaves it out where source or target lack."""
+    target first, as "dir" or "file"; *optional*: who places the container leaves it out where source or target lack.
+    *inside*: *source* is a path of the container's, absolute, and is looked up as targets are."""
 
     source: str
     target: str
@@ -33,6 +34,7 @@ class FileSystem:
     options: tuple[str, ...] = ()
     create: str = ""
     optional: bool = False
+    inside: bool = False
 
     def __post_init__(self) -> None:
         if not self.target.startswith("/") or ".." in self.target.split("/") or "\0" in self.source + self.target:
@@ -69,7 +71,8 @@ class System:
     for owners shifted into the container's ids. *id_map* (): no user namespace. *capabilities*: those left, by name,
     None all. *dev*: a /dev of its own, *dev_bytes* large. *terminals*: as many in a devpts
     of its own, 0 none. *proc*: "", "mixed" or "rw"; *sys*: "",
-    "ro", "mixed" or "rw". *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
+    "ro", "mixed" or "rw". *cgroups*: its own on /sys/fs/cgroup, "", "ro" or "rw".
+    *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
     somebody else; *kept*: namespaces shared with the host. *clocks*: nanoseconds that boot and monotonic clock are ahead.
     *personality*: of personality(2), 0 leaves it. *keyring*: a session keyring of its own.
     """
@@ -83,6 +86,7 @@ class System:
     terminals: int = 0
     proc: str = ""
     sys: str = ""
+    cgroups: str = ""
     filesystems: tuple[FileSystem, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     entered: tuple[tuple[str, str], ...] = ()

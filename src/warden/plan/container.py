@@ -113,7 +113,8 @@ class Placement:
     first host id of its user namespace, None without one. *joins*, *into*: cgroup files for PID 1 (v1), directory (v2).
     *programs*: what an operator wants to be run on the way. *shared*: for the network mode container. *permitted*: the
     engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
-    of its own. *monitor*: for such an init, who watches it.
+    of its own. *monitor*: for such an init, who watches it. *nodes*: device nodes can be made, which takes the host's root.
+    *profile*: file and name of the AppArmor profile that such an init changes to at exec, while the host's /proc is there.
     """
 
     directory: str
@@ -131,6 +132,8 @@ class Placement:
     permitted: int = ALL
     seccomp: bytes = b""
     monitor: Monitor | None = None
+    nodes: bool = True
+    profile: tuple[str, str] | None = None
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:

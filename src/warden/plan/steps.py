@@ -75,6 +75,7 @@ class Op(enum.IntEnum):
 BIND_RECURSIVE = 1
 BIND_IDMAP = 2
 BIND_TRY_IDMAP = 4  # id-mapped where the file system can be; as it is where it cannot
+BIND_IN_ROOT = 8  # the source is looked up below the root as well
 RUN_MUST_SUCCEED = 1
 
 

@@ -18,7 +18,7 @@ from warden.plan.job import RESOURCES
 from warden.plan.mounting import NOTHING, Tmpfs, tmpfs_steps
 from warden.plan.mountoptions import mount_options
 from warden.plan.program import Point, run_steps
-from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, Op, Plan, Step
+from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, Op, Plan, Step
 
 #: File systems that show the namespaces of the process that mounts them.
 OF_NAMESPACES = ("proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2")
@@ -49,7 +49,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *_launch(system, place),
             *_clone(spec, system, place),
             *_root(system, place),
-            *(_dev(system) if system.dev else ()),
+            *(_dev(system, place) if system.dev else ()),
             *(step for item in early for step in _mount(system, item)),
             *_terminals(system, place),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
@@ -59,6 +59,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *(step for item in late for step in _mount(system, item)),
             *_names(spec, system, place),
             *run_steps(place.programs, Point.CHILD_BEFORE_PIVOT),
+            *((words.profile(*place.profile),) if place.profile else ()),
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
@@ -149,13 +150,17 @@ def _root(system: System, place: Placement) -> Iterator[Step]:
     yield words.root(target, "targets are resolved below it, and none through a link", flags.RESOLVE_NO_SYMLINKS)
 
 
-def _dev(system: System) -> Iterator[Step]:
+def _dev(system: System, place: Placement) -> Iterator[Step]:
     owner = system.outside(0)
     data = f"mode=0755,size={system.dev_bytes},uid={owner},gid={system.outside(0, 'g')}"
     yield words.mkdir("/dev", 0o755, owner)
     yield words.mount("none", "/dev", "tmpfs", flags.MS_NOSUID, data)
     for name, major, minor, mode in DEVICES:
-        yield words.device(f"/dev/{name}", major, minor, mode, owner)
+        if place.nodes:
+            yield words.device(f"/dev/{name}", major, minor, mode, owner)
+        else:
+            yield words.empty_file(f"/dev/{name}", owner)
+            yield words.bind(f"/dev/{name}", f"/dev/{name}", 0, 0, "the host's, for nobody here may make one")
     for text, name in DEVICE_LINKS:
         if name != "ptmx" or system.terminals:
             yield words.symlink(text, f"/dev/{name}")
@@ -171,6 +176,7 @@ def _mount(system: System, item: FileSystem) -> Iterator[Step]:
         yield words.empty_file(item.target, owner)
     if item.is_bind:
         how = BIND_RECURSIVE if "rbind" in item.options else 0
+        how |= BIND_IN_ROOT if item.inside else 0
         yield words.bind(item.source, item.target, options.attributes, how, "", options.propagation)
         return
     data = options.data
@@ -277,13 +283,22 @@ def _serve() -> Iterator[Step]:
     yield words.simple(Op.SERVE, "serve", "PID 1: reaps, starts jobs, keeps what the daemon must not lose")
 
 
-def program_plan(system: System, program: Init, joins: int, permitted: int, seccomp: bytes = b"") -> Plan:
+def program_plan(
+    system: System,
+    program: Init,
+    joins: int,
+    permitted: int,
+    seccomp: bytes = b"",
+    profile: tuple[str, str] | None = None,
+) -> Plan:
     """The steps by which a child of our PID 1 becomes *program*, on descriptors of the caller's: those to be joined by
-    come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none."""
+    come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none. *profile*:
+    as Placement has it."""
     steps = [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
     if "cgroup" not in system.kept:
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
+    steps += [words.profile(*profile)] if profile else []
     return Plan((*steps, *_become(system, program, permitted, seccomp)))
 
 

@@ -6,7 +6,7 @@ import os
 import stat
 
 from warden.plan.flags import MS_BIND, MS_REMOUNT, clone_names, mount_names
-from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, KEEP, Op, Step
+from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, BIND_TRY_IDMAP, KEEP, Op, Step
 
 
 def raw(text: str) -> bytes:
@@ -75,7 +75,8 @@ def remount(target: str, flags: int, why: str) -> Step:
 def bind(source: str, target: str, attributes: int, flags: int = 0, why: str = "", propagation: int = 0) -> Step:
     kind = "rbind" if flags & BIND_RECURSIVE else "bind"
     mapped = ",idmap" if flags & (BIND_IDMAP | BIND_TRY_IDMAP) else ""
-    text = f"mount --{kind} -o {mount_names(attributes)}{mapped} {source} {target}"
+    own = " of its own" if flags & BIND_IN_ROOT else ""
+    text = f"mount --{kind} -o {mount_names(attributes)}{mapped} {source}{own} {target}"
     return Step(Op.BIND, (raw(source), raw(target), attributes, flags, propagation), text, why)
 
 
@@ -102,6 +103,11 @@ def mask(path: str, why: str) -> Step:
 
 def readonly(path: str, why: str) -> Step:
     return Step(Op.READONLY, (raw(path),), f"mount -o remount,bind,ro {path}", why)
+
+
+def profile(path: str, name: str) -> Step:
+    """apparmor(7): of the next exec, which may also be told before a fork."""
+    return write(path, f"exec {name}", "what its next exec may do")
 
 
 def hostname(name: str) -> Step:

@@ -237,7 +237,11 @@ class Engine(Protocol):
     def handles(self) -> Sequence[str]: ...
 
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> Sequence[Stats]:
-        """What these containers use, or all; one that vanishes meanwhile is left out. Raises UnknownHandle."""
+        """What these containers use, or all, LXC's too; one that vanishes meanwhile is left out. Raises UnknownHandle."""
+        ...
+
+    async def systems(self, handles: Sequence[str]) -> Sequence[str]:
+        """Handles of those of LXC's containers that are meant and that run; they mean no other later."""
         ...
 
     async def create_network(self, wanted: Bridge, *, choose6: bool = False) -> BridgeReport:

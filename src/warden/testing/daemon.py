@@ -49,7 +49,7 @@ class PrivateDaemon:
     *socket*, *depot*: where it is; *cgroup_parent*: the name of its cgroup; *log*: the file with all that it wrote.
     *nft_table*: the name of its table. *netns*: a network namespace (a path such as /run/netns/NAME) to run in, where
     it may switch forwarding on, which it leaves alone otherwise. *network*: lines for the section of that name.
-    *disk*: disk.backend; limiting nothing is the fastest.
+    *disk*: disk.backend; limiting nothing is the fastest. LXC's containers it knows only by WARDEN_LXC_STATE.
     Raises EngineFault when it does not come up, with the end of its log.
     """
 
@@ -86,6 +86,7 @@ class PrivateDaemon:
                     stdout=log,
                     stderr=log,
                     pass_fds=(writer,),
+                    env={"WARDEN_LXC_STATE": f"{self.root}/lxc", **os.environ},
                 )
             os.close(writer)
             writer = -1

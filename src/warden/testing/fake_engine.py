@@ -450,6 +450,7 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.jobs: list[FakeJob] = []
         self.bridges: dict[str, BridgeReport] = {}
+        self.foreign: set[str] = set()  # LXC's
         self.job_ids = itertools.count(1)
         self.events = Emitter()
         self.history = History()
@@ -521,3 +522,6 @@ class FakeEngine:
     async def stats(self, handles: Sequence[str] | None = None, *, brief: bool = False) -> list[Stats]:
         names = self.handles() if handles is None else handles
         return [await container.stats(brief=brief) for container in [self.get(name) for name in names]]
+
+    async def systems(self, handles: Sequence[str]) -> list[str]:
+        return [handle for handle in handles if handle in self.foreign]

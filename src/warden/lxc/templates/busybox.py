@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 
-from warden.lxc.templates.filling import COMMON, Filling
+from warden.lxc.templates.filling import CONFINED, Filling
 from warden.lxc.templates.options import Options
 from warden.rootfs.builders import build_busybox
 from warden.rootfs.skeleton import make_directories, write_file
 
 CONFIG = (
-    COMMON
+    CONFINED
     + """\
 lxc.signal.halt = SIGUSR1
 lxc.signal.reboot = SIGTERM

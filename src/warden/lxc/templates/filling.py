@@ -28,21 +28,21 @@ class Filling:
 Template = Callable[[Filling], str]
 
 
-COMMON = """\
+_COMMON = """\
 lxc.uts.name = {name}
 lxc.pty.max = 1024
-lxc.cap.drop = sys_module mac_admin mac_override sys_time
+lxc.cap.drop = sys_module mac_admin mac_override sys_time sys_rawio
+lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp
 lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed
 lxc.mount.entry = shm dev/shm tmpfs nosuid,nodev,mode=1777,create=dir 0 0
 lxc.mount.entry = mqueue dev/mqueue mqueue defaults,optional,create=dir 0 0
 """
 
-#: For systems of others: what LXC's own common.conf keeps from them. Nodes may be made, but only these be opened: null,
-#: zero, full, random, urandom, tty, console, ptmx, terminals, fuse.
+#: Nodes may be made, but only these be opened: null, zero, full, random, urandom, tty, console, ptmx, terminals, fuse.
 _DEVICES = "1:3 1:5 1:7 1:8 1:9 5:0 5:1 5:2 136:* 10:229".split()
+#: What LXC's own common.conf keeps from every container, written out. The filter is LXC's, or ours where that is not.
 CONFINED = (
-    COMMON
-    + "lxc.cap.drop = sys_rawio\n"
+    _COMMON
     + "".join(
         f"lxc.{version}.devices.{line}\n"
         for version in ("cgroup", "cgroup2")

@@ -40,11 +40,11 @@ def _metadata(path: str, filling: Filling) -> str:
     """The file `config` of the archive, its placeholders replaced."""
     try:
         with tarfile.open(path) as archive:
-            member = archive.getmember("config")
+            member = next(item for item in archive if item.name in ("config", "./config"))
             content = archive.extractfile(member) if member.isreg() and member.size <= _MOST else None
             text = content.read().decode("utf-8", "surrogateescape") if content else ""
-    except (KeyError, tarfile.TarError, EOFError, OSError) as error:
-        raise BadInput(f"{path}: has no file config: {error}") from error
+    except (StopIteration, tarfile.TarError, EOFError, OSError) as error:
+        raise BadInput(f"{path}: has no file config in it: {error}".rstrip(": ")) from error
     for word, meaning in (
         ("LXC_TEMPLATE_CONFIG", f"{_SHARE}/config"),
         ("LXC_HOOK_DIR", f"{_SHARE}/hooks"),

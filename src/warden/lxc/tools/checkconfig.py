@@ -117,8 +117,10 @@ def _read(path: str) -> str:
 def report(options: Mapping[str, str] | None) -> Iterator[str]:
     """The lines of all sections."""
     yield from ("", "--- Namespaces ---")
-    yield from (_line(row, options) for row in NAMESPACES)
-    yield from filter(None, map(_helper, ("newuidmap", "newgidmap")))
+    for row in NAMESPACES:
+        yield _line(row, options)
+        if row.symbol == "USER_NS":
+            yield from filter(None, map(_helper, ("newuidmap", "newgidmap")))
     yield from ("", "--- Control groups ---")
     yield _line(Row("Cgroups", "CGROUPS", "/proc/cgroups"), options)
     yield _stated("Cgroup namespace", "enabled" if os.path.exists("/proc/self/ns/cgroup") else "required")

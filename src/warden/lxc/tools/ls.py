@@ -210,7 +210,7 @@ def _interfaces(item: Item) -> str:
             names = [line.partition(":")[0].strip() for line in file.readlines()[2:]]
     except OSError:
         return ""
-    return ", ".join(names)
+    return ", ".join(sorted(names))  # as LXC
 
 
 _COLUMNS: dict[str, Callable[[Item], str]] = {

@@ -57,7 +57,7 @@ def _follow(given: Given, pattern: re.Pattern[str]) -> None:
 def _sentence(name: str, word: str) -> str:
     if word.startswith("EXITED "):
         status = int(word.removeprefix("EXITED "))
-        return f"'{name}' exited with status [{os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else status}]"
+        return f"'{name}' exited with status [{os.WEXITSTATUS(status)}]"  # of one that a signal ended too, as in LXC
     return f"'{name}' changed state to [{word}]"
 
 

@@ -1,0 +1,62 @@
+"""The mounts of a system as a host has them at its start: which of the optional ones, and which source is whose."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+
+from warden.model.system import FileSystem, System
+from warden.records import replace
+
+
+def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
+    """With its cgroups, which *groups* has by controller, where it is to see them, and without the optional mounts whose
+    source, target or file system is not there. A source that is a path below the root is one of the container's own:
+    what its owner made of it since, a link say, leads to nothing else."""
+    found: list[FileSystem] = []
+    if system.cgroups:
+        from warden.lxc.nested import cgroup_mounts  # few have them
+
+        found += cgroup_mounts(system.cgroups, groups)
+    for item in system.filesystems:
+        wanted = item
+        if item.is_bind and not item.inside and (below := _below(item.source, rootfs)):
+            wanted = replace(item, source=below, inside=True)
+        if _wanted(wanted, rootfs, found):
+            found.append(wanted)
+    # a kernel without CONFIG_KEYS has no keyctl(2), and nothing to be kept from anybody
+    return replace(system, filesystems=tuple(found), keyring=system.keyring and os.path.exists("/proc/keys"))
+
+
+def _below(path: str, rootfs: str) -> str:
+    """The path inside of one of the host's that leads through the root, under whatever name; "" for others."""
+    parts = os.path.normpath(path).split("/")
+    with contextlib.suppress(OSError):
+        root = os.stat(rootfs)
+        for count in range(1, len(parts) + 1 if rootfs != "/" else 1):
+            if os.path.samestat(os.stat("/".join(parts[:count]) or "/"), root):
+                return "/" + "/".join(parts[count:])
+    return ""
+
+
+def _wanted(item: FileSystem, rootfs: str, before: Sequence[FileSystem]) -> bool:
+    if not item.optional:
+        return True
+    if item.inside and not any(f"{item.source}/".startswith(f"{place}/") for place in ("/dev", *_targets(before))):
+        return os.path.lexists(f"{rootfs}{item.source}")
+    if item.is_bind and not item.inside and not os.path.exists(item.source):
+        return False
+    if not item.is_bind and not _known(item.fstype):
+        return False
+    below = item.target.startswith(("/proc/", "/sys/"))  # which are the kernel's, so the same there as here
+    return bool(item.create) or os.path.lexists(item.target if below else f"{rootfs}{item.target}")
+
+
+def _targets(items: Sequence[FileSystem]) -> list[str]:
+    return [os.path.normpath(item.target) for item in items]
+
+
+def _known(fstype: str) -> bool:
+    with open("/proc/filesystems", encoding="ascii") as file:
+        return fstype in file.read().split()
