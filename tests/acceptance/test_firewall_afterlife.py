@@ -56,6 +56,25 @@ def test_nor_does_one_whose_daemon_died_in_between(place: World) -> None:
         assert b"still" not in place.local.datagrams
 
 
+def test_nor_does_one_whose_daemon_died_after_it(place: World) -> None:
+    with daemon_in(place, "deny_networks: []") as (daemon, client), ExitStack() as stack:
+        made, other = client.create(network="bridge:left"), client.create()
+        kept = stack.enter_context(inside(made).socket(socket.SOCK_DGRAM))
+        name = f"w-{made.info().id}-0"
+        handle = other.handle
+        made.destroy()
+        daemon.kill()
+        assert name in place.host.run("ip", "-br", "link")
+        with suppress(OSError):
+            kept.sendto(b"still", (HOST, 53))
+        daemon.start()
+        assert name not in place.host.run("ip", "-br", "link")
+        assert b"still" not in place.local.datagrams
+        with Client(daemon.socket) as again:
+            assert again.firewall_faults() == []
+            again.container(handle).destroy()
+
+
 # ---- ICMP errors: conntrack asks nobody who says them whether the packet was his
 
 

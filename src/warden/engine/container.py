@@ -52,7 +52,6 @@ from warden.model.logs import LogPlace, LogSelection
 from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals
 from warden.model.resources import LimitReport
 from warden.model.stats import Stats
-from warden.network import afterlife
 from warden.process.channel import Channel
 from warden.records import replace
 
@@ -88,7 +87,6 @@ class Container:
         self.last_facts: tuple[Snapshot, ContainerFacts] | None = None  # kept by facts.py
         self.main = MainJob(self)
         self.memory = oom.MemoryWatch(self)
-        self.network_number = afterlife.UNKNOWN  # known from its end on (destroying.py)
         self.init = InitProcess(
             directory / "run", pidfd, lambda: self.handle, self.table.take, self.table.missed, self._on_init_over
         )

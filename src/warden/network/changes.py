@@ -14,14 +14,16 @@ from warden.network.nft import BridgeNet, Guest, Network, Own, Policy
 Bridges = Mapping[str, BridgeNet]
 
 
-def of_guest(inner: Sequence[Network], old: Guest | None, new: Guest | None, shift: Shift) -> Iterator[Change]:
-    """A chain is made before what leads to it, and goes after that."""
+def of_guest(
+    inner: Sequence[Network], old: Guest | None, new: Guest | None, shift: Shift, left: Iterable[Element] = ()
+) -> Iterator[Change]:
+    """A chain is made before what leads to it, and goes after that. *left*: elements that stay or come all the same."""
     before = [] if old is None else [*nft.guest_elements(old), *nft.entries(old)]
     after = [] if new is None else [*nft.guest_elements(new), *nft.entries(new)]
     if new is not None and new.has_chain:
         was = nft.own(inner, old) if old is not None and old.has_chain else None
         yield from of_chain(new, was, nft.own(inner, new))
-    yield from of_elements([*before, *shift.gone], [*after, *shift.come])
+    yield from of_elements([*before, *shift.gone], [*after, *shift.come, *left])
     if old is not None and old.has_chain and not (new is not None and new.has_chain):
         yield Change("flush chain", old.chain)
         yield Change("delete chain", old.chain)

@@ -63,12 +63,14 @@ def shared(kernel: Reader, name: str, families: Iterable[str]) -> Shared:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All that must be there: of *policy*, *bridges* by device, *guests*, and *ports* of the host that lead somewhere."""
+    """All that must be there: of *policy*, *bridges* by device, *guests*, *ports* of the host that lead somewhere, and what
+    keeps links *shut* whose container is gone."""
 
     policy: Policy
     bridges: Mapping[str, BridgeNet]
     guests: Collection[Guest]
     ports: Claims
+    shut: Collection[Element] = ()
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ class Wanted:
         """But for networks, and for what leads into chains."""
         found = [element for bridge in self.bridges.values() for element in nft.bridge_elements(bridge)]
         found += [element for guest in self.guests for element in nft.guest_elements(guest)]
-        return found + list(self.ports.elements())
+        return [*found, *self.ports.elements(), *(one for one in self.shut if one.family in self.families)]
 
     def everything(self) -> Iterator[Element]:
         yield from self.elements()
