@@ -10,11 +10,10 @@ knows them, these *are* dataclasses. What is supported is what warden uses: `fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-
 # not typing's: importing it takes longer than all that this module does
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 __all__ = ["MISSING", "FrozenInstanceError", "asdict", "dataclass", "field", "fields", "is_dataclass", "replace"]
