@@ -326,6 +326,7 @@ def test_lies_do_not_reach_the_neighbour(scene: Scene) -> None:
     everybody, other = b"\xff" * 6, bytes.fromhex("020000000099")
     gateway, gateway6, free = "10.77.1.1", "fd77:1::1", "10.77.1.200"
     target6 = socket.inet_pton(socket.AF_INET6, gateway6)
+    theirs = socket.inet_pton(socket.AF_INET6, two.ip6)
     link_layer = b"\x02\x01" + one.mac
     advert = struct.pack("!I", 0xE0000000)
     lies = {
@@ -352,6 +353,10 @@ def test_lies_do_not_reach_the_neighbour(scene: Scene) -> None:
             two.mac, one.mac, 0x86DD, icmp6(one.ip6, two.ip6, 136, advert + target6 + link_layer)
         ),
         "nd: as another": frame(two.mac, one.mac, 0x86DD, icmp6(gateway6, two.ip6, 136, advert + target6 + link_layer)),
+        # Whoever looks whether its address is free hears that another looks too, and does without (RFC 4862 §5.4.3).
+        "nd: somebody takes the neighbour's": frame(
+            two.mac, one.mac, 0x86DD, icmp6("::", two.ip6, 135, bytes(4) + theirs)
+        ),
         "ra": frame(two.mac, one.mac, 0x86DD, icmp6(one.ip6, two.ip6, 134, bytes(12))),
         "redirect": frame(two.mac, one.mac, 0x86DD, icmp6(one.ip6, two.ip6, 137, bytes(4) + target6 + target6)),
     }
@@ -381,9 +386,10 @@ def test_the_truth_does(scene: Scene) -> None:
         frame(two.mac, one.mac, 0x0800, datagram(one.ip, two.ip, 5, b"truth")),
         frame(two.mac, one.mac, 0x86DD, icmp6(one.ip6, two.ip6, 136, struct.pack("!I", 0x60000000) + own + bytes(8))),
         frame(two.mac, one.mac, 0x86DD, icmp6(one.ip6, two.ip6, 128, bytes(8))),
+        frame(two.mac, one.mac, 0x86DD, icmp6("::", "ff02::1:ff00:2", 135, bytes(4) + own)),
     ]
     came = heard(two, (truths, one))
-    assert [any(got.startswith(truth[:40]) for got in came) for truth in truths] == [True] * 4
+    assert [any(got.startswith(truth[:40]) for got in came) for truth in truths] == [True] * 5
 
 
 def test_lies_do_not_reach_the_host_or_the_world(scene: Scene) -> None:

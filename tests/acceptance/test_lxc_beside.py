@@ -106,7 +106,7 @@ def test_it_is_listed_told_and_explained(lxc: Scene, warden: Warden) -> None:
 def test_without_a_daemon(lxc: Scene, warden: Warden) -> None:
     none = {"WARDEN_SOCKET": f"{lxc.root}/none.sock"}
     assert warden.run("ps", "--all", **none).returncode != 0
-    box(lxc, f"lxc.rootfs.path = dir:{lxc.root}/box/rootfs\n")
+    box(lxc)
     assert warden.run("ps", "-aq", **none).stdout == "lxc:box\n"
     assert warden.run("explain", "box", "--section", "ids", **none).returncode == 0
     assert "root" in warden.run("info", "lxc:box", **none).stdout

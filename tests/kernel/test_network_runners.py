@@ -31,6 +31,10 @@ def listed():
         found.setdefault((kind, item.get("family"), item.get("table"), item.get("chain", item.get("name"))), []).append(item)
     return "\\n".join(f"{key} {json.dumps(found[key])}" for key in sorted(found, key=str))
 
+def handle_of(chain):
+    text = subprocess.run(["nft", "-a", "list", "chain", "inet", "w-a_1", chain], capture_output=True, text=True, check=True).stdout
+    return next(line for line in text.splitlines() if "goto refuse" in line).rpartition(" ")[2]
+
 def same_when_made_anew():
     full = listed()
     firewall._tables.make(firewall._wanted())
@@ -63,6 +67,25 @@ for guest in guests[10:]:
     firewall.put(replace(guest, ports=(seven,), rules=(kinds[2], kinds[4], NetRule("1.1.0.0-1.1.1.1")))),
     firewall.put(replace(guest, ports=(seven,), rules=(NetRule("9.9.9.9"),), policy=NetPolicy(("10.254.0.9", "9.0.0.0/8"), ("0.0.0.0/0", "::/0"))))
 same_when_made_anew()
+
+# What is new lies in what stays: the kernel takes that in one order only.
+firewall.put(replace(guests[1], rules=(NetRule("9.9.9.9"), NetRule("8.0.0.0/8"))))
+firewall.put(replace(guests[1], rules=(NetRule("8.1.0.0/16"), NetRule("8.0.0.0/8"))))
+assert firewall.mended == 0
+same_when_made_anew()
+# Somebody changes a chain of ours while we write as many rules as there were: those are the new ones afterwards.
+firewall.put(replace(guests[2], policy=NetPolicy((), ("9.0.0.0/8",))))
+subprocess.run(["nft", "insert", "rule", "inet", "w-a_1", "known", "counter"], check=True)
+firewall.put(replace(guests[2], policy=NetPolicy((), ("8.0.0.0/8",))))
+assert firewall.mended == 1
+same_when_made_anew()
+rule = ["ct", "original", "ip", "daddr", "9.0.0.0/8", "accept"]
+subprocess.run(["nft", "replace", "rule", "inet", "w-a_1", guests[2].chain, "handle", handle_of(guests[2].chain), *rule], check=True)
+assert firewall.repair() == [f"table inet w-a_1: chain {guests[2].chain} was changed"]
+same_when_made_anew()
+firewall._tables.mended = 0
+firewall.put(guests[1])
+firewall.put(guests[2])
 
 bridge = nft.BridgeNet("w-br-x", (IPv4Network("10.9.0.0/24"), IPv6Network("fd00:9::/64")), False,
                        ((IPv4Address("10.9.0.1"), "udp", 53), (IPv6Address("fd00:9::1"), "tcp", 53)))

@@ -90,8 +90,9 @@ def make_group(path: str, *, exist_ok: bool = False) -> bool:
         if exist_ok:
             return False
         raise refused("mkdir", path, error, "left by an earlier run: remove its container first") from error
-    except OSError as error:
-        raise refused("mkdir", path, error) from error
+    except OSError as error:  # what the kernel keeps of a group counts as memory of the one above (mem_cgroup_css_alloc)
+        hint = "the memory limit of the container leaves no room: raise it" if error.errno == errno.ENOMEM else ""
+        raise refused("mkdir", path, error, hint) from error
     return True
 
 

@@ -101,14 +101,8 @@ def records() -> Iterator[Record]:
             if not isinstance(name, str) or not isinstance(lxcpath, str) or type(pid) is not int:
                 continue
             if pid > 1 and word != "STOPPED":
-                rootfs, since = _path(str(data.get("rootfs") or "/")), os.stat(f"{directory}/lock").st_mtime
+                rootfs, since = str(data.get("rootfs") or "/"), os.stat(f"{directory}/lock").st_mtime
                 yield Record(identity, name, lxcpath, rootfs, pid, word, since)
-
-
-def _path(rootfs: str) -> str:
-    """Without the kind of its storage, as in "dir:/srv/root"."""
-    path = rootfs if rootfs.startswith("/") else rootfs.partition(":")[2]
-    return path if path.startswith("/") else "/"
 
 
 @contextmanager

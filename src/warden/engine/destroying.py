@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from warden.engine import networking
 from warden.errors import WardenError
 from warden.kernel.paths import remove_tree
-from warden.network import shaping
+from warden.network import afterlife, shaping
 
 if TYPE_CHECKING:
     from warden.engine.container import Container
+    from warden.engine.site import Site
 
 log = logging.getLogger("warden.container")
+
+LINK_TRIES, LINK_PAUSE_S = 20, 0.05
 
 
 async def take_away(container: Container) -> list[Exception]:
@@ -59,12 +63,29 @@ def _leave_groups_and_firewall(container: Container) -> None:
         container.group.kill()
         container.group.remove()
     finally:
-        container.site.firewall.drop(container.id)  # not before its processes are gone: until then it is filtered
+        container.site.firewall.shut(container.id)  # not before its processes are gone: until then it is filtered
 
 
 async def _leave_networks(container: Container) -> None:
+    site = container.site
+    if names := site.firewall.links_of(container.id):
+        site.in_background(asyncio.ensure_future(_bury(site, container.id, names)))
     if container.snapshot.links:
-        await networking.leave(container.site, container.id)
+        await networking.leave(site, container.id)
+
+
+async def _bury(site: Site, container_id: str, names: Collection[str]) -> None:
+    """Its links stay shut until they are gone, which takes the kernel some 20 ms unless somebody keeps them."""
+    try:
+        for _ in range(LINK_TRIES):
+            await asyncio.sleep(LINK_PAUSE_S)
+            if not afterlife.still_there(names):
+                break
+        else:
+            await site.blocking(afterlife.cut, names)
+        await site.blocking(site.firewall.drop, container_id)
+    except WardenError as error:
+        log.error("container %s: %s", container_id, error)
 
 
 async def _remove_directory(container: Container) -> None:

@@ -79,11 +79,10 @@ def survey(site: Site) -> list[Found]:
         elif item.pidfd is not None and item.id in found:
             os.close(item.pidfd)  # the same container by another name
     taken = {item.directory.path for item in found.values()}
-    shared = {item.snapshot.network_owner for item in found.values()}
     for item in seen:
         if item.directory.path not in taken:
             _turn_down(site, item, found.get(item.id))
-            if item.id in shared:
+            if item.id not in found:
                 _remove_links(item.id)
     for container_id in site.cgroups.leftovers():
         if container_id not in found:

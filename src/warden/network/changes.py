@@ -14,14 +14,16 @@ from warden.network.nft import BridgeNet, Guest, Network, Own, Policy
 Bridges = Mapping[str, BridgeNet]
 
 
-def of_guest(inner: Sequence[Network], old: Guest | None, new: Guest | None, shift: Shift) -> Iterator[Change]:
-    """A chain is made before what leads to it, and goes after that."""
+def of_guest(
+    inner: Sequence[Network], old: Guest | None, new: Guest | None, shift: Shift, left: Iterable[Element] = ()
+) -> Iterator[Change]:
+    """A chain is made before what leads to it, and goes after that. *left*: elements that stay or come all the same."""
     before = [] if old is None else [*nft.guest_elements(old), *nft.entries(old)]
     after = [] if new is None else [*nft.guest_elements(new), *nft.entries(new)]
     if new is not None and new.has_chain:
         was = nft.own(inner, old) if old is not None and old.has_chain else None
         yield from of_chain(new, was, nft.own(inner, new))
-    yield from of_elements([*before, *shift.gone], [*after, *shift.come])
+    yield from of_elements([*before, *shift.gone], [*after, *shift.come, *left])
     if old is not None and old.has_chain and not (new is not None and new.has_chain):
         yield Change("flush chain", old.chain)
         yield Change("delete chain", old.chain)
@@ -42,7 +44,7 @@ def of_chain(guest: Guest, was: Own | None, will: Own) -> Iterator[Change]:
     if was is None:
         yield Change("add set", guest.box)
         yield Change("add chain", guest.chain)
-    yield from of_elements(() if was is None else was.boxes, will.boxes)
+    yield from _of_boxes(() if was is None else was.boxes, will.boxes)
     had = () if was is None else was.rules
     more = len(will.rules) - len(had)
     if was is not None and will.rules[more:] == had:
@@ -53,6 +55,16 @@ def of_chain(guest: Guest, was: Own | None, will: Own) -> Iterator[Change]:
         yield Change("flush chain", guest.chain)
     for rule in will.rules:
         yield Change("append", guest.chain, rule)
+
+
+def _of_boxes(was: Sequence[Element], will: Sequence[Element]) -> Iterator[Change]:
+    """Which may lie in which depends on which came first (nft.py): what stays must not come after what is new."""
+    kept = [element for element in will if element in was]
+    if list(will[: len(kept)]) == kept:
+        yield from of_elements(was, will)
+    else:
+        yield Change("delete", elements=tuple(was))
+        yield Change("add", elements=tuple(will))
 
 
 def of_bridges(policy: Policy, before: Bridges, after: Bridges, guests: Iterable[Guest]) -> Iterator[Change]:

@@ -21,7 +21,7 @@ NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_KEY_EN
 NFT_SET_ELEM_INTERVAL_END = 1
 NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN = 1, 2
 NFT_JUMP, NFT_GOTO, NF_ACCEPT = -3, -4, 1
-NFT_REG_VERDICT, NFT_REG_1, NFT_REG32_00 = 0, 1, 8
+NFT_REG_VERDICT, NFT_REG_1, NFT_REG_2, NFT_REG32_00 = 0, 1, 2, 8
 NFT_META_IIFNAME, NFT_META_NFPROTO, NFT_META_L4PROTO = 6, 15, 16
 NFT_CT_PROTO_DST, NFT_CT_DST_IP, NFT_CT_DST_IP6 = 12, 20, 22
 NFT_CMP_EQ, NFT_CMP_LTE, NFT_CMP_GTE = 0, 3, 5
@@ -200,7 +200,7 @@ def sender_set(version: int, name: str) -> Piece:
     """The link and address that it comes from are in this set."""
     family, words, offset, length = (NFPROTO_IPV4, "ip", 12, 4) if version == 4 else (NFPROTO_IPV6, "ip6", 8, 16)
     data = meta(NFT_META_NFPROTO) + compare(NFT_CMP_EQ, bytes((family,))) + meta(NFT_META_IIFNAME)
-    data += payload(NFT_PAYLOAD_NETWORK_HEADER, offset, length, NFT_REG32_00 + 4) + lookup(name)
+    data += payload(NFT_PAYLOAD_NETWORK_HEADER, offset, length, NFT_REG_2) + lookup(name)
     return Piece(f"iifname . {words} saddr @{name}", data)
 
 
@@ -252,8 +252,8 @@ def verdict(word: str, chain: str = "") -> Piece:
 
 
 def advertises_itself() -> bytes:
-    """A neighbour advertisement about an address of the sender's own, for which nft before 1.0.8 has no words: the port,
-    the sender's MAC and the target of RFC 4861 §4.4 are in `senders6`."""
+    """A neighbour advertisement or solicitation about an address of the sender's own, for which nft before 1.0.8 has no
+    words: the port, the sender's MAC and the target of RFC 4861 §4.3 and §4.4 are in `senders6`."""
     fields = meta(NFT_META_IIFNAME)
     fields += payload(NFT_PAYLOAD_LL_HEADER, 6, 6, NFT_REG32_00 + 4)
     fields += payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16, NFT_REG32_00 + 6)

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable
 
 from warden.errors import EngineFault
 from warden.model.net import Refusals
-from warden.network import changes, egress, nft
+from warden.network import afterlife, changes, egress, nft
 from warden.network.claims import Claims
+from warden.network.expressions import Element
 from warden.network.inspection import Wanted
 from warden.network.libnft import Runner, open_runner
 from warden.network.nfnetlink import Change, Wire
@@ -40,6 +41,7 @@ class Firewall:
         self._guests: dict[str, Guest] = {}
         self._bridges: dict[str, BridgeNet] = {}
         self._claims = Claims()
+        self._shut: dict[str, tuple[Element, ...]] = {}  # what is left of guests whose links are there still
 
     @property
     def mended(self) -> int:
@@ -54,6 +56,9 @@ class Firewall:
         self._bridges = {bridge.device: bridge for bridge in bridges}
         for guest in self._guests.values():
             self._claims.settle(self._claims.shift(None, guest))
+        mine = {link.name for guest in self._guests.values() for link in guest.links}
+        # A daemon died before links of a container that was gone were; somebody may keep them.
+        afterlife.cut([name for name in self._tables.links() - mine if nft.is_link(name)])
         try:
             self._tables.make(self._wanted())
         except EngineFault as error:
@@ -76,7 +81,10 @@ class Firewall:
 
     def _wanted(self) -> Wanted:
         """All that must be in the kernel now."""
-        return Wanted(self.policy, self._bridges, self._guests.values(), self._claims)
+        return Wanted(self.policy, self._bridges, self._guests.values(), self._claims, self._shut_elements())
+
+    def _shut_elements(self) -> tuple[Element, ...]:
+        return tuple(element for elements in self._shut.values() for element in elements)
 
     # ---- changes
 
@@ -88,11 +96,27 @@ class Firewall:
                 self._claims.require_alone(guest.container_id, alone)
             self._replace(self._guests.get(guest.container_id), guest)
 
+    def links_of(self, container_id: str) -> tuple[str, ...]:
+        """The names of the host's ends that are filtered, or shut."""
+        with self._mutex:
+            shut = self._shut.get(container_id, ())
+            return tuple(dict.fromkeys(element.key[0].data.rstrip(b"\0").decode() for element in shut))
+
+    def shut(self, container_id: str) -> None:
+        """Takes all away but what shuts its links: nothing passes there any more until `drop`, whoever keeps them."""
+        with self._mutex:
+            if container_id in self._guests:
+                guest = self._guests[container_id]
+                left = (one for one in nft.gates(guest) if one.family in self._wanted().families)
+                self._replace(guest, None, tuple(left))
+
     def drop(self, container_id: str) -> None:
         """Takes a container's elements, chain and ports away; one that is not known is none."""
         with self._mutex:
             if container_id in self._guests:
                 self._replace(self._guests[container_id], None)
+            elif left := self._shut.pop(container_id, ()):
+                self._carry_out([Change("delete", elements=left)])
 
     def put_bridge(self, bridge: BridgeNet) -> None:
         """Lets a bridge in, before its device is there and before any guest of it."""
@@ -104,18 +128,21 @@ class Firewall:
         with self._mutex:
             self._rebridge({name: bridge for name, bridge in self._bridges.items() if name != device})
 
-    def _replace(self, old: Guest | None, new: Guest | None) -> None:
+    def _replace(self, old: Guest | None, new: Guest | None, left: tuple[Element, ...] = ()) -> None:
         one = new or old
         assert one is not None
         shift = self._claims.shift(old, new)
         inner = nft.inner_networks(self.policy, self._bridges.values())
-        wanted = list(changes.of_guest(inner, old, new, shift))
+        wanted = list(changes.of_guest(inner, old, new, shift, left))
         self._remember(one.container_id, new)
+        if left:
+            self._shut[one.container_id] = left
         queues = self._claims.settle(shift)
         try:
             self._carry_out(wanted)
         except BaseException:
             self._remember(one.container_id, old)
+            self._shut.pop(one.container_id, None)
             self._claims.settle(queues)
             raise
 
@@ -130,13 +157,15 @@ class Firewall:
         if before == after:
             return
         wanted = list(changes.of_bridges(self.policy, before, after, self._guests.values()))
-        self._bridges = after
+        shut, self._bridges = self._shut, after
+        if not after:  # their table goes, and they are ports of nothing
+            self._shut = {key: tuple(one for one in some if one.family != "bridge") for key, some in shut.items()}
         try:
             if not before:
                 self._tables.open_bridges(self._wanted())
             self._carry_out(wanted)
         except BaseException:
-            self._bridges = before
+            self._bridges, self._shut = before, shut
             raise
 
     def _carry_out(self, wanted: list[Change]) -> None:

@@ -4,7 +4,7 @@ difference. Reads only."""
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from warden.network import nft, table
@@ -15,6 +15,8 @@ from warden.network.expressions import (
     NFT_SET_ELEM_INTERVAL_END,
     NFTA_DATA_VALUE,
     NFTA_DATA_VERDICT,
+    NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME,
     NFTA_SET_ELEM_DATA,
     NFTA_SET_ELEM_FLAGS,
     NFTA_VERDICT_CHAIN,
@@ -22,7 +24,7 @@ from warden.network.expressions import (
     Word,
     joined,
 )
-from warden.network.nfnetlink import Change, attributes
+from warden.network.nfnetlink import Change, attributes, flagged_attributes
 from warden.network.nft import BridgeNet, Guest, Own, Policy
 from warden.records import dataclass, field
 
@@ -61,12 +63,14 @@ def shared(kernel: Reader, name: str, families: Iterable[str]) -> Shared:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All that must be there: of *policy*, *bridges* by device, *guests*, and *ports* of the host that lead somewhere."""
+    """All that must be there: of *policy*, *bridges* by device, *guests*, *ports* of the host that lead somewhere, and what
+    keeps links *shut* whose container is gone."""
 
     policy: Policy
     bridges: Mapping[str, BridgeNet]
     guests: Collection[Guest]
     ports: Claims
+    shut: Collection[Element] = ()
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -76,7 +80,7 @@ class Wanted:
         """But for networks, and for what leads into chains."""
         found = [element for bridge in self.bridges.values() for element in nft.bridge_elements(bridge)]
         found += [element for guest in self.guests for element in nft.guest_elements(guest)]
-        return found + list(self.ports.elements())
+        return [*found, *self.ports.elements(), *(one for one in self.shut if one.family in self.families)]
 
     def everything(self) -> Iterator[Element]:
         yield from self.elements()
@@ -182,13 +186,39 @@ def _worth(element: Mapping[int, bytes]) -> bytes:
 
 def _in_own(kernel: Reader, name: str, wanted: Wanted) -> Iterator[Fault]:
     for guest, own in wanted.chains():
-        count = len(kernel.rules("inet", name, guest.chain))
-        anew = tuple(of_chain(guest, None, own))
-        if count != len(own.rules):
-            rules = (Change("flush chain", guest.chain), *(one for one in anew if one.verb == "append"))
+        there = kernel.rules("inet", name, guest.chain)
+        if not same_rules([rule.data for rule in own.rules], there):
+            anew = (one for one in of_chain(guest, None, own) if one.verb == "append")
+            rules = (Change("flush chain", guest.chain), *anew)
             yield Fault(f"chain {guest.chain} was changed", rules)
         try:
             yield from _in_set(kernel, "inet", name, guest.box, own.boxes)
         except OSError as error:
             words = "it is missing" if error.errno == errno.ENOENT else error.strerror
             yield Fault(f"set {guest.box}: {words}", gone=True)
+
+
+def same_rules(ours: Sequence[bytes], theirs: Sequence[bytes]) -> bool:
+    """Whether the kernel's rules say what we wrote: it has attributes in an order of its own, and more of them."""
+    return len(ours) == len(theirs) and all(map(_same_rule, ours, theirs))
+
+
+def _same_rule(ours: bytes, theirs: bytes) -> bool:
+    pairs = [[dict(attributes(one)) for _, one in attributes(rule)] for rule in (ours, theirs)]
+    return len(pairs[0]) == len(pairs[1]) and all(map(_same_expression, *pairs))
+
+
+def _same_expression(ours: Mapping[int, bytes], theirs: Mapping[int, bytes]) -> bool:
+    name, said, has = ours[NFTA_EXPR_NAME], ours[NFTA_EXPR_DATA], theirs.get(NFTA_EXPR_DATA, b"")
+    more = dict(attributes(has)).keys() - dict(attributes(said)).keys()
+    # What we do not say is usually 0; of `log` the kernel tells its usual level.
+    usual = name == b"log\0" or not any(any(dict(attributes(has))[kind]) for kind in more)
+    return name == theirs.get(NFTA_EXPR_NAME) and usual and _says(said, has)
+
+
+def _says(ours: bytes, theirs: bytes) -> bool:
+    has = dict(attributes(theirs))
+    return all(
+        _says(content, has.get(kind, b"")) if nested else content == has.get(kind)
+        for kind, content, nested in flagged_attributes(ours)
+    )

@@ -207,12 +207,17 @@ def with_room(sock: socket.socket) -> None:
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(number, content) of each attribute in a row."""
+    return ((kind, content) for kind, content, _ in flagged_attributes(data))
+
+
+def flagged_attributes(data: bytes) -> Iterator[tuple[int, bytes, bool]]:
+    """The same, and whether each is said to hold others."""
     position = 0
     while position + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, position)
         if length < 4:
             return
-        yield kind & 0x3FFF, data[position + 4 : position + length]
+        yield kind & 0x3FFF, data[position + 4 : position + length], bool(kind & NESTED)
         position += length + 3 & ~3
 
 

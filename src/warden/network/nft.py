@@ -121,6 +121,18 @@ def guest_elements(guest: Guest) -> list[Element]:
     return found
 
 
+def is_link(name: str) -> bool:
+    """Whether a container's end on the host is called so, and no bridge."""
+    return name.startswith("w-") and not name.startswith("w-br-")
+
+
+def gates(guest: Guest) -> list[Element]:
+    """What shuts its links in and lets nothing through: nothing else names them."""
+    found = [Element("links", (ex.ifname(link.name),)) for link in guest.links]
+    bridged = [link for link in guest.links if link.bridge is not None]
+    return found + [Element("ports", (ex.ifname(link.name),), family="bridge") for link in bridged]
+
+
 def entries(guest: Guest) -> list[Element]:
     """What leads its packets into its chain."""
     if not guest.has_chain:

@@ -178,13 +178,15 @@ def _chains(policy: Policy) -> list[str]:
         "}",
         *_REFUSE,
         "chain forwarded { type filter hook forward priority filter; policy accept;",
-        "ct state established,related accept",
+        "ct state established accept",
         "iifname @links goto leaving",
+        "ct state related accept",
         "oifname @links goto entering",
         "}",
         # What conntrack makes nothing of has no destination that was asked for, so no rule could judge it.
         "chain leaving {",
         "iifname . oifname @same goto among",
+        "ct state related goto errors",
         "ct state invalid,untracked drop",
         "iifname @closed goto refuse",
         "oifname @closed goto refuse",
@@ -196,6 +198,11 @@ def _chains(policy: Policy) -> list[str]:
         *_to_network("ip", ""),
         *_to_network("ip6", "6"),
         "accept",
+        "}",
+        # An ICMP error says of whose packet it is, and conntrack believes anybody: a container has errors of its own alone.
+        "chain errors {",
+        *(f"iifname . ct {way} {family} saddr @guests{six} accept" for _, family, six, _ in _VERSIONS for way in _WAYS),
+        "drop",
         "}",
         # Neighbours, whose packets come here if br_netfilter is on or they take the way over the host.
         "chain among {",
@@ -214,9 +221,10 @@ def _chains(policy: Policy) -> list[str]:
         "drop",
         "}",
         "chain to_host { type filter hook input priority filter; policy accept;",
-        "iifname @links ct state established,related accept",
-        "iifname @links meta l4proto icmp accept",
-        "iifname @links6 meta l4proto ipv6-icmp accept",
+        "iifname @links ct state established accept",
+        "iifname @links ct state related goto errors",
+        "iifname @links icmp type { echo-request, timestamp-request } accept",
+        f"iifname @links6 icmpv6 type {_ASKED} accept",
         *_services(),
         f"iifname @links {to_host}",
         "}",
@@ -247,6 +255,11 @@ def _bounds(hook: str, policy: Policy) -> list[str]:
     return [*lines, "}"]
 
 
+_WAYS = ("original", "reply")
+_ASKED = (
+    "{ echo-request, nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-query, mld-listener-report,"
+    " mld-listener-done, mld2-listener-report }"
+)
 _DISCOVERY = (
     "{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit }"  # RFC 4861: nobody else's survives a router
 )
@@ -317,7 +330,7 @@ _REFUSE = _refuse()
 #: The chains that are always there, whose content is the same until the next `whole`.
 SHARED_CHAINS = (
     "screen", "screened", "inbound", "inbound_here", "outbound", "refuse_aloud", "refuse", "forwarded", "leaving",
-    "entering", "to_host", "among", "known", "bound_forward", "bound_input",
+    "entering", "to_host", "errors", "among", "known", "bound_forward", "bound_input",
 )  # fmt: skip
 BRIDGE_CHAINS = ("screen", "sender", "from_port", "from_arp", "from_ip", "from_ip6")
 #: Where Firewall puts the one rule that has no words in every nft.
@@ -366,8 +379,9 @@ _BRIDGE = [
     "icmpv6 type { nd-router-advert, nd-redirect } drop",
     "udp sport 547 drop",
     "iifname @roamers accept",
-    # Before an address is taken, it is asked for from none: RFC 4862 §5.4.
-    "ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept",
+    # Before an address is taken, it is asked for from none: RFC 4862 §5.4. Who asks for another's keeps that from it.
+    "ip6 saddr :: icmpv6 type mld2-listener-report accept",
+    f"ip6 saddr :: icmpv6 type nd-neighbor-solicit goto {ADVERTS}",
     "iifname . ether saddr . ip6 saddr != @senders6 drop",
     f"icmpv6 type nd-neighbor-advert goto {ADVERTS}",
     "}",

@@ -7,6 +7,7 @@ is gone is made anew. Touches no other table, whatever happens.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from typing import Protocol
 from warden.errors import EngineFault
 from warden.network import inspection, table
 from warden.network.changes import adverts, chains_of, closing
+from warden.network.egress import key_of
 from warden.network.expressions import Element
 from warden.network.inspection import Fault, Wanted
 from warden.network.libnft import Runner
@@ -162,6 +164,15 @@ class Tables:
         if changes := [change for fault in found for change in fault.changes]:
             self.kernel.run(self._name, changes, ANY_GENERATION)
         self._take(wanted, but=chains)
+
+    def links(self) -> set[str]:
+        """Those that are filtered, or shut, in whatever tables of ours are there: an earlier daemon's, before `make`."""
+        found: set[str] = set()
+        for family, where in _GATES:
+            with contextlib.suppress(OSError):
+                keys = map(key_of, self.kernel.elements(family, self._name, where))
+                found |= {key.rstrip(b"\0").decode(errors="replace") for key in keys}
+        return found
 
     # ---- all of it
 
