@@ -6,6 +6,7 @@ Owns how they are made, and a client's way to one of them through the monitor's 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -142,9 +143,14 @@ def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
     for fd in (master, other):
         undo.add("terminal", os.close, fd)
     group = system.outside(_TTY_GROUP, "g") if system.maps(_TTY_GROUP, "g") else system.outside(0, "g")
-    os.fchown(other, system.outside(0), group)
-    os.fchmod(other, 0o620)
-    return master, other, os.ttyname(other)
+    path = os.ttyname(other)
+    try:
+        os.fchown(other, system.outside(0), group)
+        os.fchmod(other, 0o620)
+    except OSError as error:
+        hint = "the host's devpts is read-only: mount -o remount,rw /dev/pts" if error.errno == errno.EROFS else ""
+        raise KernelRefused("chown", path, error.errno or 0, hint=hint) from error
+    return master, other, path
 
 
 def connect(directory: str, number: int) -> tuple[socket.socket, int, int]:

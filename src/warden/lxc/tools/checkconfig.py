@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from warden.lxc.options import LXC_VERSION
+from warden.lxc.streams import settle
 
 _COLOURS = {"enabled": "32", "required": "31", "missing": "33", "unknown": "33"}
 
@@ -75,6 +76,7 @@ _SET = re.compile(r"^CONFIG_(\w+)=([ym])$", re.MULTILINE)
 
 
 def main(argv: list[str] | None = None) -> int:
+    settle("lxc-checkconfig")
     words = sys.argv[1:] if argv is None else argv
     if words:
         print("Usage: lxc-checkconfig\n       CONFIG=/path/to/config lxc-checkconfig", file=sys.stderr)
