@@ -1,9 +1,11 @@
-"""Builds native/ into the package, as src/warden/_native/wshd. Everything else of the build is in pyproject.toml."""
+"""Builds native/ into the package, as src/warden/_native/wshd, and writes the programs of bin/, which pyproject.toml lists.
+Everything else of the build is there."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -16,6 +18,7 @@ except ImportError:  # before setuptools 70.1 it was in the package wheel
 
 HERE = Path(__file__).parent
 BINARY = Path("warden/_native/wshd")
+PROGRAMS: dict[str, str] = tomllib.loads((HERE / "pyproject.toml").read_text())["tool"]["warden"]["scripts"]
 
 
 def build_wshd(target: Path) -> None:
@@ -44,6 +47,21 @@ class BuildWithWshd(build_py):
         return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / BINARY)]
 
 
+class WriteScripts(Distribution().get_command_class("build_scripts")):  # type: ignore[misc]  # distutils' own
+    """The programs of bin/. An installer puts its interpreter into the first line, and nothing but that."""
+
+    def run(self) -> None:
+        directory = Path(self.build_dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, main in PROGRAMS.items():
+            script = directory / name
+            script.write_text(f'#!python\nfrom warden.entry import run\n\nrun("{main.removesuffix(":main")}")\n')
+            script.chmod(0o755)
+
+    def get_source_files(self) -> list[str]:
+        return []
+
+
 class PlatformDistribution(Distribution):
     """A distribution that is made for one machine, as if it had extension modules."""
 
@@ -58,4 +76,8 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-setup(distclass=PlatformDistribution, cmdclass={"build_py": BuildWithWshd, "bdist_wheel": PlatformWheel})
+setup(
+    distclass=PlatformDistribution,
+    cmdclass={"build_py": BuildWithWshd, "build_scripts": WriteScripts, "bdist_wheel": PlatformWheel},
+    scripts=list(PROGRAMS),
+)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import network
+from bench import lxctools, network
 from bench.daemon import private_daemon
 from bench.echo import echo_client, time_us
 from bench.engine import Warden, connect
@@ -30,7 +30,7 @@ from bench.report import render
 from bench.stats import Samples
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PARTS = ("floor", "warden", "peers", "scale", "network")
+PARTS = ("floor", "warden", "peers", "lxc", "scale", "network")
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ def peer_round(peer: Peer, count: int) -> None:
 
 
 def all_rounds(bench: Bench) -> None:
-    """The rounds, as many as fit the time. `--only scale` and `--only network` need none: they have their own."""
+    """The rounds, as many as fit the time. `--only scale`, `lxc` and `network` need none: they have their own."""
     until = time.monotonic() + bench.effort.budget_s
-    for number in range(0 if bench.options.only in ("scale", "network") else bench.effort.rounds):
+    for number in range(0 if bench.options.only in ("scale", "lxc", "network") else bench.effort.rounds):
         progress(f"round {number + 1} of {bench.effort.rounds}")
         one_round(bench)
         if time.monotonic() > until:
@@ -189,6 +189,13 @@ def measure_scale(bench: Bench) -> None:
             break
 
 
+def measure_lxc(bench: Bench) -> None:
+    """Ours beside LXC's own, in turns."""
+    progress("LXC's tools")
+    with reported(bench, "lxc"):
+        bench.result["lxc"] = lxctools.measure(bench.directory, bench.lower, 2 * bench.effort.rounds)
+
+
 def collect_floor(bench: Bench) -> None:
     if bench.floors:
         main, *others = bench.floors
@@ -227,6 +234,8 @@ def measure(bench: Bench) -> None:
     if bench.wants("warden"):
         measure_protocol(bench)
     collect(bench)
+    if bench.wants("lxc"):
+        measure_lxc(bench)
     if bench.wants("scale"):
         measure_scale(bench)
     if bench.wants("network"):

@@ -78,6 +78,21 @@ def floor_sections(floor: Mapping[str, Any]) -> Iterator[Row]:
         yield from section(f"floor: {name}", figures, floor)
 
 
+LXC_NAMES = {"ours": "lxc tools: ours", "lxc": "lxc tools: LXC's own"}
+
+
+def lxc_sections(lxc: Mapping[str, Any]) -> Iterator[Row]:
+    """Ours as a multiple of the original's, tool by tool, where that is installed."""
+    for who, figures in lxc.items():
+        if who not in LXC_NAMES:
+            continue
+        yield (LXC_NAMES[who], "", "", "", "", "× LXC" if who == "ours" and "lxc" in lxc else "")
+        for name, values in figures.items():
+            if is_figure(values):
+                cells = row(name, values, lxc.get("lxc", {}).get(name) if who == "ours" else None)
+                yield (f"  {cells[0]}", *cells[1:])
+
+
 def rows(result: Mapping[str, Any]) -> Iterator[Row]:
     floor = result.get("floor", {})
     yield HEAD
@@ -86,6 +101,7 @@ def rows(result: Mapping[str, Any]) -> Iterator[Row]:
     for name in ("warden", "protocol"):
         if name in result:
             yield from section(name, result[name], floor)
+    yield from lxc_sections(result.get("lxc", {}))
     for count, figures in result.get("scale", {}).items():
         yield from section(f"{count} containers alive", figures, figures.get("floor", floor))
     for name, figures in result.get("peers", {}).items():
@@ -98,6 +114,8 @@ def parts(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every part that may have been refused, by the name that people know it by."""
     for name in ("floor", "warden", "protocol"):
         yield name, result.get(name, {})
+    yield "lxc tools", result.get("lxc", {})
+    yield from ((LXC_NAMES[who], result["lxc"][who]) for who in LXC_NAMES if who in result.get("lxc", {}))
     for count, figures in result.get("scale", {}).items():
         yield f"{count} containers alive", figures
     yield from result.get("peers", {}).items()

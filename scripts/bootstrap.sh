@@ -55,6 +55,7 @@ missing_packages() {
     command -v mkfs.xfs >/dev/null || [ -x /usr/sbin/mkfs.xfs ] || echo xfsprogs
     command -v mkfs.btrfs >/dev/null || [ -x /usr/sbin/mkfs.btrfs ] || echo btrfs-progs # tests make one in a file
     command -v mkfs.ext4 >/dev/null || [ -x /usr/sbin/mkfs.ext4 ] || echo e2fsprogs # of disk limits by loop
+    command -v newuidmap >/dev/null || echo uidmap # an ordinary user's containers of LXC's tools
     have_library libseccomp.so.2 || echo libseccomp2
     # The image `busybox` is made from the static program: an ELF file without an interpreter.
     if [ ! -x /bin/busybox ] || grep -aq 'ld-linux\|ld-musl' <(head -c 4096 /bin/busybox); then

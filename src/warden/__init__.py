@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from warden.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from warden.client.aio import AsyncClient, AsyncContainer

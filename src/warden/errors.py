@@ -31,7 +31,11 @@ from __future__ import annotations
 
 import errno as errno_names
 import os
-from typing import ClassVar
+
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class WardenError(Exception):

@@ -10,11 +10,12 @@ knows them, these *are* dataclasses. What is supported is what warden uses: `fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from _operator import attrgetter
 
 # not typing's: importing it takes longer than all that this module does
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 __all__ = ["MISSING", "FrozenInstanceError", "asdict", "dataclass", "field", "fields", "is_dataclass", "replace"]
@@ -73,8 +74,10 @@ def _made(cls: type, frozen: bool, slots: bool, eq: bool) -> type:
     for base in reversed(cls.__mro__[1:]):
         every.update(base.__dict__.get("__record_fields__", {}))
     every.update(own)
+    _check_order(cls, every)
     given: dict[str, object] = {
         "__record_fields__": every,
+        "__record_key__": _key_of([each.name for each in every.values() if each.compare]),
         "__dataclass_fields__": _StandardFields(),
         "__signature__": _Signature(),
         "__match_args__": tuple(each.name for each in every.values() if each.init),
@@ -109,12 +112,33 @@ def _own_fields(cls: type) -> dict[str, _Field]:
         value = cls.__dict__.get(name, _MISSING)
         each = value if isinstance(value, _Field) else _Field(value, _MISSING, True, True, True)
         each.name, each.type = name, annotation
+        if each.default is not _MISSING and each.default.__class__.__hash__ is None:
+            raise ValueError(f"mutable default of field {name!r} of {cls.__name__}: use default_factory")
         if each is value and each.default is _MISSING:
             delattr(cls, name)
         elif each is value:
             setattr(cls, name, each.default)
         found[name] = each
     return found
+
+
+def _check_order(cls: type, every: Mapping[str, _Field]) -> None:
+    """As the compiler would at the 24th instance."""
+    optional = ""
+    for each in every.values():
+        if each.init and (each.default is not _MISSING or each.default_factory is not _MISSING):
+            optional = each.name
+        elif each.init and optional:
+            raise TypeError(f"{cls.__name__}: field {each.name!r} without a default follows {optional!r} with one")
+
+
+def _key_of(names: list[str]) -> Callable[[object], object]:
+    """What is compared, by one call of C. Of a single name it would give no tuple, of none it cannot be made."""
+    return attrgetter(*(names if len(names) > 1 else names * 2)) if names else _nothing
+
+
+def _nothing(_value: object) -> tuple[()]:
+    return ()
 
 
 def _with_slots(cls: type, own: Mapping[str, _Field], given: Mapping[str, object]) -> type:
@@ -179,7 +203,9 @@ def _compiled_init(cls: type) -> Callable[..., None]:
             scope[f"_default_{name}"] = each.default
             optional = each.default is not _MISSING or each.default_factory is not _MISSING
             parameters.append(f"{name}=_default_{name}" if optional else name)
-        if each.init or each.default_factory is not _MISSING:
+        elif each.default is not _MISSING:
+            scope[f"_default_{name}"], value = each.default, f"_default_{name}"
+        if each.init or value != name:
             lines.append(f"_set(self, {name!r}, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
@@ -190,16 +216,13 @@ def _compiled_init(cls: type) -> Callable[..., None]:
     return made
 
 
-def _compared(value: Any) -> tuple[object, ...]:
-    return tuple([getattr(value, name) for name, each in value.__record_fields__.items() if each.compare])
-
-
 def _eq(self: Any, other: object) -> bool:
-    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
+    key = self.__class__.__record_key__
+    return bool(key(self) == key(other)) if other.__class__ is self.__class__ else NotImplemented
 
 
 def _hash(self: Any) -> int:
-    return hash(_compared(self))
+    return hash(self.__class__.__record_key__(self))
 
 
 def _repr(self: Any) -> str:

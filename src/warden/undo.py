@@ -5,15 +5,14 @@ Owns nothing but the order. Every failure of an undo is kept; none hides the err
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import TYPE_CHECKING
+from warden.light import TYPE_CHECKING, logger
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+    from types import TracebackType
 
-log = logging.getLogger("warden.undo")
+log = logger("warden.undo")
 
 
 class Undo:
@@ -73,6 +72,7 @@ class AsyncUndo(Undo):
 
     async def run_async(self) -> None:
         import asyncio  # a tool without an event loop must not pay for one
+        from collections.abc import Awaitable
 
         cancelled: asyncio.CancelledError | None = None
         while self._steps:

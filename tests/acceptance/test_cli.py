@@ -82,6 +82,35 @@ def test_out_of_memory_is_said_with_the_peak(warden: Warden) -> None:
     assert done.stderr.endswith(" of 64.0 MiB\n")
 
 
+@pytest.mark.parametrize("text", ["4", "0", "63k"])
+def test_a_memory_that_no_job_can_start_in_is_refused(warden: Warden, text: str) -> None:
+    for words in (("run",), ("run", "-d", "--name", "tiny"), ("create",)):
+        ended = warden(*words, "--memory", text, "--", "true")
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith("warden: memory: ")
+        assert "64.0 KiB at least" in ended.stderr
+    assert warden("ps", "-aq").stdout == ""
+
+
+def test_a_limit_that_leaves_no_room_for_a_job_is_named(warden: Warden) -> None:
+    assert warden("create", "--name", "tight").returncode == 0
+    assert warden("limit", "--memory", "4", "tight").returncode == 0
+    ended = warden("exec", "tight", "true")
+    assert ended.returncode in (71, 137)  # what the kernel kept of pages may be enough for the group
+    assert "memory" in ended.stderr
+    assert warden("limit", "--memory", "64M", "tight").returncode == 0
+    assert warden("exec", "tight", "true").returncode == 0
+    warden("destroy", "tight")
+
+
+def test_who_is_unknown_is_named(warden: Warden) -> None:
+    for words in (("cp", "ghost:/x", "/tmp"), ("cp", "/etc/hostname", "ghost:/tmp"), ("cp", "ghost:/x", "-")):
+        ended = warden(*words)
+        assert (ended.returncode, ended.stderr) == (3, "warden: ghost: unknown handle\n"), words
+    ended = warden("run", "--name", "new", "--volumes-from", "ghost", "--", "true")
+    assert (ended.returncode, ended.stderr) == (3, "warden: volumes from ghost: unknown handle\n")
+
+
 def test_json_result_of_a_memory_hog(warden: Warden) -> None:
     done = warden("run", "--json", "-m", "64M", "--", "python3", "-c", HOG)
     result = json.loads(done.stdout)

@@ -52,8 +52,9 @@ def edited(path: str, change: Change) -> Iterator[None]:
         (lambda data: data["warden"]["spec"].update(colour="red"), "warden.spec.colour is from a newer warden"),
         (lambda data: data["warden"]["spec"]["mounts"][0].update(kind="image"), "'image' is not a valid MountKind"),
         (lambda data: data["warden"]["spec"]["limits"].update(colour=1), "unexpected keyword argument 'colour'"),
+        (lambda data: data["warden"]["spec"]["limits"].update(cpu_weight=20000), "1 to 10000"),
     ],
-    ids=["version", "field", "spec", "kind", "limit"],
+    ids=["version", "field", "spec", "kind", "limit", "value"],
 )
 def test_a_snapshot_that_is_not_understood_stops_the_start(daemon: PrivateDaemon, change: Change, sentence: str) -> None:
     with client_of(daemon) as client:

@@ -15,7 +15,8 @@ from test_cgroup_groups import IS_V2, MIB, PARENT, Child, Ready, directories, ho
 
 from warden.cgroup import files
 from warden.cgroup.driver import ContainerGroup, JobGroup, Manager
-from warden.cgroup.stats import count_devices, name_devices, read_group
+from warden.cgroup.jobio import count_devices
+from warden.cgroup.stats import name_devices, read_group
 from warden.errors import KernelRefused
 from warden.kernel.loop import open_loop
 from warden.model.limits import Limits

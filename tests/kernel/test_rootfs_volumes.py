@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import stat
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from warden.depot.volumes import VolumeStore
 from warden.engine.volumes import place_of
-from warden.errors import BadInput, EngineFault, ImageError, UnknownVolume, VolumeTaken
+from warden.errors import BadInput, EngineFault, ImageError, KernelRefused, UnknownVolume, VolumeTaken
 from warden.model.settings import EngineSettings
 from warden.rootfs.copyreport import Cancelled
 from warden.rootfs.volumecopy import MAX_DEPTH, Bound, Origin, copy_into, make_place
@@ -259,3 +261,51 @@ def test_cut_off_in_the_middle(image: Path, target: Path) -> None:
     with pytest.raises(Cancelled):
         copy_into(str(target), (Origin(str(image)),), "/data", Bound(goes_on=lambda: next(left, False)))
     assert len(os.listdir(target)) < 10
+
+
+def test_names_of_one_file_count_once(image: Path, target: Path) -> None:
+    (image / "data/first").write_bytes(bytes(200_000))
+    for number in range(20):
+        os.link(image / "data/first", image / f"data/{number}")
+    assert copy_into(str(target), (Origin(str(image)),), "/data", Bound(300_000))
+    assert (target / "first").stat().st_nlink == 21
+
+
+@pytest.fixture
+def memory_image(tmp_path: Path) -> Iterator[Path]:
+    """On a tmpfs, which keeps what ext4 has no room for."""
+    root = tmp_path / "memory"
+    (root / "data").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M", "warden-image", root / "data"], check=True)
+    try:
+        yield root
+    finally:
+        subprocess.run(["umount", root / "data"], check=True)
+
+
+def test_an_attribute_that_is_too_large_stays_behind(memory_image: Path, target: Path) -> None:
+    file = memory_image / "data/file"
+    file.write_text("x")
+    try:
+        os.setxattr(file, "user.large", bytes(40_000))
+    except OSError as error:
+        pytest.skip(f"tmpfs without user.* (before 6.6): {error}")
+    os.setxattr(file, "user.small", b"y")
+    with contextlib.suppress(OSError):  # XFS and btrfs have room
+        os.setxattr(target, "user.large", bytes(40_000))
+        pytest.skip("the file system of the tests keeps it too")
+    assert copy_into(str(target), (Origin(f"{memory_image}/data"),), "/")
+    assert (target / "file").read_text() == "x"
+    assert os.listxattr(target / "file") == ["user.small"]
+
+
+def test_what_does_not_fit_is_named(memory_image: Path, target: Path) -> None:
+    odd = memory_image / "data/sub"
+    odd.mkdir()
+    with open(odd / "two\nlines", "wb") as file:
+        try:
+            file.truncate(2**63 - 1)  # ext4 ends at 16 TiB
+        except OSError as error:
+            pytest.skip(f"tmpfs: {error}")
+    with pytest.raises(KernelRefused, match=r"^copy into volume \S*/data/sub/two\\nlines: File too large \[EFBIG\]$"):
+        copy_into(str(target), (Origin(f"{memory_image}/data"),), "/")

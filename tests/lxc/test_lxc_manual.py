@@ -17,7 +17,7 @@ TOOLS = manual.tools()
 
 
 def installed() -> dict[str, str]:
-    scripts: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    scripts: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["warden"]["scripts"]
     return {name: place for name, place in scripts.items() if name.startswith("lxc-")}
 
 

@@ -6,7 +6,6 @@ WARDEN_WRITE_GOLDEN=1 writes tests/lxc/golden/*.json anew; look at the differenc
 from __future__ import annotations
 
 import dataclasses
-import enum
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from warden.depot.snapshot import Snapshot
+from warden.light import Enum
 from warden.lxc.fstab import read_fstab
 from warden.lxc.reading import load
 from warden.lxc.translate import Circumstances, Translation, translate
@@ -38,7 +38,7 @@ def translated(name: str, *, execute: bool = False, unified: bool = False) -> Tr
 
 def shown(value: Any) -> Any:
     """Plain data of *value*, without the fields that are as usual."""
-    if isinstance(value, enum.Enum):
+    if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
         return [shown(item) for item in value]

@@ -81,6 +81,17 @@ def test_without_a_floor_there_are_figures_but_no_ratios() -> None:
     assert cells_of(text, "  life") == ["10.0", "10.0", "10.0", "ms"]
 
 
+def test_lxc_s_tools_are_compared_tool_by_tool() -> None:
+    ours = {"start_ms": {"p50": 20.0, "p90": 22.0, "min": 18.0}}
+    theirs = {"start_ms": {"p50": 5.0, "p90": 6.0, "min": 4.0}}
+    lines = render({"lxc": {"ours": ours, "lxc": {**theirs, "refused": "refused: for a reason"}}}).splitlines()
+    assert [line.split() for line in lines if "start" in line] == [
+        ["start", "20.0", "22.0", "18.0", "ms", "4.00"],
+        ["start", "5.00", "6.00", "4.00", "ms"],
+    ]
+    assert "- lxc tools: LXC's own: refused: for a reason" in lines
+
+
 def test_the_network_is_compared_with_a_veth_and_not_with_the_floor() -> None:
     text = render(
         {"floor": FLOOR, "network": {"bridge_of_veth": figure([0.9321]), "create_bridge_adds_ms": figure([1.0])}}

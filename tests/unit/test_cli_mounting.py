@@ -176,3 +176,15 @@ def test_volume_words_refused(world: World, words: list[str], capsys: pytest.Cap
     assert main(["volume", *words]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert world.calls == []
+
+
+def test_a_cidfile_that_became_somebody_s_link_is_not_followed(tmp_path: Path) -> None:
+    from warden.cli.running import _handle_file
+
+    place, other = tmp_path / "cid", tmp_path / "other"
+    other.write_text("kept")
+    with _handle_file(str(place)) as write:
+        place.unlink()
+        place.symlink_to(other)
+        write("box")
+    assert other.read_text() == "kept"

@@ -129,6 +129,33 @@ async def test_a_crash_never_uses_a_number_again(tmp_path: Path, count: int) -> 
     after.close()
 
 
+@pytest.mark.parametrize("begins", [True, False], ids=["full-from-the-start", "filled-later"])
+@pytest.mark.parametrize("ended_well", [True, False])
+async def test_a_crash_on_a_full_disk_never_uses_a_number_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: bool, ended_well: bool
+) -> None:
+    emitter, first = begun(tmp_path / "events")
+    start_jobs(emitter, 1, 2)
+    if ended_well:
+        first.close()
+    else:
+        first._flush()
+    with monkeypatch.context() as full:
+        if begins:
+            full.setattr(History, "_write", lambda *_: False)
+        emitter, crashed = begun(tmp_path / "events")
+        full.setattr(History, "_write", lambda *_: False)
+        start_jobs(emitter, 3, 30 * history.BATCH)
+        last = crashed.last
+        assert crashed._timer is not None
+        crashed._timer.cancel()
+    emitter, after = begun(tmp_path / "events")
+    assert after.last > last
+    assert jobs_of(after, after._lost) == [1, 2]
+    after.close()
+    assert begun(tmp_path / "events")[1].last == after.last
+
+
 async def test_it_is_on_disk_a_moment_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "FLUSH_S", 0.01)
     emitter, made = begun(tmp_path / "events")

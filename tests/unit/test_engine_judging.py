@@ -134,7 +134,7 @@ def test_a_job_nobody_can_tell_of() -> None:
 @given(
     st.none() | st.integers(0, 255).map(exited) | st.integers(1, 64),
     st.integers(0, 2),
-    st.none() | st.sampled_from(Verdict),
+    st.none() | st.sampled_from(list(Verdict)),
 )
 def test_every_evidence_has_one_verdict_and_a_status_of_a_byte(status: int | None, oom: int, cause: Verdict | None) -> None:
     found = judge(Evidence(status, USAGE, oom, cause))
@@ -185,7 +185,7 @@ TEXT = st.binary(max_size=120).map(os.fsdecode)
 RESULTS = st.builds(
     JobResult,
     st.integers(0, 255),
-    st.sampled_from(Verdict),
+    st.sampled_from(list(Verdict)),
     st.integers(0, 64),
     st.booleans(),
     st.builds(Usage, st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1e9), st.none() | st.integers(0, 2**63), st.none() | st.integers(0)),

@@ -37,7 +37,7 @@ ANY = st.builds(
     Stats,
     handle=st.binary(min_size=1, max_size=20).map(lambda data: data.decode("utf-8", "surrogateescape")),
     id=NAMES,
-    state=st.sampled_from(State),
+    state=st.sampled_from(list(State)),
     time=st.floats(0, 1e11),
     uptime_s=st.floats(0, 1e11),
     memory=st.builds(

@@ -87,7 +87,7 @@ specs = st.builds(
     rootfs=st.none() | paths,
     hostname=st.none() | st.just("host-1"),
     mounts=st.lists(mounts, max_size=3).map(tuple),
-    limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(OomPolicy)),
+    limits=st.builds(Limits, st.none() | st.integers(0, 2**63 - 1), st.sampled_from(list(OomPolicy))),
     network=st.sampled_from((NetworkMode.WARDEN, NetworkMode.NONE)),
     interfaces=st.just(()) | INTERFACES.map(lambda item: (item,)),
     names=st.sampled_from((Names(), Names(("192.0.2.1",), ("a.b",), ("ndots:1",), (("db", "fd00::7"),)))),
@@ -161,7 +161,7 @@ def test_a_variable_needs_a_value() -> None:
     st.builds(
         JobResult,
         exit_status=st.integers(0, 255),
-        verdict=st.sampled_from(Verdict),
+        verdict=st.sampled_from(list(Verdict)),
         signal=st.integers(0, 64),
         truncated=st.booleans(),
         usage=st.builds(Usage, *[st.integers(0, 10**6).map(float)] * 3, st.none() | st.integers(0, 2**50)),

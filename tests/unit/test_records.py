@@ -8,6 +8,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+import threading
 from typing import Any, ClassVar
 
 import msgspec
@@ -158,6 +159,75 @@ def test_asdict_goes_into_what_it_holds() -> None:
     assert records.asdict(Derived(1, c=(1,))) == {"a": 1, "b": "b", "c": (1,)}
     spec = ContainerSpec(handle="h")
     assert records.asdict(spec) == dataclasses.asdict(spec)
+
+
+@pytest.mark.parametrize("module", MAKERS)
+@pytest.mark.parametrize("before", [0, 100], ids=["shared-init", "own-init"])
+@pytest.mark.parametrize("options", [{}, {"slots": True}, {"frozen": True, "slots": True}], ids=str)
+def test_a_default_without_an_argument_for_it(module: Any, options: dict[str, bool], before: int) -> None:
+    @module.dataclass(**options)  # type: ignore[untyped-decorator, unused-ignore]
+    class One:
+        a: int = module.field(compare=False)
+        b: int = module.field(init=False, default=3)
+
+    made: Any = One
+    for _ in range(before):
+        made(1)
+    assert (made(1).b, made(1) == made(2), repr(made(1)).endswith("One(a=1, b=3)")) == (3, True, True)
+
+
+@pytest.mark.parametrize("module", MAKERS)
+def test_how_many_fields_are_compared(module: Any) -> None:
+    def made(*, compare: bool) -> Any:
+        @module.dataclass(frozen=True, slots=True)  # type: ignore[untyped-decorator, unused-ignore]
+        class One:
+            a: Any = module.field(compare=compare)
+
+        return One
+
+    nothing, single = made(compare=False), made(compare=True)
+    assert nothing(1) == nothing(2)
+    assert len({nothing(1), nothing(2)}) == 1
+    assert single((1,)) == single((1,)) != single((2,))
+    assert len({single((1,)), single((1,)), single((2,))}) == 2
+    assert nothing(1) != single(1)
+
+
+@pytest.mark.parametrize("module", MAKERS)
+def test_what_is_no_class(module: Any) -> None:
+    @module.dataclass  # type: ignore[untyped-decorator, unused-ignore]
+    class First:
+        a: int = 1
+
+    with pytest.raises(TypeError, match="default"):
+
+        @module.dataclass  # type: ignore[untyped-decorator, unused-ignore]
+        class Second(First):
+            b: int
+
+    with pytest.raises(ValueError, match="mutable default"):
+
+        @module.dataclass  # type: ignore[untyped-decorator, unused-ignore]
+        class Third:
+            a: list[int] = []  # noqa: RUF012
+
+
+def test_threads_that_make_the_first_ones_at_the_same_instant() -> None:
+    for _ in range(20):
+        made = plain(ours, frozen=True, slots=True)
+        start = threading.Barrier(8)
+        found: list[Any] = []
+
+        def work(point: Any = made, start: threading.Barrier = start, found: list[Any] = found) -> None:
+            start.wait()
+            found += [point(number, tags=()) for number in range(50)]
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(one.total - 2 for one in found) == sorted([*range(50)] * 8)
 
 
 def test_msgspec_reads_into_them() -> None:

@@ -7,10 +7,10 @@ files as they are now, and yields (file, value) in an order that the kernel take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from warden.cgroup import tables
 from warden.errors import NotSupported
+from warden.light import NamedTuple
 from warden.model.limits import DEFAULT_PERIOD_US, CpuQuota, DeviceRule, IoLimit, Limits
 from warden.model.resources import format_rdma
 
@@ -18,8 +18,6 @@ from warden.model.resources import format_rdma
 Now = Callable[[str], str | None]
 Write = tuple[str, str]
 Translate = Callable[[Limits, Limits, Now], Iterator[Write]]
-#: v2's name of a controller that has another in v1.
-V2_NAMES = {"blkio": "io", "cpuacct": "cpu"}
 
 
 class Control(NamedTuple):

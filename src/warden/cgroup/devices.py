@@ -8,11 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator, Sequence
 
 from warden.errors import KernelRefused
 from warden.kernel import bpf
+from warden.light import TYPE_CHECKING
 from warden.model.limits import DeviceRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 # linux/bpf_common.h and linux/bpf.h: classes, operations, sources
 _LOAD_W, _MOV_IMM, _MOV_REG, _AND_IMM, _SHIFT = 0x61, 0xB7, 0xBF, 0x57, 0x77

@@ -7,23 +7,22 @@ jobs are in groups.py; what is imported from there is part of this module's inte
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
-from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from warden.cgroup import files
 from warden.cgroup.extras import lazy_hierarchies, make_parents, way_to
 from warden.cgroup.groups import ContainerGroup, JobGroup, JobUse, enable_controllers
-from warden.cgroup.jobio import JobIo, blkio_root
+from warden.cgroup.jobio import JobIo, blkio_root, count_devices
 from warden.cgroup.layout import Hierarchy, Layout, detect
-from warden.cgroup.stats import count_devices
-from warden.cgroup.watch import OomWatch
 from warden.errors import BadInput, KernelRefused
+from warden.light import TYPE_CHECKING, suppress
 
-__all__ = ["ContainerGroup", "JobGroup", "JobUse", "Manager", "OomWatch"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ContainerGroup", "JobGroup", "JobUse", "Manager"]
 
 SUPERVISORS = "wshd"
 INSTANCE = "instance-"
@@ -123,7 +122,7 @@ class Manager:
         allowed it stays."""
         above = self._parent.rpartition("/")[0]
         for hierarchy in self._used:
-            with contextlib.suppress(KernelRefused):
+            with suppress(KernelRefused):
                 files.write(f"{hierarchy.root}/{above}/{hierarchy.procs}".replace("//", "/"), "0")
 
     def container(self, container_id: str) -> ContainerGroup:
@@ -157,8 +156,8 @@ class Manager:
 
 
 def _checked(parent: str) -> str:
-    parts = PurePosixPath(parent).parts
-    if not parts or parts[0] == "/" or ".." in parts or "\0" in parent:
+    parts = [part for part in parent.split("/") if part not in ("", ".")]
+    if not parts or parent.startswith("/") or ".." in parts or "\0" in parent:
         raise BadInput(f"cgroup parent: {parent!r} is not a relative path", hint='such as "warden" or "ci/warden"')
     return "/".join(parts)
 

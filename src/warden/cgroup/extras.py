@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Callable, Sequence
 
 from warden.cgroup import files
-from warden.cgroup.controls import V2_NAMES
-from warden.cgroup.layout import Hierarchy, Layout
+from warden.cgroup.layout import V2_NAMES, Hierarchy, Layout
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 #: By v1's names. perf_event only counts for perf(1), nothing is limited by it.
 OPTIONAL = ("cpuset", "blkio", "devices", "hugetlb", "net_cls", "net_prio", "rdma", "misc")

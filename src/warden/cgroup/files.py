@@ -8,9 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Sequence
 
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: An empty group can stay EBUSY for a moment after its last process ended.
 REMOVE_TIMEOUT_S = 0.5

@@ -7,13 +7,15 @@ stays frozen while any group above its own is. v2 (cgroup.freeze, since 5.2) let
 from __future__ import annotations
 
 import errno
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from _thread import allocate_lock  # threading by itself imports functools and collections
 
 from warden.cgroup import files, kill
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, contextmanager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FREEZE_TIMEOUT_S = 5.0
 
@@ -28,9 +30,9 @@ class Freezer:
     def __init__(self, directory: str | None, *, is_v2: bool) -> None:
         self._directory = directory
         self._is_v2 = is_v2
-        self._turn = threading.Condition()
+        self._counting = allocate_lock()
+        self._turn = allocate_lock()  # of who goes alone, or of all kills together
         self._kills = 0
-        self._alone = False
 
     def freeze(self) -> None:
         """Returns when every process stands still; twice is fine. Raises KernelRefused (EBUSY), with everything thawed
@@ -111,24 +113,19 @@ class Freezer:
 
     @contextmanager
     def _sharing(self) -> Iterator[None]:
-        with self._turn:
-            self._turn.wait_for(lambda: not self._alone)
+        with self._counting:  # whoever comes while the first one waits for its turn waits as well
+            if not self._kills:
+                self._turn.acquire()
             self._kills += 1
         try:
             yield
         finally:
-            with self._turn:
+            with self._counting:
                 self._kills -= 1
-                self._turn.notify_all()
+                if not self._kills:
+                    self._turn.release()
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         with self._turn:
-            self._turn.wait_for(lambda: not self._alone and not self._kills)
-            self._alone = True
-        try:
             yield
-        finally:
-            with self._turn:
-                self._alone = False
-                self._turn.notify_all()

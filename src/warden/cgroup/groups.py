@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
-from warden.cgroup import extras, files, kill, limiting, tables
-from warden.cgroup.controls import V2_NAMES
+from warden.cgroup import extras, files, kill
 from warden.cgroup.freezer import Freezer
 from warden.cgroup.jobio import JobIo
-from warden.cgroup.layout import Hierarchy
-from warden.cgroup.watch import OomWatch, watch_v1, watch_v2
+from warden.cgroup.layout import V2_NAMES, Hierarchy
 from warden.errors import KernelRefused
-from warden.model.info import CpuStat, MemoryUse
+from warden.light import TYPE_CHECKING, late
 from warden.model.limits import Limits
 from warden.records import dataclass
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import Any
+
+    from warden.cgroup import limiting, tables
+    from warden.cgroup.watch import OomWatch
+    from warden.model import info
+else:  # what a container that has no limits, and that nobody measures, must not pay for
+    limiting, tables, info = map(late, ("warden.cgroup.limiting", "warden.cgroup.tables", "warden.model.info"))
 
 #: Enabled for jobs in v2: what peak memory, OOM counts and I/O of one job need. cpu.stat and cgroup.kill are always
 #: there; without cpu and pids of their own the jobs share the container's, as they do in v1.
@@ -185,6 +191,8 @@ class ContainerGroup(_Group):
 
         A memory limit below what is in use is refused (EBUSY).
         """
+        if before == limits and not also:
+            return []
         return limiting.change(self, before, limits, also=also, best_effort=best_effort)
 
     def limits_in_force(self, asked: Limits) -> dict[str, str]:
@@ -273,15 +281,15 @@ class ContainerGroup(_Group):
         directory, is_v2 = memory
         return tables.parse_limit(files.read(f"{directory}/{'memory.max' if is_v2 else 'memory.limit_in_bytes'}"))
 
-    def memory_use(self) -> MemoryUse:
+    def memory_use(self) -> info.MemoryUse:
         """Memory now; an empty one where there is no memory controller. Raises KernelRefused when the group is gone."""
         memory = self._at("memory")
         if memory is None:
-            return MemoryUse()
+            return info.MemoryUse()
         directory, is_v2 = memory
         current = int(files.read(f"{directory}/{'memory.current' if is_v2 else 'memory.usage_in_bytes'}"))
         stat = self._stat_v2(directory) if is_v2 else _stat_v1(directory)
-        return MemoryUse(current, _peak(directory, is_v2), self.memory_limit(), self.oom_kills(), stat)
+        return info.MemoryUse(current, _peak(directory, is_v2), self.memory_limit(), self.oom_kills(), stat)
 
     def _stat_v2(self, directory: str) -> dict[str, int]:
         stat = tables.parse_flat(files.read(f"{directory}/memory.stat"))
@@ -290,11 +298,11 @@ class ContainerGroup(_Group):
         limit, swap_limit = (_smallest(levels, name) for name in ("memory.max", "memory.swap.max"))
         return tables.memory_stat_v2(stat, None if swap is None else int(swap), limit, swap_limit)
 
-    def cpu(self) -> CpuStat:
+    def cpu(self) -> info.CpuStat:
         """Processor time of all its jobs, past ones too; zeros where it is not counted. Raises KernelRefused."""
         account = self._at("cpuacct")
         if account is None:
-            return CpuStat()
+            return info.CpuStat()
         directory, is_v2 = account
         if is_v2:
             return tables.cpu_stat_v2(tables.parse_flat(files.read(f"{directory}/cpu.stat")))
@@ -332,6 +340,8 @@ class ContainerGroup(_Group):
         memory = self._at("memory")
         if memory is None:
             raise self._lacking("watch memory", "memory")
+        from warden.cgroup.watch import watch_v1, watch_v2
+
         directory, is_v2 = memory
         return (watch_v2 if is_v2 else watch_v1)(directory, self.oom_kills)
 

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-from collections.abc import Callable, Mapping
+from _thread import allocate_lock
 
 from warden.cgroup import extras, files, tables
 from warden.cgroup.layout import Hierarchy, Layout
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+log = logger("warden.cgroup")
 
 PREFIX = "io-"
 SIZES, COUNTS = "blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced"
@@ -40,7 +45,7 @@ class JobIo:
         self._directory = f"{root}/{parent}/{PREFIX}{container_id}"
         self._limited = f"{root}/{parent}/instance-{container_id}"
         self._past: dict[str, dict[str, int]] = {SIZES: {}, COUNTS: {}}
-        self._adding = threading.Lock()  # a job is in its group or in the past, never in both or in neither
+        self._adding = allocate_lock()  # a job is in its group or in the past, never in both or in neither
 
     def create(self) -> None:
         """Raises KernelRefused."""
@@ -127,3 +132,24 @@ class JobIo:
 
     def _job(self, job_id: int) -> str:
         return f"{self._directory}/job-{job_id}"
+
+
+def count_devices(directory: str, counted: Collection[str] = ()) -> frozenset[str]:
+    """Lets v1 count what goes to the block devices that there are now, and answers their names; *directory*: any group
+    of blkio; *counted*: those that need no second look.
+
+    Since 6.10 a device is counted from the first time that somebody limits it in any group (tg_set_conf calls
+    blk_throtl_init): here no limit, 0, is set. A device that refuses is not counted, and absent in statistics.
+    """
+    names = {name for name in files.listing("/sys/block") if not name.startswith(("ram", "zram"))}
+    empty = set()
+    for name in names.difference(counted):
+        try:
+            if not int(files.read(f"/sys/block/{name}/size")):
+                empty.add(name)
+                continue
+            number = files.read(f"/sys/block/{name}/dev").strip()
+            files.write(f"{directory}/blkio.throttle.read_bps_device", f"{number} 0")
+        except KernelRefused as error:
+            log.info("block device %s is not counted: %s", name, error)
+    return frozenset(names - empty)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 
 from warden.cgroup import files
 from warden.cgroup.tables import parse_flat
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 KILL_TIMEOUT_S = 2.0
 _ROUND_S = 0.1  # how long one round of signals is waited for before the next one

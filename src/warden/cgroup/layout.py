@@ -5,14 +5,19 @@ Owns the reading of mountinfo; `detect` is pure when the texts are given. Create
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
-
+from warden.light import TYPE_CHECKING, late
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping
+else:
+    re = late("re")
 
 #: What warden does, by v1's names: limits and OOM kills; shares; processor time; number of processes; exact kills.
 NEEDED = ("memory", "cpu", "cpuacct", "pids", "freezer")
+#: v2's name of a controller that has another in v1.
+V2_NAMES = {"blkio": "io", "cpuacct": "cpu"}
 #: v2 has processor time and freezing in every group (cpu.stat since 4.15, cgroup.freeze since 5.2).
 NEEDED_V2 = frozenset({"memory", "cpu", "pids"})
 #: Used where v2 has it: without it nothing is said of what jobs read and write. v1's blkio is jobio.py's.
@@ -126,15 +131,17 @@ def _cgroup_mount(line: str) -> _Mount | None:
 
 def _unescape(path: str) -> str:
     r"""mountinfo writes space, tab, newline and backslash as \ooo (proc(5))."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path) if "\\" in path else path
 
 
 def _read_mountinfo() -> str:
-    return Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def _read_controllers(mount: str) -> str:
     try:
-        return Path(mount, "cgroup.controllers").read_text()
+        with open(f"{mount}/cgroup.controllers", encoding="ascii") as file:
+            return file.read()
     except OSError:
         return ""

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple, Protocol
 
 from warden.cgroup import devices, files, tables
 from warden.cgroup.controls import CONTROLS, READERS, Control, Now, Translate, differs, refused
 from warden.errors import BadInput, KernelRefused, NotSupported, WardenError
+from warden.light import TYPE_CHECKING, NamedTuple, contextmanager
 from warden.model import resources
 from warden.model.limits import Limits, parse_list
 from warden.records import replace
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Place(NamedTuple):

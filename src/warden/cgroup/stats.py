@@ -7,17 +7,19 @@ closed (some 6 µs; keeping them open would cost the kernel 5 KiB a file), and n
 from __future__ import annotations
 
 import errno
-import logging
 import os
-from collections.abc import Collection, Iterable
 
 from warden.cgroup import files, tables
 from warden.cgroup.groups import ContainerGroup
 from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, logger
 from warden.model.stats import CpuStats, DeviceStats, MemoryStats, PidStats, Pressure, Stall
 from warden.records import dataclass, replace
 
-log = logging.getLogger("warden.cgroup")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logger("warden.cgroup")
 
 RESOURCES = ("cpu", "memory", "io")
 _READ = 8192
@@ -280,27 +282,6 @@ def _processes(group: ContainerGroup) -> int | None:
     if (shared := group.shared_procs()) is not None:
         return len(files.read(shared).split())
     return len(group.pids())
-
-
-def count_devices(directory: str, counted: Collection[str] = ()) -> frozenset[str]:
-    """Lets v1 count what goes to the block devices that there are now, and answers their names; *directory*: any group
-    of blkio; *counted*: those that need no second look.
-
-    Since 6.10 a device is counted from the first time that somebody limits it in any group (tg_set_conf calls
-    blk_throtl_init): here no limit, 0, is set. A device that refuses is not counted, and absent in statistics.
-    """
-    names = {name for name in files.listing("/sys/block") if not name.startswith(("ram", "zram"))}
-    empty = set()
-    for name in names.difference(counted):
-        try:
-            if not int(files.read(f"/sys/block/{name}/size")):
-                empty.add(name)
-                continue
-            number = files.read(f"/sys/block/{name}/dev").strip()
-            files.write(f"{directory}/blkio.throttle.read_bps_device", f"{number} 0")
-        except KernelRefused as error:
-            log.info("block device %s is not counted: %s", name, error)
-    return frozenset(names - empty)
 
 
 def name_devices(devices: Iterable[DeviceStats], names: dict[tuple[int, int], str | None]) -> tuple[DeviceStats, ...]:

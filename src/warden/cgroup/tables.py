@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from warden.errors import BadInput, NotSupported
+from warden.light import TYPE_CHECKING, NamedTuple
 from warden.model.limits import MAX_BYTES, Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from warden.model.info import CpuStat
 
 #: What v1 answers for "no limit": the largest multiple of a page in a signed 64-bit number.

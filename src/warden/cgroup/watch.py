@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from warden.cgroup import files
 from warden.errors import KernelRefused
 from warden.kernel import events
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
 
 
 class OomWatch:

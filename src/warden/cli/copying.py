@@ -27,6 +27,7 @@ def cp(options: Namespace) -> int:
     if bool(source) == bool(target):
         problem = "both are in containers" if source else "neither is in a container"
         raise BadInput(f"cp {options.from_} {options.to}: {problem}", hint="one path must be HANDLE:PATH")
+    options.handle = source or target  # for the sentence of one that is unknown
     if target and options.owner:
         raise BadInput("--owner: what is copied into a container belongs to vcap")
     with closing(connect.open_client(options)) as client:

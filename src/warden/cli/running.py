@@ -195,20 +195,22 @@ def _handle_file(path: str | None) -> Iterator[Callable[[str], object]]:
 
     def write(handle: str) -> None:
         try:
-            with open(path, "w") as file:
+            with file:
                 file.write(handle)  # on the way at the latest when it is closed, which may fail as well
         except OSError as error:
             hint = "the container was destroyed again"
             raise BadInput(f"--cidfile {path}: {error.strerror}", hint=hint) from None
 
     try:
-        open(path, "x").close()
+        file = open(path, "x")  # noqa: SIM115 - not by its name again: that may be somebody's link by then
     except OSError as error:
         hint = "the file must not exist" if isinstance(error, FileExistsError) else ""
         raise BadInput(f"--cidfile {path}: {error.strerror}", hint=hint) from None
     try:
         yield write
     except BaseException:
+        with suppress(OSError):
+            file.close()
         with suppress(OSError):
             os.unlink(path)
         raise

@@ -6,9 +6,11 @@ Owns arguments and exit codes. Everything heavy is imported after the arguments 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import warden
@@ -26,6 +28,16 @@ examples:
 signals: TERM and INT end it at once, USR2 lets requests finish first; containers go on in every case
 """
 NOFILE = 32768
+#: hashlib's own functions.
+_HASHES = (
+    "_md5",
+    "_sha1",
+    "_blake2",
+    "_sha3",
+    *(("_sha2",) if sys.version_info >= (3, 12) else ("_sha256", "_sha512")),
+)
+#: What Python itself begins with; entry.py has it collect seldom while modules are loaded.
+_COLLECT = (700, 10, 10)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,9 +73,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _leave_out_openssl() -> None:
-    """The daemon needs none of it: asyncio does without `ssl`, hashlib has its own functions. It would be 4 MiB of its
-    memory. A process that has it already, such as that of tests, keeps it."""
-    for name in ("_ssl", "_hashlib"):
+    """The daemon needs none of it: asyncio does without `ssl`, hashlib has its own functions, unless Python was built
+    without them (--with-builtin-hashlib-hashes). It would be 4 MiB of its memory. A process that has it already, such as
+    that of tests, keeps it."""
+    left_out = ["_ssl"]
+    with contextlib.suppress(ImportError):
+        for name in _HASHES:
+            import_module(name)  # hashlib's next act
+        left_out.append("_hashlib")
+    for name in left_out:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: an import of it fails (sys.modules)
 
 
@@ -93,6 +111,7 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
     if os.geteuid() != 0:
         raise NotPermitted("wardend: making containers needs root", hint="start it with: sudo wardend")
     import asyncio
+    import gc
 
     from warden.engine.engine import Engine
     from warden.server import logs
@@ -106,6 +125,8 @@ def serve(config: Config, *, ready_fd: int | None = None) -> None:
         # asyncio puts back the default action, which is death: a second USR2 of a drain must not meet it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
 
+    gc.freeze()  # what was imported stays, so no collection need look at it
+    gc.set_threshold(*_COLLECT)
     asyncio.run(run())
 
 

@@ -139,9 +139,9 @@ class Snapshot:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
         try:
             return cls._from_data(data, resources, ours)
-        except (KeyError, AttributeError, BadInput) as error:
+        except (KeyError, AttributeError) as error:
             raise EngineFault(f"snapshot: not readable: {error!r}") from error
-        except (ValueError, TypeError) as error:  # a word or a field that is not known here
+        except (ValueError, TypeError, BadInput) as error:  # a word, a field or a value that is not known here
             hint = "run that one, or remove the file: then the container is destroyed"
             raise NotBuilt(f"snapshot: not understood, from a newer warden? {error}", hint=hint) from error
 

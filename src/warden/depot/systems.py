@@ -6,14 +6,17 @@ STATE/ID has `lock`, held by whoever starts, watches or cleans up after it; `con
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
-import json
 import os
 import stat
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+
+from warden.light import TYPE_CHECKING, NamedTuple, contextmanager, suppress
+from warden.plainjson import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 USUAL, USUAL_PARENT = "/run/warden-lxc", "lxc.warden"
 #: Before the name of one where warden's own are named too.
@@ -67,7 +70,7 @@ def is_held(directory: str) -> bool:
 
 def recalled(directory: str) -> dict[str, Any]:
     """What was written down of it. Raises OSError, ValueError."""
-    found: dict[str, Any] = json.loads(_text(f"{directory}/container.json").decode("utf-8", "surrogateescape"))
+    found: dict[str, Any] = loads(_text(f"{directory}/container.json").decode("utf-8", "surrogateescape"))
     return found
 
 
@@ -92,7 +95,7 @@ def records() -> Iterator[Record]:
     state = state_directory()
     for identity in filter(_DIGITS.issuperset, entries(state)):
         directory = f"{state}/{identity}"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError):
             data, word = recalled(directory), state_of(directory)
             name, lxcpath, pid = data["name"], data["lxcpath"], data["pid"]
             if not isinstance(name, str) or not isinstance(lxcpath, str) or type(pid) is not int:
@@ -102,7 +105,7 @@ def records() -> Iterator[Record]:
                 yield Record(identity, name, lxcpath, rootfs, pid, word, since)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _opened(path: str) -> Iterator[int]:
     """For reading, and a regular file. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

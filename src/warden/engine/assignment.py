@@ -3,19 +3,23 @@ caller."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-
 from warden.errors import BadInput, WardenError, WrongState
+from warden.light import TYPE_CHECKING, blake2b, late
 from warden.model.interfaces import MODES, Bridge, Interface, Link, LinkKind, check_mtu
-from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
-from warden.network.addresses import AddressPool, next_subnet
 from warden.network.hostlink import HostLink
 from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
 from warden.network.links import CONTAINER_INDEX, host_index, host_link
 from warden.records import replace
+
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Iterable, Sequence
+
+    from warden.model.settings import EngineSettings
+    from warden.network import addresses as subnets
+else:
+    ipaddress, subnets = late("ipaddress"), late("warden.network.addresses")
 
 
 def links_of(
@@ -33,7 +37,7 @@ def links_of(
             index=indices[place],
             mode=item.mode or next(iter(MODES.get(item.kind, ())), None),
             vlan_id=item.vlan_id,
-            addresses=tuple(str(ip_interface(text)) for text in item.addresses),
+            addresses=tuple(str(ipaddress.ip_interface(text)) for text in item.addresses),
             mac=item.mac or _own_mac(container_id, place, item),
             mtu=item.mtu,
             aliases=item.aliases,
@@ -87,7 +91,7 @@ def _own_mac(container_id: str, place: int, item: Interface) -> str | None:
     return None
 
 
-def with_addresses(link: Link, item: Interface, pools: Sequence[AddressPool]) -> Link:
+def with_addresses(link: Link, item: Interface, pools: Sequence[subnets.AddressPool]) -> Link:
     """On a bridge of ours: those that were asked for, and one of each family that it has and was not asked for. They are
     taken from *pools*. Raises BadInput, PoolExhausted, and then none is."""
     if not pools:
@@ -107,9 +111,9 @@ def with_addresses(link: Link, item: Interface, pools: Sequence[AddressPool]) ->
     return replace(link, addresses=tuple(taken))
 
 
-def give(pools: Sequence[AddressPool], addresses: Iterable[str]) -> None:
+def give(pools: Sequence[subnets.AddressPool], addresses: Iterable[str]) -> None:
     """Back to *pools*."""
-    for address in map(ip_interface, addresses):
+    for address in map(ipaddress.ip_interface, addresses):
         for pool in pools:
             if pool.subnet.version == address.version:
                 pool.release(address.ip)
@@ -121,26 +125,26 @@ def own_gateways(bridge: Bridge | None) -> tuple[str, ...]:
     return tuple(text.partition("/")[0] for text in given if text)
 
 
-def full_address(text: str, pools: Sequence[AddressPool]) -> IPv4Interface | IPv6Interface:
+def full_address(text: str, pools: Sequence[subnets.AddressPool]) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     """On a bridge of ours: with its network's prefix where none is given. Raises BadInput when it has no such network,
     or another prefix."""
-    address = ip_interface(text)
+    address = ipaddress.ip_interface(text)
     subnet = next((pool.subnet for pool in pools if pool.subnet.version == address.version), None)
     if subnet is None:
         raise BadInput(f"interface address: {text}: the network has no IPv{address.version}")
     if address.network.prefixlen not in (subnet.prefixlen, address.max_prefixlen):
         raise BadInput(f"interface address: {text} has another prefix than {subnet}")
-    return ip_interface(f"{address.ip}/{subnet.prefixlen}")
+    return ipaddress.ip_interface(f"{address.ip}/{subnet.prefixlen}")
 
 
 def preview(container_id: str, spec: ContainerSpec, settings: EngineSettings) -> tuple[Link, ...]:
     """What `links_of` and the rest would come to on a host where everything asked for is there and free."""
-    subnet = next_subnet(settings.bridge_pool, settings.bridge_prefix, (), "network.bridge_pool")
+    subnet = subnets.next_subnet(settings.bridge_pool, settings.bridge_prefix, (), "network.bridge_pool")
     parents: list[HostLink | Bridge] = [
         Bridge(item.parent, subnet) if item.kind is LinkKind.BRIDGE else HostLink(item.parent, 2 + place)
         for place, item in enumerate(spec.interfaces)
     ]
-    pools = (AddressPool(ip_network(subnet)),)
+    pools = (subnets.AddressPool(ipaddress.ip_network(subnet)),)
     links = tuple(
         with_addresses(link, item, pools if item.kind is LinkKind.BRIDGE else ())
         for link, item in zip(links_of(container_id, spec, parents, settings.mtu), spec.interfaces, strict=True)
@@ -156,15 +160,15 @@ def with_gateways(links: Sequence[Link], spec: ContainerSpec, assigned: Sequence
     chosen: list[list[str]] = [list(item.gateways) for item in spec.interfaces]
     for link, gateways in zip(links, chosen, strict=True):
         for text in gateways:
-            gateway = ip_address(text)
+            gateway = ipaddress.ip_address(text)
             if gateway.version in have:
                 raise BadInput(f"interface gateway: {text}: there is another default route of IPv{gateway.version}")
-            if not any(gateway in ip_interface(address).network for address in link.addresses):
+            if not any(gateway in ipaddress.ip_interface(address).network for address in link.addresses):
                 raise BadInput(f"interface gateway: {text} is in no network of {link.name}'s addresses")
             have.add(gateway.version)
     for place, offered in enumerate(assigned):
         for text in offered:
-            version = ip_address(text).version
+            version = ipaddress.ip_address(text).version
             if version not in have:
                 have.add(version)
                 chosen[place].append(text)

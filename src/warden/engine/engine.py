@@ -39,6 +39,7 @@ from warden.engine.history import History
 from warden.engine.hooks import Hooks
 from warden.engine.ids import IdSource
 from warden.engine.lending import Lending
+from warden.engine.limitinput import check_memory
 from warden.engine.logtag import Syslog
 from warden.engine.networks import Networks
 from warden.engine.resolvers import Resolvers
@@ -46,6 +47,7 @@ from warden.engine.site import WORKERS, Site, make_pools, system_lang
 from warden.engine.volumes import Volumes, names_in, with_borrowed
 from warden.errors import EngineFault, HandleTaken, NotBuilt, NotPermitted, UnknownHandle, WardenError
 from warden.model.interfaces import Bridge, BridgeReport
+from warden.model.mounts import Mount
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, check_handle
 from warden.model.stats import Stats
@@ -310,6 +312,7 @@ class Engine:
         """A running container. Raises HandleTaken, PoolExhausted, BadInput, ImageError, KernelRefused; then nothing is
         left. *over* can be set by whoever does not want it any more: then a long copy is not waited for."""
         mainjob.check(spec)
+        check_memory(spec.limits)
         systems.check(spec.handle or "")
         container_id = self._ids.next()
         handle = spec.handle or container_id
@@ -342,6 +345,11 @@ class Engine:
         if self.events:
             self.events.emit(ContainerRenamed(facts_of(container), old))
 
+    def _mounts_of(self, handle: str) -> tuple[Mount, ...]:
+        if handle not in self._containers:
+            raise UnknownHandle(f"volumes from {handle}: unknown handle")
+        return self._containers[handle].snapshot.spec.mounts
+
     @property
     def volumes(self) -> Volumes:
         return self.site.volumes
@@ -350,7 +358,7 @@ class Engine:
         try:
             async with AsyncUndo() as undo:
                 undo.add("volumes", self.volumes.release, container_id)
-                borrowed = with_borrowed(spec, lambda name: self.get(name).snapshot.spec.mounts)
+                borrowed = with_borrowed(spec, self._mounts_of)
                 spec = await self.volumes.take(container_id, borrowed, over)
                 container = await self._make(spec, handle, container_id, undo)
                 undo.release()  # from here on it owns what it has

@@ -2,7 +2,8 @@
 
 Nobody who reads slowly costs memory: readers ask for what comes after a number, and who asks for what is no longer kept is
 told so. On disk they are put in batches, a moment later, so that an event costs a request nothing; a crash may lose the
-last of them, and the numbers that these had are never used again.
+last of them, and the numbers that these had are never used again: after one they go on as far behind the last that is known
+as events can have come since, however long the disk was full.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from warden.records import fields
 log = logging.getLogger("warden.events")
 
 KEPT = 4096  # at least so many, at most twice as many, in memory as on disk
-BATCH = 512  # that wait for the disk; the numbers a crash may have used
+BATCH = 512  # that wait for the disk
+RATE = 100_000  # events a second, more than there can be
 FLUSH_S = 0.3
 AGAIN_S = 2.0  # after a disk was full
 
@@ -38,6 +40,7 @@ class History:
         self._path = path
         self._records: list[EventRecord] = []
         self._last = 0  # the number given last
+        self._known: float | None = None  # when that was; None: an engine that ended well said so
         self._lost = 0  # the highest number that is no longer kept
         self._waiting: list[EventRecord] = []
         self._on_disk = 0  # records in the newer file
@@ -53,7 +56,11 @@ class History:
             if self._load(f"{self._path}.old"):
                 self._lost = self._records[0].seq - 1
             self._on_disk = self._load(self._path)
-            self._write(json.dumps({"last": self._last + BATCH}))  # a crash goes on behind what may have been used
+            ended_well, now = self._known is None, time.time()
+            if self._known is not None:
+                self._last += BATCH + int(max(now - self._known, 0.0) * RATE)
+            if not self._write(json.dumps({"last": self._last + BATCH, "time": now})) and ended_well:
+                self._cut_end()
         self._unsubscribe = emitter.subscribe(self._on_event)
 
     # ---- reading
@@ -83,6 +90,12 @@ class History:
         return lambda: self._watchers.remove(watcher)
 
     # ---- what happens
+
+    def _cut_end(self) -> None:
+        """That an earlier engine ended well must not hold for this one, and there is no room to say so."""
+        assert self._path is not None
+        with contextlib.suppress(OSError):
+            os.truncate(self._path, os.path.getsize(self._path) - 1)
 
     def _on_event(self, event: Event) -> None:
         self._last += 1
@@ -154,21 +167,26 @@ class History:
         count = 0
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", errors="surrogateescape") as file:
             for record in _read(file):
-                if isinstance(record, int):
-                    self._last = record
+                if isinstance(record, tuple):
+                    self._last, self._known = record
                     continue
                 self._records.append(record)
-                self._last = record.seq + BATCH  # unless it says next where it ended
+                self._last, self._known = record.seq, record.time  # unless it says next where it ended
                 count += 1
         return count
 
 
-def _read(lines: Any) -> Iterator[EventRecord | int]:
-    """Records, and where an engine that ended well had come to; what a crash cut short is left out."""
+def _read(lines: Any) -> Iterator[EventRecord | tuple[int, float | None]]:
+    """Records, and the number and time at which an engine began, or, without a time, ended well; what a crash cut short is
+    left out."""
     for line in lines:
         with contextlib.suppress(ValueError, TypeError, KeyError):
             data = json.loads(line)
-            yield from [int(data["last"])] if isinstance(data, dict) else [_from_data(item) for item in data]
+            yield from [_mark(data)] if isinstance(data, dict) else [_from_data(item) for item in data]
+
+
+def _mark(data: Mapping[str, Any]) -> tuple[int, float | None]:
+    return int(data["last"]), float(data["time"]) if "time" in data else None
 
 
 def _seq(record: EventRecord) -> int:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from warden.engine import limits
 from warden.engine.facts import addresses
 from warden.engine.job import Job
 from warden.engine.networking import attachment
+from warden.light import Enum
 from warden.model.logs import format_moment
 from warden.records import fields, is_dataclass
 
@@ -128,7 +128,7 @@ def to_data(value: Any) -> Any:
     """Dataclasses become dictionaries by their fields' names, enums their values, tuples lists."""
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: to_data(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, enum.Enum):
+    if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
         return {str(name): to_data(part) for name, part in value.items()}

@@ -8,7 +8,10 @@ from warden.errors import BadInput
 from warden.kernel.blockdev import whole_disk
 from warden.model import resources
 from warden.model.limits import IoLimit, Limits
+from warden.model.size import format_size
 from warden.records import asdict, replace
+
+MIN_MEMORY = 64 << 10  # a job's own cgroup takes some 20 KiB of it for each processor, a program as much again
 
 
 def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:
@@ -16,6 +19,13 @@ def check_link(wanted: Limits, handle: str, *, has_link: bool) -> None:
     if wanted.shaping and not has_link:
         hint = 'the network modes "warden" and "bridge" have links to limit'
         raise BadInput(f"limit_bandwidth: container {handle} has no link of its own", hint=hint)
+
+
+def check_memory(wanted: Limits) -> None:
+    """Raises BadInput for a new container's memory that the kernel could not even make a job's cgroup in (ENOMEM)."""
+    if wanted.memory_bytes is not None and wanted.memory_bytes < MIN_MEMORY:
+        problem = f"memory: {wanted.memory_bytes} bytes are too few for any job"
+        raise BadInput(problem, hint=f"{format_size(MIN_MEMORY)} at least; a suffix such as 64M says what it counts")
 
 
 def with_numbers(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

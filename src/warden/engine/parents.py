@@ -6,14 +6,17 @@ Owns the refusals by name, before anything is made. Blocking; changes nothing.
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
 
 from warden.errors import BadInput, KernelRefused, NotSupported, WrongState
+from warden.light import TYPE_CHECKING
 from warden.model.interfaces import Interface, LinkKind
 from warden.network import netlink
 from warden.network.forwarding import default_interfaces
 from warden.network.hostlink import HostLink, addresses_of, find_link
 from warden.network.route import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 OURS = "w-"  # how the names of our links begin, of any daemon
 _MODULES = {LinkKind.VLAN: "8021q"}

@@ -63,6 +63,7 @@ class ContainerRecord:
         self._past: Mapping[str, Any] = directory.read_past()
         self._dropped = False
         self.behind = False  # what is on disk is not what it is
+        self._past_behind = False
 
     def write(self, snapshot: Snapshot) -> None:
         """From now on *snapshot* is what it is; raises KernelRefused, and then the old one holds."""
@@ -120,11 +121,14 @@ class ContainerRecord:
         with self._lock:
             if past == self._past or self._dropped:
                 return
-            self._past = past
             try:
                 self._directory.write_past(past)
+                self._past = past
             except OSError as error:
-                log.warning("container %s: what past jobs used: %s", self.snapshot.handle, error)
+                if not self._past_behind:
+                    log.warning("container %s: what past jobs used: %s", self.snapshot.handle, error)
+                self.behind = True
+            self._past_behind = self._past is not past
 
     def _entry(self, row: Row) -> dict[str, Any]:
         entry: dict[str, Any] = {

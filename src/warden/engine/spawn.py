@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ def _prepare(container: Container, spec: JobSpec, job_id: int, about: jobfiles.A
             directory = container.directory.add_job(job_id, jobfiles.about_to_data(about))
         except OSError as error:
             raise KernelRefused("write", container.directory.job_path(job_id), error.errno or 0) from error
-        group.create()
+        _make_group(container, group)
         undo.add("job cgroup", group.remove)
         if container.snapshot.spec.limits.oom_policy is OomPolicy.KILL_JOB:
             group.set_kill_together()
@@ -83,6 +84,17 @@ def _prepare(container: Container, spec: JobSpec, job_id: int, about: jobfiles.A
         joins = tuple(group.open_join())
         undo.release()
     return _Prepared(person, directory, joins, extras)
+
+
+def _make_group(container: Container, group: JobGroup) -> None:
+    """The kernel's part of a group is memory of the one above (CONFIG_MEMCG_KMEM)."""
+    try:
+        group.create()
+    except KernelRefused as error:
+        if error.errno != errno.ENOMEM or container.snapshot.spec.limits.memory_bytes is None:
+            raise
+        hint = f"the memory limit of {container.handle} leaves no room for another job: warden limit --memory raises it"
+        raise KernelRefused(error.operation, error.target, error.errno, hint=hint) from error
 
 
 def _person(pid: int, name: str, *, lent: bool) -> Person:

@@ -146,7 +146,9 @@ def _of_process(pid: int, name: str) -> bytes:
 
 
 def _spec(record: Record) -> ContainerSpec:
-    return ContainerSpec(rootfs=record.rootfs, network=NetworkMode.NONE)
+    """A root may have its kind before it (`dir:/srv/root`), and what is no path is none that can be told."""
+    root = record.rootfs if record.rootfs.startswith("/") else record.rootfs.partition(":")[2]
+    return ContainerSpec(rootfs=root if root.startswith("/") else None, network=NetworkMode.NONE)
 
 
 def infos(layout: Layout | None = None) -> Iterator[Info]:

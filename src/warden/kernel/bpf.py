@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 
 from warden.kernel.syscalls import system_call
 
 #: asm/unistd.h: x86-64 has a number of its own, younger architectures share one.
-_NUMBER = {"x86_64": 321}.get(platform.machine(), 280)
+_NUMBER = {"x86_64": 321}.get(os.uname().machine, 280)
 _bpf = system_call(_NUMBER, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
 
 # linux/bpf.h

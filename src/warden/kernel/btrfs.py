@@ -9,9 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from typing import NamedTuple
 
 from warden.kernel.mounts import mount_of_path
+from warden.light import NamedTuple
 
 SUPER_MAGIC = 0x9123683E  # statfs(2)
 FIRST_FREE_ID = 256  # ids of subvolumes begin here, and a subvolume's root has it as its inode number

@@ -6,16 +6,20 @@ everything is done by descriptor.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import itertools
 import os
 import struct
-from collections.abc import Callable
 
 from warden.errors import KernelRefused
-from warden.kernel.syscalls import system_call
+from warden.light import TYPE_CHECKING
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    #: (parent_fd, name, fd) of a directory: whether it was removed at once, with all that was in it.
+    Shortcut = Callable[[int, str, int], bool]
 
 AT_FDCWD = -100
 
@@ -29,7 +33,7 @@ RESOLVE_CACHED = 0x20
 
 _SYS_OPENAT2 = 437  # equal on every architecture, as all numbers since 424 are
 _HOW = struct.Struct("=QQQ")
-_openat2 = system_call(_SYS_OPENAT2, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+_call: Callable[..., int] | None = None
 _ATTEMPTS = 64
 
 _DEPTH = 32  # levels descended, and so descriptors held, before a directory is moved up
@@ -39,6 +43,18 @@ _HINTS = {
     errno.EPERM: "it may be immutable, chattr -i -a lets it go",
 }
 _RESCANS = 4096  # full batches, or races with a writer, before giving up
+
+
+def _openat2(*arguments: object) -> int:
+    """Made when it is called first: who only removes a tree needs no ctypes."""
+    global _call
+    if _call is None:
+        import ctypes
+
+        from warden.kernel.syscalls import system_call
+
+        _call = system_call(_SYS_OPENAT2, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+    return _call(*arguments)
 
 
 def openat2(path: str, flags: int, mode: int = 0, resolve: int = 0, dir_fd: int = AT_FDCWD) -> int:
@@ -74,8 +90,6 @@ class _Frame:
     pending: list[str] = field(default_factory=list)
 
 
-#: (parent_fd, name, fd) of a directory: whether it was removed at once, with all that was in it.
-Shortcut = Callable[[int, str, int], bool]
 
 
 def remove_tree(path: str, shortcut: Shortcut | None = None) -> None:

@@ -6,9 +6,14 @@ Pure functions over the file's text, and nothing else; lines that a newer kernel
 from __future__ import annotations
 
 import os
-import re
 
+from warden.light import TYPE_CHECKING, late, pattern
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 #: Capabilities by bit, as linux/capability.h numbers them up to 5.9.
 CAPABILITIES = tuple(
@@ -21,8 +26,8 @@ CAPABILITIES = tuple(
     CAP_CHECKPOINT_RESTORE
     """.split()
 )
-_LIMIT = re.compile(rb"(Max [a-z ]*[a-z]) +(unlimited|[0-9]+) +(unlimited|[0-9]+)")
-_OCTAL = re.compile(rb"\\([0-7]{3})")
+_LIMIT = pattern(rb"(Max [a-z ]*[a-z]) +(unlimited|[0-9]+) +(unlimited|[0-9]+)")
+_OCTAL = pattern(rb"\\([0-7]{3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class CgroupController:
 
 def _unescape(field: bytes) -> str:
     r"""Blanks, newlines and backslashes are octal in mountinfo, such as \040."""
+    if b"\\" not in field:
+        return os.fsdecode(field)
     return os.fsdecode(_OCTAL.sub(lambda match: bytes([int(match[1], 8) & 0xFF]), field))
 
 

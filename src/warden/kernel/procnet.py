@@ -6,13 +6,16 @@ Pure functions over the files' texts. Reading these files needs neither setns(2)
 from __future__ import annotations
 
 import os
-import re
 import struct
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
+from warden.light import TYPE_CHECKING, late
 from warden.records import dataclass
 
-_LEAF = re.compile(rb"^\s*\|-- ([0-9.]+)$")
+if TYPE_CHECKING:
+    import ipaddress
+else:
+    ipaddress = late("ipaddress")
+
 _RTF_UP, _RTF_GATEWAY = 1, 2
 
 
@@ -36,8 +39,8 @@ class Route:
     """A line of net/route: *gateway* None for what is reached directly."""
 
     link: str
-    network: IPv4Network
-    gateway: IPv4Address | None
+    network: ipaddress.IPv4Network
+    gateway: ipaddress.IPv4Address | None
 
 
 def parse_dev(text: bytes) -> list[LinkCounters]:
@@ -52,16 +55,21 @@ def parse_dev(text: bytes) -> list[LinkCounters]:
     return found
 
 
-def parse_local_addresses(text: bytes) -> list[IPv4Address]:
+def local_addresses(text: bytes) -> list[str]:
     """The namespace's own IPv4 addresses in the text of net/fib_trie: its leaves marked `host LOCAL`, each once."""
-    found: dict[IPv4Address, None] = {}
-    leaf = None
-    for line in text.splitlines():
-        if match := _LEAF.match(line):
-            leaf = IPv4Address(match[1].decode())
-        elif leaf is not None and line.strip() == b"/32 host LOCAL":
+    found: dict[str, None] = {}
+    leaf = ""
+    for line in map(bytes.strip, text.splitlines()):
+        if line.startswith(b"|-- "):
+            leaf = line[4:].decode()
+        elif leaf and line == b"/32 host LOCAL":
             found[leaf] = None
     return list(found)
+
+
+def parse_local_addresses(text: bytes) -> list[ipaddress.IPv4Address]:
+    """The same as addresses."""
+    return list(map(ipaddress.IPv4Address, local_addresses(text)))
 
 
 def parse_route(text: bytes) -> list[Route]:
@@ -70,23 +78,23 @@ def parse_route(text: bytes) -> list[Route]:
     for line in text.splitlines()[1:]:
         fields = line.split()
         if len(fields) >= 8 and int(fields[3], 16) & _RTF_UP:
-            network = IPv4Network((_ipv4(fields[1]), str(_ipv4(fields[7]))), strict=False)
+            network = ipaddress.IPv4Network((_ipv4(fields[1]), str(_ipv4(fields[7]))), strict=False)
             gateway = _ipv4(fields[2]) if int(fields[3], 16) & _RTF_GATEWAY else None
             found.append(Route(os.fsdecode(fields[0]), network, gateway))
     return found
 
 
-def _ipv4(field: bytes) -> IPv4Address:
-    return IPv4Address(struct.pack("=I", int(field, 16)))
+def _ipv4(field: bytes) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(struct.pack("=I", int(field, 16)))
 
 
-def parse_if_inet6(text: bytes) -> list[tuple[str, IPv6Address, int]]:
+def parse_if_inet6(text: bytes) -> list[tuple[str, ipaddress.IPv6Address, int]]:
     """Interface, address and length of its prefix, from the text of net/if_inet6."""
     rows = (line.split() for line in text.splitlines())
-    return [(os.fsdecode(row[5]), IPv6Address(int(row[0], 16)), int(row[2], 16)) for row in rows if len(row) == 6]
+    return [(os.fsdecode(row[5]), ipaddress.IPv6Address(int(row[0], 16)), int(row[2], 16)) for row in rows if len(row) == 6]
 
 
-def link_of(address: IPv4Address, routes: list[Route]) -> str | None:
+def link_of(address: ipaddress.IPv4Address, routes: list[Route]) -> str | None:
     """The interface that has *address*: the one with the narrowest direct route to it; lo for 127.0.0.0/8."""
     if address.is_loopback:
         return "lo"

@@ -6,23 +6,24 @@ enters by the first process's pidfd, forks so that the pid namespace counts, and
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
 import stat
 import struct
-from collections.abc import Callable, Iterator
 
 from warden.errors import JobFailed, KernelRefused, WrongState
+from warden.kernel import sockets
 from warden.kernel.paths import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV, openat2
 from warden.kernel.proc import parse_capabilities, parse_cgroup, parse_mountinfo
+from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
 from warden.lxc.place import Running
 from warden.plan import flags, words
 from warden.plan.capabilities import ALL
 from warden.plan.steps import Op, Plan, Step
 from warden.process.launch import FAILED, Binary, StepFailed, spawn
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _MESSAGE = struct.Struct("<IIii")
 NAMESPACES = {
@@ -68,7 +69,7 @@ def attach(order: Attachment, streams: tuple[int, int, int], on_running: Callabl
         os.close(pidfd)
     binary = Binary()
     plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     with ours:
         try:
             os.write(plan_fd, plan.encode())
@@ -95,7 +96,7 @@ def _open(running: Running) -> int:
         raise WrongState(f"{running.name} is not running") from error
 
 
-def _heard(ours: socket.socket) -> StepFailed | None:
+def _heard(ours: sockets.socket) -> StepFailed | None:
     """What the launcher and its child say, until exec has closed the last copy of their end."""
     while True:
         data = ours.recv(_MESSAGE.size)
@@ -160,7 +161,7 @@ def _status(pid: int) -> bytes:
 
 def _others(pid: int) -> Iterator[str]:
     for name in NAMESPACES:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             if os.readlink(f"/proc/{pid}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}"):
                 yield name
 
@@ -217,7 +218,7 @@ def _rights(order: Attachment, status: bytes, entered: tuple[str, ...]) -> Itera
 
 
 def _personality(pid: int) -> int | None:
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/personality", encoding="ascii") as file:
+    with suppress(OSError), open(f"/proc/{pid}/personality", encoding="ascii") as file:
         return int(file.read(), 16)
     return None
 
@@ -234,7 +235,7 @@ def _program(order: Attachment, entered: tuple[str, ...]) -> Iterator[Step]:
     yield Step(Op.EXEC, (os.fsencode(argv[0]),), f"execve({argv[0]})")
 
 
-@contextlib.contextmanager
+@contextmanager
 def _inside(pid: int, path: str, how: int = 0, resolve: int = 0) -> Iterator[int]:
     """A descriptor, for nothing but to be asked, of *path* as the container sees it, which no link leads out of. Raises
     OSError."""
@@ -250,7 +251,30 @@ def _inside(pid: int, path: str, how: int = 0, resolve: int = 0) -> Iterator[int
 
 
 def _is_directory(pid: int, path: str) -> bool:
-    with contextlib.suppress(OSError), _inside(pid, path, os.O_DIRECTORY):
+    """Step by step and by descriptor; only where a link or `..` is on the way is the kernel asked to follow it."""
+    names = [name for name in path.split("/") if name]
+    if ".." in names:
+        return _leads_to_directory(pid, path)
+    try:
+        fd = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        for name in names:
+            below = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return _leads_to_directory(pid, path)
+    finally:
+        os.close(fd)
+
+
+def _leads_to_directory(pid: int, path: str) -> bool:
+    with suppress(OSError), _inside(pid, path, os.O_DIRECTORY):
         return True
     return False
 
@@ -258,7 +282,7 @@ def _is_directory(pid: int, path: str) -> bool:
 def _shell(pid: int, uid: int) -> str:
     """What the container's passwd says, which it may have written; /bin/sh where it says nothing. It is not opened before
     it is known to be a file, for a device or a fifo acts on that, and in no other mount, whose server may never answer."""
-    with contextlib.suppress(OSError), _inside(pid, "/etc/passwd", resolve=RESOLVE_NO_XDEV) as fd:
+    with suppress(OSError), _inside(pid, "/etc/passwd", resolve=RESOLVE_NO_XDEV) as fd:
         if stat.S_ISREG(os.fstat(fd).st_mode):
             with open(f"/proc/self/fd/{fd}", "rb") as file:
                 text = file.read(_MOST).decode(errors="replace")
@@ -271,7 +295,7 @@ def _shell(pid: int, uid: int) -> str:
 
 def forward(launcher: int, number: int) -> None:
     """A signal of the caller's to the program: the launcher's only child."""
-    with contextlib.suppress(OSError), open(f"/proc/{launcher}/task/{launcher}/children", encoding="ascii") as file:
+    with suppress(OSError), open(f"/proc/{launcher}/task/{launcher}/children", encoding="ascii") as file:
         for word in file.read().split():
             os.kill(int(word), number)
 

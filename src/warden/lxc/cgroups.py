@@ -6,9 +6,12 @@ not go, nothing is decided here and the engine's own way is taken (place.remove_
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable
+
+from warden.light import TYPE_CHECKING, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SUPERVISORS = "wshd"
 
@@ -36,7 +39,7 @@ def leave(made: Iterable[str], *, alone: bool) -> None:
     """The groups above them: this process lives there and moves to what is above; where these were the last and nobody
     else (*alone*) is about to use them they are removed."""
     for parent in dict.fromkeys(map(os.path.dirname, made)):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             _move_above(parent)
             if alone:
                 _remove_parent(parent)
@@ -45,7 +48,7 @@ def leave(made: Iterable[str], *, alone: bool) -> None:
 def _remove(directory: str) -> None:
     for name in _below(directory):
         os.rmdir(f"{directory}/{name}")
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.rmdir(directory)
 
 

@@ -12,14 +12,17 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from warden.errors import BadInput, EngineFault, NotSupported
 from warden.kernel.proc import parse_mountinfo
+from warden.light import TYPE_CHECKING
 from warden.lxc.place import Running
 from warden.lxc.settings import LxcConfig
 from warden.model.interfaces import Link
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 NOTE = "warden.json"  # beside criu's images
 _MOST = 400

@@ -9,10 +9,13 @@ value is a comment. What does not begin with `lxc.` says nothing; it becomes a w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
 
 from warden.errors import ConfigError
+from warden.light import TYPE_CHECKING
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 #: What no honest file reaches; LXC itself has no bounds and recurses until its stack ends.
 MOST_BYTES, MOST_FILES, DEEPEST = 1 << 20, 1000, 16

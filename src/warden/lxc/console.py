@@ -6,25 +6,25 @@ they are.
 
 from __future__ import annotations
 
-import contextlib
-import enum
 import errno
 import fcntl
 import os
 import select
-import signal
 import socket
 import termios
 import time
 import tty
-from collections.abc import Iterator
 
+from warden.light import TYPE_CHECKING, Enum, contextmanager, signal, suppress
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SIZE = b"\0" * 8
 
 
-class Left(enum.Enum):
+class Left(Enum):
     """Why a session ended."""
 
     PREFIX = "prefix"  # he typed the prefix and q
@@ -51,7 +51,7 @@ class Session:
         source = self.line.fileno() if self.line is not None else self.master
         poll = select.poll()
         poll.register(source, select.POLLIN)
-        with contextlib.suppress(PermissionError):
+        with suppress(PermissionError):
             poll.register(stdin, select.POLLIN) if stdin >= 0 else None
         if self.until >= 0:
             poll.register(self.until, select.POLLIN)
@@ -73,7 +73,7 @@ class Session:
     def _rest(self, stdout: int) -> Left:
         """What was written before the end."""
         os.set_blocking(self.master, False)
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             while self._said(stdout):
                 pass
         return Left.CLOSED
@@ -116,7 +116,7 @@ class Session:
             else:
                 passed.append(byte)
         if passed and self.line is not None:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.line.send(bytes(passed))
         elif passed:
             write_all(self.master, bytes(passed))
@@ -128,7 +128,7 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-@contextlib.contextmanager
+@contextmanager
 def _raw(fd: int) -> Iterator[None]:
     if fd < 0 or not os.isatty(fd):
         yield
@@ -141,7 +141,7 @@ def _raw(fd: int) -> Iterator[None]:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _resized(fd: int, master: int) -> Iterator[None]:
     """The container's terminal has the size of the caller's, now and when that changes."""
     if fd < 0 or not os.isatty(fd) or not os.isatty(master):
@@ -150,7 +150,7 @@ def _resized(fd: int, master: int) -> Iterator[None]:
 
     def resize(*_: object) -> None:
         size = fcntl.ioctl(fd, termios.TIOCGWINSZ, _SIZE)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             fcntl.ioctl(master, termios.TIOCSWINSZ, size)
 
     before = signal.signal(signal.SIGWINCH, resize)

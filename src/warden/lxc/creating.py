@@ -6,10 +6,10 @@ container of that name removes what there is (destroying.py).
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
+from warden.light import suppress
 from warden.lxc import configfile, destroying, reading, rewriting
 from warden.lxc.configfile import ConfigFile
 from warden.lxc.home import Home
@@ -70,7 +70,7 @@ def make_directory(home: Home) -> None:
         raise HandleTaken(error.message, hint=error.hint) from error
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.rmdir(home.path)  # an empty one is what a crash can leave at the very end
         os.mkdir(home.path)
         os.chmod(home.path, 0o770)

@@ -6,13 +6,15 @@ A crash may leave an entry of a clone that is no more; such entries count for no
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable
 
 from warden.errors import WrongState
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import configfile
 from warden.lxc.home import Home, bookkeeping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PARENTS, _CLONES = "lxc_rdepends", "lxc_snapshots"
 _MOST = 1 << 20
@@ -85,7 +87,7 @@ def _change(parent: Home, old: Home, new: Home | None) -> None:
         if after:
             _write(path, after)
         else:
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.unlink(path)
 
 

@@ -6,8 +6,6 @@ that under cgroup v2, where a program has all rules, a further one joins those b
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import socket
 import stat
@@ -15,11 +13,13 @@ import stat
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import open_in_root
 from warden.kernel.proc import parse_id_map
+from warden.light import suppress
 from warden.lxc import place, reading
 from warden.lxc.home import Home
 from warden.lxc.place import Running, Site
 from warden.lxc.translate_limits import translate_limits
 from warden.model.limits import DeviceRule
+from warden.plainjson import dumps, loads
 from warden.records import dataclass
 
 _ALLOWED = "devices"
@@ -104,7 +104,7 @@ def _parent(guest: Guest, inside: str, *, make: bool) -> int:
         try:
             for count, part in enumerate(parts[:-1], 1):
                 if make:
-                    with contextlib.suppress(FileExistsError):
+                    with suppress(FileExistsError):
                         os.mkdir(part, 0o755, dir_fd=at)
                 os.close(at)
                 at = open_in_root(root, "/".join(parts[:count]), _DIRECTORY)
@@ -128,7 +128,7 @@ def _allowed(guest: Guest) -> tuple[DeviceRule, ...]:
     """Those that were added."""
     try:
         with open(_file(guest), encoding="utf-8") as file:
-            return tuple(DeviceRule(*item) for item in json.load(file))
+            return tuple(DeviceRule(*item) for item in loads(file.read()))
     except FileNotFoundError:
         return ()
 
@@ -144,7 +144,7 @@ def _allow(
         _set(guest, (*first, *rules), added, removed if removed not in first else None)
     scratch = f"{_file(guest)}.new"
     with open(scratch, "w", encoding="utf-8") as file:
-        json.dump([(rule.kind, rule.major, rule.minor, rule.access) for rule in rules], file)
+        file.write(dumps([(rule.kind, rule.major, rule.minor, rule.access) for rule in rules]))
     os.replace(scratch, _file(guest))
 
 

@@ -8,26 +8,27 @@ Imports what a task needs only when there is such a task: somebody waits for thi
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from warden.light import TYPE_CHECKING, signal
 from warden.lxc import place, states
 from warden.lxc.place import Running, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
     from warden.lxc.running import Start
 
 CLAIM_FD, LOCK_FD = 3, 4
 
 
-def main(directory: str) -> int:
+def main(directory: str) -> NoReturn:
     for fd in (CLAIM_FD, LOCK_FD):
         os.set_inheritable(fd, False)
     running = place.recalled(directory)
     _End(directory, running).run()
-    return 0
+    os._exit(0)  # taking the interpreter apart is two milliseconds that somebody waits for
 
 
 class _End:
@@ -62,6 +63,7 @@ class _End:
             self._try("scripts", self._scripts)
         self._try("namespaces", self._release)
         self._try("cgroups", self._remove_cgroups)
+        self._try("links", self._remove_links)
         if "profile" in tasks:
             self._try("profile", self._unload)
         if self._start is not None and "hooks" in tasks:
@@ -135,10 +137,14 @@ class _End:
         with place.ending(self._site) as alone:
             leave(self._running.made, alone=alone)
 
-    def _remove(self) -> None:
-        from warden.kernel.paths import remove_tree
+    def _remove_links(self) -> None:
+        if os.path.exists(f"{self._directory}/links.json"):
+            from warden.lxc.scripts import remove_pairs
 
-        remove_tree(self._directory)
+            remove_pairs(self._directory)
+
+    def _remove(self) -> None:
+        place.remove_directory(self._directory)
 
     def _renew(self) -> None:
         """Nobody may take it for stopped meanwhile."""
@@ -155,8 +161,7 @@ class _End:
 
     def _again(self) -> None:
         """By the same command line; whoever waits for the monitor finds the new one."""
-        import socket
-
+        from warden.kernel import sockets
         from warden.lxc.life import Order, bring_up
         from warden.lxc.options import Given
         from warden.lxc.pidfile import write_pidfile
@@ -165,7 +170,7 @@ class _End:
         given = Given(asked["name"], asked["values"], tuple(asked["rest"]))
         if self._start is None:
             return
-        with socket.socket(fileno=CLAIM_FD) as claim:
+        with sockets.socket(fileno=CLAIM_FD) as claim:
             watched = _wait_until_taken if given.has("foreground") else _nobody
             found = bring_up(Order(self._start, given, watched), claim)
         write_pidfile(given.last("pidfile"), found.monitor)

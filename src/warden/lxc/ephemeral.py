@@ -6,12 +6,11 @@ so goes with it. Further mounts are lines of the new configuration.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
 
 from warden.errors import BadInput, HandleTaken, WardenError, WrongState
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import destroying
 from warden.lxc.copying import Copy, copy
 from warden.lxc.destroying import Destruction
@@ -19,6 +18,9 @@ from warden.lxc.home import Home, home_of
 from warden.lxc.stopping import running
 from warden.lxc.storage.base import make_directory
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _TRIES = 100
@@ -124,6 +126,6 @@ def _escaped(text: str) -> str:
 
 def _destroy(home: Home) -> None:
     """Unless its own end does that, or did."""
-    with contextlib.suppress(WardenError):
+    with suppress(WardenError):
         if home.is_defined and not running(home):
             destroying.destroy(Destruction(home))

@@ -6,13 +6,11 @@ background.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import time
-from collections.abc import Iterator
 
+from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
 from warden.lxc import states, terminals
 from warden.lxc.console import Session
 from warden.lxc.life import TAKEN, Order, start
@@ -20,6 +18,9 @@ from warden.lxc.options import Given
 from warden.lxc.pidfile import write_pidfile
 from warden.lxc.place import Running, recalled
 from warden.lxc.running import FORWARDED, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PAUSE_S = 0.01
 
@@ -34,7 +35,7 @@ class _Console:
     def take(self, directory: str) -> None:
         from warden.errors import WrongState
 
-        with contextlib.suppress(WrongState):  # it has none, or none that is a pseudo terminal
+        with suppress(WrongState):  # it has none, or none that is a pseudo terminal
             sock, master, _ = terminals.connect(directory, 0)
             self.held, self.running = (sock, master), recalled(directory)
             with open(f"{directory}/{TAKEN}", "wb"):
@@ -92,7 +93,7 @@ def _is_claimed(before: Running) -> bool:
     return False
 
 
-@contextlib.contextmanager
+@contextmanager
 def _forwarding(pid: int) -> Iterator[None]:
     try:
         pidfd = os.pidfd_open(pid)
@@ -101,7 +102,7 @@ def _forwarding(pid: int) -> Iterator[None]:
         return
 
     def forward(number: int, _frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, number)
 
     before = {number: signal.signal(number, forward) for number in FORWARDED}

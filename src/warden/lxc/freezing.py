@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from warden.errors import NotSupported
+from warden.light import TYPE_CHECKING
 from warden.lxc import states
 from warden.lxc.place import Running, Site
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 
 from warden.errors import BadInput, ConfigError
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.configfile import read
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 
 @dataclass(frozen=True, slots=True)

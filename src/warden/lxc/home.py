@@ -6,16 +6,17 @@ LXC has it. When that process is gone the lock is too: the container is half mad
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
-import re
 import time
-from collections.abc import Iterator
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
+from warden.light import TYPE_CHECKING, contextmanager, pattern, suppress
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 #: What is there only while something is being done to a container, or after somebody was killed doing it.
@@ -23,7 +24,7 @@ RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
 STORAGE = (ROOTFS, "overlay", "tmpfs", "rootdev")
 _MOMENT_S, _PAUSE_S = 1.0, 0.01
-_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
+_NAME = pattern(r"[^/\x00-\x1f\x7f]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,13 @@ class Home:
         with self.remains() as found:
             return found
 
-    @contextlib.contextmanager
+    @contextmanager
     def remains(self) -> Iterator[bool]:
         """The same, and in the `with` block nobody else takes what there is for his. A link is not followed: what is
         where it leads was not made here. Raises WrongState while somebody is at it."""
         fd = -1
         if not os.path.islink(self.path):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 fd = os.open(os.path.join(self.path, PARTIAL), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         if fd < 0:
             yield False
@@ -87,7 +88,7 @@ class Home:
         finally:
             os.close(fd)
 
-    @contextlib.contextmanager
+    @contextmanager
     def partial(self, *, new: bool = False) -> Iterator[None]:
         """While it is being made or destroyed; *new*: its directory was made just now, and whoever has the mark first has
         that. Left behind by an error: the caller removes what there is. Raises WrongState, HandleTaken for a new one."""
@@ -109,7 +110,7 @@ class Home:
                 raise HandleTaken(f"{self.name} is being made by somebody else")
             os.fsync(fd)
             yield
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.unlink(path)
         finally:
             os.close(fd)
@@ -124,7 +125,7 @@ class Home:
 
     # ---- who may change it
 
-    @contextlib.contextmanager
+    @contextmanager
     def locked(self, *, shared: bool = False) -> Iterator[None]:
         """Held by whoever starts, destroys, renames or restores it, and *shared* by whoever reads it at length. The kernel
         drops it when we die. Raises WrongState, naming who has it, when that is not over in a moment."""
@@ -169,7 +170,7 @@ def existing(lxcpath: str, name: str) -> Home:
     return home
 
 
-@contextlib.contextmanager
+@contextmanager
 def bookkeeping(lxcpath: str) -> Iterator[None]:
     """While the files that say who depends on whom are read and written: short, and waits for its turn."""
     try:

@@ -7,10 +7,9 @@ this adds to it (the container's name) is handed over as arguments and never bec
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator, Mapping
 
 from warden.errors import HookFailed
+from warden.light import TYPE_CHECKING, signal
 from warden.lxc.settings import LxcConfig
 from warden.lxc.values import split_kind
 from warden.model.text import escaped
@@ -18,6 +17,9 @@ from warden.plan.program import Point, Program, Programs, host_program
 from warden.plan.steps import Plan
 from warden.process.launch import Ran
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 #: As long as the original waits: for ever, in a plan's terms.
 PATIENCE_S = 86400.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from warden.light import TYPE_CHECKING
 from warden.lxc.settings import LxcConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OWN_TREE = "containers lie in the engine's own cgroup tree"
 #: Fields that are read and mean nothing here, and why.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shutil
 import subprocess
 
 from warden.errors import BadInput, KernelRefused, NotSupported
+from warden.light import TYPE_CHECKING, late
 from warden.lxc import values
 from warden.model.system import IdRange
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 _PROGRAMS = {"u": "newuidmap", "g": "newgidmap"}
 _MAPS = {"u": "uid_map", "g": "gid_map"}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from warden.errors import WardenError
+from warden.light import TYPE_CHECKING
 from warden.lxc import states
 from warden.lxc.place import Running, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from warden.lxc.settings import LxcConfig
+
+
+_LOOPBACK = bytes(15) + b"\1"
 
 
 class Item:
@@ -22,13 +25,16 @@ class Item:
         self.lxcpath, self.name, self.is_defined = lxcpath, name, is_defined
         self.state = seen.state if seen else "STOPPED"
         self.running: Running | None = seen.running if seen else None
+        self._config: LxcConfig | None = None
 
-    @cached_property
+    @property
     def config(self) -> LxcConfig:
         """Raises ConfigError."""
-        from warden.lxc.reading import load
+        if self._config is None:
+            from warden.lxc.reading import load
 
-        return load(f"{self.lxcpath}/{self.name}/config")
+            self._config = load(f"{self.lxcpath}/{self.name}/config")
+        return self._config
 
     def readable(self) -> WardenError | None:
         """Why its configuration cannot be read; None when it can, or there is none."""
@@ -60,14 +66,14 @@ def items(site: Site, lxcpath: str) -> Iterator[Item]:
 
 def addresses(pid: int) -> tuple[list[str], list[str]]:
     """IPv4 and IPv6 of a process's network namespace, without loopback and link-local ones."""
-    from warden.kernel.procnet import parse_if_inet6, parse_local_addresses
+    from warden.kernel.procnet import local_addresses
+    from warden.kernel.sockets import AF_INET6, inet_ntop
 
-    four = [str(item) for item in parse_local_addresses(_net(pid, "fib_trie")) if not item.is_loopback]
-    six = [
-        str(item)
-        for _, item, _ in parse_if_inet6(_net(pid, "if_inet6"))
-        if not (item.is_loopback or item.is_link_local)
-    ]
+    four = [text for text in local_addresses(_net(pid, "fib_trie")) if not text.startswith("127.")]
+    rows = (line.split() for line in _net(pid, "if_inet6").splitlines())
+    found = [bytes.fromhex(row[0].decode()) for row in rows if len(row) == 6]
+    # fe80::/10 is of the link, RFC 4291
+    six = [inet_ntop(AF_INET6, item) for item in found if item != _LOOPBACK and item[0] << 8 | item[1] & 0xC0 != 0xFE80]
     return four, six
 
 

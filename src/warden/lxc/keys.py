@@ -5,16 +5,16 @@ reading.py builds LxcConfig by it, update_config.py renames by it, the documenta
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable
-from typing import Any
-
+from warden.light import TYPE_CHECKING, Enum, NamedTuple
 from warden.lxc import values as v
 from warden.lxc.fstab import entries
-from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
-class Kind(enum.Enum):
+class Kind(Enum):
     """How repeating a key and an empty value act."""
 
     ONE = "one"  # the last counts; empty: as if never given
@@ -23,8 +23,7 @@ class Kind(enum.Enum):
     DROPPED = "dropped"  # LXC itself has given it up: accepted and ignored
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):  # of which there are many at every start
     """One row. *field*: of LxcConfig. *parse*: value → what the field holds (MANY: a tuple of items; BELOW: of name and
     value, a tuple of items). *becomes*: what carries it out; "" while only this door itself needs it."""
 

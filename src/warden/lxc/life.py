@@ -7,17 +7,14 @@ fails; what a kill -9 leaves the next start sweeps up.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import sys
-from collections.abc import Callable, Mapping
 
 import warden
 from warden.engine.ids import IdSource
-from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, WardenError
-from warden.kernel.paths import remove_tree
+from warden.kernel import sockets
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, states, terminals
 from warden.lxc.cgroups import directories
 from warden.lxc.limiting import limited, manager_of
@@ -38,6 +35,9 @@ from warden.plan.system import plan_of
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
 from warden.records import dataclass, replace
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
 #: Numbers under which the program at the end finds what marks the container as taken.
@@ -71,7 +71,7 @@ def start(order: Order) -> Running:
         os.close(lock)
 
 
-def bring_up(order: Order, claim: socket.socket) -> Running:
+def bring_up(order: Order, claim: sockets.socket) -> Running:
     """As `start`, for who has claimed it. The claim and all else is the monitor's from then on."""
     running.check(order.start.translation.missing, DONE)
     filtered = running.program_filter(order.start.scene.config)
@@ -90,13 +90,13 @@ def bring_up(order: Order, claim: socket.socket) -> Running:
 class _Making:
     """One start. *undo*: what a failure undoes; *passing*: descriptors that are the monitor's after it."""
 
-    def __init__(self, order: Order, claim: socket.socket, filtered: bytes, undo: Undo, passing: Undo) -> None:
+    def __init__(self, order: Order, claim: sockets.socket, filtered: bytes, undo: Undo, passing: Undo) -> None:
         self._order, self._claim, self._filtered = order, claim, filtered
         self._undo, self._passing = undo, passing
         self._start, self._id = order.start, IdSource().next()
         self._directory, self._lock = place.make_directory(self._start.site, self._id)
         passing.add("lock", os.close, self._lock)
-        undo.add("directory", remove_tree, self._directory)
+        undo.add("directory", place.remove_directory, self._directory)
         self._journal = states.open_journal(self._directory)
         passing.add("journal", os.close, self._journal)
         undo.add("state", self.tell, "STOPPED")
@@ -248,7 +248,7 @@ class _Making:
         told = {"LXC_PID": str(pid)}
         if start.scene.config.net:
             hosts = [link.host_name for link in self._links]
-            remember_links(self._directory, hosts)
+            remember_links(self._directory, self._links)
             run_scripts(start.scene, "up", hosts, told)
         start.scene.run_on_host("start-host", told)
         tasks = self._tasks()
@@ -262,6 +262,8 @@ def _failure(plan: Plan, failed: StepFailed, start: Start) -> WardenError:
     if init is not None and 0 <= failed.step < len(plan.steps) and plan.steps[failed.step].op is Op.EXEC:
         hint = "is it in the container, and executable?"
         return JobFailed(f"exec {init.argv[0]}: {os.strerror(failed.errno)}", hint=hint)
+    from warden.engine.refusals import refusal  # only a failure pays for it
+
     return refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}")
 
 
@@ -287,7 +289,7 @@ def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) ->
 def ending_argv(directory: str) -> tuple[str, ...]:
     """The program of the end."""
     # Without `site`, which takes longer than all the rest: nothing but the standard library and this package is needed.
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; sys.exit(main(sys.argv[2]))"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from warden.lxc.ended import main; main(sys.argv[2])"
     package = os.path.dirname(os.path.dirname(warden.__file__))
     return (sys.executable, "-I", "-S", "-c", code, package, directory)
 
@@ -313,6 +315,6 @@ def go_home(namespace: int) -> None:
 def release_namespaces(directory: str) -> None:
     from warden.kernel.mounts import umount2
 
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         for name in os.listdir(f"{directory}/ns"):
             umount2(f"{directory}/ns/{name}", 2)  # MNT_DETACH

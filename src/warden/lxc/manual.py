@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from importlib import import_module
 
 from warden import __version__
+from warden.light import TYPE_CHECKING
 from warden.lxc.examples import CODES, EXAMPLES
 from warden.lxc.keys import KEYS, Kind
 from warden.lxc.networks import SUB_KEYS
 from warden.lxc.options import COMMON, Option, Tool
 from warden.lxc.states import STATES
 from warden.model.text import roff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONFIG_PAGE = "lxc.container.conf"
 _HELP = Option("h", "help", "", "Give this help list")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-
+from warden.light import Enum
 from warden.records import dataclass
 
 
-class Need(enum.Enum):
+class Need(Enum):
     """Who has to do it."""
 
     STORAGE = "storage"  # a root file system that is not a directory

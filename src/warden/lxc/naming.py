@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from warden.errors import BadInput, ConfigError
+from warden.light import TYPE_CHECKING, contextmanager
 from warden.lxc.settings import LxcConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class BadKey(BadInput):

@@ -7,17 +7,19 @@ in only when the kernel says that its pid namespace is a child of the outer one'
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 from warden.errors import WardenError
 from warden.kernel.paths import open_in_root
+from warden.light import TYPE_CHECKING, NamedTuple, suppress
 from warden.lxc import place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 _LXCPATH, _CONF = "/var/lib/lxc", "/etc/lxc/lxc.conf"
 _MOST, _MOST_NAMES = 1 << 16, 1000
@@ -68,14 +70,14 @@ def _names(root: int, lxcpath: str) -> list[str]:
     """Of those with a configuration."""
     found = []
     for name in _listed(root, lxcpath):
-        with contextlib.suppress(OSError, WardenError):
+        with suppress(OSError, WardenError):
             os.close(open_in_root(root, f"{lxcpath}/{name}/config", os.O_PATH | os.O_CLOEXEC))
             found.append(name)
     return found
 
 
 def _listed(root: int, path: str) -> list[str]:
-    with contextlib.suppress(OSError, WardenError):
+    with suppress(OSError, WardenError):
         fd = open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with os.scandir(fd) as entries:
@@ -87,7 +89,7 @@ def _listed(root: int, path: str) -> list[str]:
 
 def _text(root: int, path: str) -> str:
     """ "" for what is no file, or not to be read."""
-    with contextlib.suppress(OSError, WardenError):
+    with suppress(OSError, WardenError):
         fd = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
             if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -106,7 +108,7 @@ def _running(root: int) -> Iterator[dict[str, Any]]:
     """What our own tools wrote down there."""
     state = place.Site().state
     for identity in _listed(root, state):
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             data = json.loads(_text(root, f"{state}/{identity}/container.json"))
             if isinstance(data, dict):
                 words = _text(root, f"{state}/{identity}/journal").split()
@@ -115,7 +117,7 @@ def _running(root: int) -> Iterator[dict[str, Any]]:
 
 def _sockets(pid: int) -> set[bytes]:
     """Paths of the sockets in its network: an abstract one begins with @."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/net/unix", "rb") as file:
+    with suppress(OSError), open(f"/proc/{pid}/net/unix", "rb") as file:
         return {line.split(maxsplit=7)[-1].rstrip(b"\n") for line in file}
     return set()
 
@@ -123,7 +125,7 @@ def _sockets(pid: int) -> set[bytes]:
 def _first_process(outer: int, number: int) -> int:
     """The host's number of the process that is *number* in the pid namespace of *outer*, and 1 in one below; 0: none."""
     for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with suppress(OSError, ValueError, IndexError):
             numbers = _numbers(int(name))
             if numbers[-1] == 1 and numbers[-2] == number and _is_child(int(name), outer):
                 return int(name)

@@ -5,17 +5,21 @@ Pure. Owns the sub-keys with their values, and how blocks are counted; not the k
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address
-from typing import Any
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, NamedTuple, late
 from warden.lxc import values
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    import ipaddress
+    import re
+    from collections.abc import Callable
+    from typing import Any
+else:
+    ipaddress = late("ipaddress")
+    re = late("re")
+
 TYPES = ("none", "empty", "veth", "macvlan", "ipvlan", "vlan", "phys")
-_LINK_NAME = re.compile(r"[^\s/:]{1,15}")  # dev_valid_name of net/core/dev.c; IFNAMSIZ is 16
 MOST_INTERFACES = 256
 
 
@@ -53,13 +57,16 @@ class Net:
 
 
 def link_name(value: str) -> str:
-    if not _LINK_NAME.fullmatch(value) or value in (".", ".."):
+    # dev_valid_name of net/core/dev.c; IFNAMSIZ is 16
+    fits = 1 <= len(value) <= 15 and not any(letter.isspace() or letter in "/:" for letter in value)
+    if not fits or value in (".", ".."):
         raise BadInput(f"{value!r} is not the name of an interface", hint="1 to 15 characters without blanks, / and :")
     return value
 
 
 def hardware_address(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-FxX]{2}(:[0-9a-fA-FxX]{2}){5}", value):
+    parts = value.split(":")
+    if len(parts) != 6 or any(len(part) != 2 or part.strip("0123456789abcdefABCDEFxX") for part in parts):
         raise BadInput(f"{value!r} is not a hardware address", hint="such as 00:16:3e:xx:xx:xx, x is drawn")
     first = value[1].lower()
     if first != "x" and int(first, 16) & 1:
@@ -71,15 +78,15 @@ def ipv4(value: str) -> tuple[tuple[str, str], ...]:
     """ "10.0.0.2/24 [10.0.0.255]"; without a prefix the old class of the address counts, as in LXC."""
     address, _, broadcast = value.partition(" ")
     try:
-        prefix = "" if "/" in address else f"/{_class_prefix(IPv4Address(address))}"
-        found = IPv4Interface(address + prefix)
-        last = str(IPv4Address(broadcast.strip())) if broadcast.strip() else ""
+        prefix = "" if "/" in address else f"/{_class_prefix(ipaddress.IPv4Address(address))}"
+        found = ipaddress.IPv4Interface(address + prefix)
+        last = str(ipaddress.IPv4Address(broadcast.strip())) if broadcast.strip() else ""
     except ValueError as error:
         raise BadInput(f"{value!r} is not an IPv4 address", hint="ADDRESS/PREFIX [BROADCAST]") from error
     return ((found.with_prefixlen, last),)
 
 
-def _class_prefix(address: IPv4Address) -> int:
+def _class_prefix(address: ipaddress.IPv4Address) -> int:
     first = int(address) >> 24
     return 8 if first < 128 else 16 if first < 192 else 24
 
@@ -87,7 +94,7 @@ def _class_prefix(address: IPv4Address) -> int:
 def ipv6(value: str) -> tuple[str, ...]:
     """Address and prefix; /64 where none is given."""
     try:
-        return (IPv6Interface(value if "/" in value else value + "/64").with_prefixlen,)
+        return (ipaddress.IPv6Interface(value if "/" in value else value + "/64").with_prefixlen,)
     except ValueError as error:
         raise BadInput(f"{value!r} is not an IPv6 address", hint="ADDRESS/PREFIX") from error
 
@@ -97,7 +104,7 @@ def _gateway(version: int) -> Callable[[str], str]:
         if value in ("auto", "dev"):
             return value
         try:
-            found = ip_address(value)
+            found = ipaddress.ip_address(value)
         except ValueError:
             found = None
         if found is None or found.version != version:
@@ -128,8 +135,7 @@ def _flags(value: str) -> tuple[str, ...]:
     return tuple(value.split())
 
 
-@dataclass(frozen=True, slots=True)
-class SubKey:
+class SubKey(NamedTuple):  # of which there are many at every start
     """A key below `lxc.net.N.`. *legacy*: its name below `lxc.network.`, "" without one. *many*: repeating adds.
     *types*: the types of interface that it is for; for others it says nothing."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from warden.errors import BadInput
+from warden.light import suppress
 
 
 def write_pidfile(path: str, monitor: int) -> None:
@@ -22,7 +22,7 @@ def write_pidfile(path: str, monitor: int) -> None:
 
 def remove_pidfile(path: str, monitor: int) -> None:
     """When the container is stopped; somebody else's stays."""
-    with contextlib.suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):
         with open(path, encoding="ascii") as file:
             mine = int(file.read(32)) == monitor
         if mine:

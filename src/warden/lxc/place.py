@@ -6,19 +6,20 @@ own tools know that a container is taken, and the sweep of what a killed process
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warden.depot import systems
 from warden.errors import WardenError, WrongState
+from warden.light import TYPE_CHECKING, MappingProxyType, NamedTuple, contextmanager, signal, suppress
+from warden.plainjson import dumps
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from warden.kernel import sockets
 
 LENT = ".lent"  # beside the containers: what lending.py writes
 TURN = ".ending"  # locked by who removes what is above the containers' cgroups
@@ -79,11 +80,11 @@ def _fnv1a_64(data: bytes) -> int:
     return found
 
 
-def claim(lxcpath: str, name: str) -> socket.socket:
+def claim(lxcpath: str, name: str) -> sockets.socket:
     """Marks the container as taken until the socket is closed, for LXC's own tools too. Raises WrongState."""
-    import socket  # who only looks needs none
+    from warden.kernel import sockets
 
-    claimed = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    claimed = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     try:
         claimed.bind(command_socket_name(lxcpath, name))
     except OSError as error:
@@ -108,15 +109,19 @@ def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
     os.makedirs(site.state, mode=0o711, exist_ok=True)
-    os.mkdir(path, 0o711)
-    lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    while True:
+        os.mkdir(path, 0o711)
+        lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            break
+        os.close(lock)  # a sweep had it first, took it for one that was left, and has removed it
     for name, mode in (("mnt", 0o711), ("mnt/root", 0o755), ("run", 0o700)):
         os.mkdir(f"{path}/{name}", mode)
     return path, lock
 
 
-@contextlib.contextmanager
+@contextmanager
 def starting(site: Site) -> Iterator[None]:
     """From when the groups above a container's are there until it lives in them: no end of another removes them."""
     fd = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -127,7 +132,7 @@ def starting(site: Site) -> Iterator[None]:
         os.close(fd)
 
 
-@contextlib.contextmanager
+@contextmanager
 def ending(site: Site) -> Iterator[bool]:
     """One at a time, so that the last sees that it is the last. Whether nobody starts a container: if one does, what is
     above is its own end's to remove."""
@@ -151,7 +156,7 @@ def remember(site: Site, running: Running) -> None:
     data = {**running._asdict(), "asked": dict(running.asked), "groups": dict(running.groups)}
     scratch = f"{site.state}/{running.container_id}/container.new"
     with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(data, file)
+        file.write(dumps(data))
     os.replace(scratch, f"{site.state}/{running.container_id}/container.json")
 
 
@@ -163,7 +168,7 @@ def running(site: Site) -> Iterator[Running]:
 def present(site: Site) -> Iterator[Running]:
     """Those too that are being started."""
     for container_id in systems.entries(site.state):
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError):
             yield recalled(f"{site.state}/{container_id}")
 
 
@@ -183,8 +188,6 @@ def find(site: Site, lxcpath: str, name: str) -> Running:
 
 def sweep(site: Site) -> None:
     """Ends and removes what a tool that was killed has left; whoever holds a lock is at work and left alone."""
-    from warden.kernel.paths import remove_tree
-
     for container_id in systems.entries(site.state):
         path = f"{site.state}/{container_id}"
         try:
@@ -195,7 +198,7 @@ def sweep(site: Site) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             end_left(path)
             remove_cgroups(site, container_id)
-            remove_tree(path)
+            remove_directory(path)
         except (OSError, WardenError):
             continue
         finally:
@@ -204,8 +207,7 @@ def sweep(site: Site) -> None:
 
 def end_left(path: str) -> None:
     """Kills the PID 1 that serves in a directory, if one does: the pidfd comes from itself."""
-    import socket
-
+    from warden.kernel import sockets
     from warden.process.packets import PING, connect_socket, descriptors_of, packed_request
 
     try:
@@ -215,7 +217,7 @@ def end_left(path: str) -> None:
     with sock:
         sock.settimeout(_EXIT_MS / 1000)
         sock.sendall(packed_request(PING)[0])
-        _, ancillary, _, _ = sock.recvmsg(65536, socket.CMSG_SPACE(32), socket.MSG_CMSG_CLOEXEC)
+        _, ancillary, _, _ = sock.recvmsg(65536, sockets.CMSG_SPACE(32), sockets.MSG_CMSG_CLOEXEC)
         for pidfd in descriptors_of(ancillary):
             end(pidfd)
 
@@ -223,14 +225,39 @@ def end_left(path: str) -> None:
 def end(pidfd: int) -> None:
     """Kills a PID 1 and with it all its namespace, waits with a bound until it is gone, closes the descriptor."""
     import select
-    import signal
 
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     gone = select.poll()
     gone.register(pidfd, select.POLLIN)
     gone.poll(_EXIT_MS)
     os.close(pidfd)
+
+
+def remove_directory(path: str) -> None:
+    """What a container has there, after its end. Raises KernelRefused."""
+    try:
+        _remove_plain(path)
+    except OSError:
+        from warden.kernel.paths import remove_tree  # whatever it is, and with ctypes
+
+        remove_tree(path)
+
+
+def _remove_plain(path: str) -> None:
+    """A directory is entered only after rmdir(2) said ENOTEMPTY: of one that something is mounted on it says EBUSY."""
+    try:
+        os.rmdir(path)
+        return
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+    for name in os.listdir(path):
+        try:
+            os.unlink(f"{path}/{name}")
+        except IsADirectoryError:
+            _remove_plain(f"{path}/{name}")
+    os.rmdir(path)
 
 
 def remove_cgroups(site: Site, container_id: str, *, leave: bool = False) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
 from warden.errors import BadInput, ConfigError
+from warden.light import TYPE_CHECKING
 from warden.lxc import configfile, keys
 from warden.lxc.configfile import ConfigFile, Entry
 from warden.lxc.keys import Key, Kind
@@ -15,8 +12,11 @@ from warden.lxc.networks import TYPES, Nets, SubKey
 from warden.lxc.settings import LxcConfig
 from warden.records import fields
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
 _DEFAULTS = {field.name: field.default for field in fields(LxcConfig)}
-_NET = re.compile(r"lxc\.(net|network)(?:\.(\d{1,9}))?(?:\.(.+))?")
 
 
 def load(path: str, defines: Iterable[tuple[str, str]] = ()) -> LxcConfig:
@@ -76,10 +76,10 @@ class _Building:
             self.given[key.field] = tuple(item for item in now if below and item[0] != below)
 
     def _net(self, entry: Entry) -> None:
-        match = _NET.fullmatch(entry.key)
-        if match is None:
+        parts = _net_parts(entry.key)
+        if parts is None:
             raise _unsupported(entry)
-        style, number, name = match[1], match[2], match[3] or ""
+        style, number, name = parts
         if not name:
             return self._clear_nets(entry, number)
         sub = NET_KEYS.get(name)
@@ -131,6 +131,17 @@ def _contradictions(config: LxcConfig) -> Iterator[tuple[str, str, str]]:
         yield "lxc.uts.name", "would rename the host: lxc.namespace.keep has uts", "clear one of them"
 
 
+def _net_parts(name: str) -> tuple[str, str | None, str] | None:
+    """Of lxc.net.N.KEY and lxc.network.KEY: "net" or "network", the number where there is one, the rest."""
+    style, dot, rest = name.removeprefix("lxc.").partition(".")
+    if not name.startswith("lxc.") or style not in ("net", "network") or (dot and not rest):
+        return None
+    number, dot, key = rest.partition(".")
+    if number.isdecimal() and len(number) < 10 and (key or not dot):
+        return style, number, key
+    return style, None, rest
+
+
 def _hints(hint: str, name: str) -> str:
     """What is wrong, and for an old key what it is called today."""
     today = modern_name(name)
@@ -140,13 +151,13 @@ def _hints(hint: str, name: str) -> str:
 
 def modern_name(name: str, number: str = "N") -> str:
     """The key as it is written today; a key of a 0.9 block of networks gets *number*."""
-    match = _NET.fullmatch(name)
-    if match is None:
+    parts = _net_parts(name)
+    if parts is None:
         return keys.modern(name)
-    sub = NET_KEYS.get(match[3] or "")
+    sub = NET_KEYS.get(parts[2])
     if sub is None:
         return "lxc.net" if name == "lxc.network" else name
-    return f"lxc.net.{match[2] or number}.{sub.name}"
+    return f"lxc.net.{parts[1] or number}.{sub.name}"
 
 
 def _unsupported(entry: Entry) -> ConfigError:

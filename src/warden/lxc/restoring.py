@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import socket
-from collections.abc import Callable
 
 from warden.engine.ids import IdSource
 from warden.errors import BadInput, EngineFault, NotSupported, WardenError
 from warden.kernel import mounts
-from warden.kernel.paths import remove_tree
+from warden.light import TYPE_CHECKING, signal
 from warden.lxc import life, place, running, states
 from warden.lxc.cgroups import directories
 from warden.lxc.checkpointing import Criu, check, held_files, program, restore_options, run_criu
@@ -28,6 +26,9 @@ from warden.lxc.storage.base import private_mounts
 from warden.model.interfaces import Link
 from warden.records import dataclass, replace
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class _Restoring:
         self._id = IdSource().next()
         directory, lock = place.make_directory(site, self._id)
         undo.add("lock", os.close, lock)
-        undo.add("directory", remove_tree, directory)
+        undo.add("directory", place.remove_directory, directory)
         journal = states.open_journal(directory)
         undo.add("journal", os.close, journal)
         undo.add("state", states.write, journal, "STOPPED")
@@ -136,7 +137,7 @@ class _Restoring:
         job.create()
         joins = list(job.join_paths())
         _, _, links = running.connected(self._id, replace(start.spec, system=start.system))
-        remember_links(directory, [link.host_name for link in links])
+        remember_links(directory, links)
         pid = self._by_criu(root, links, joins, directory)
         undo.add("first process", os.kill, pid, signal.SIGKILL)
         start.scene.run_on_host("start-host", {"LXC_PID": str(pid)})

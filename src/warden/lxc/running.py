@@ -6,21 +6,14 @@ cgroups, PID 1, the program. Blocking. Nothing is left behind; what a kill -9 le
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import signal
 import time
-from collections.abc import Callable, Collection, Sequence
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
-from warden.engine.refusals import refusal
 from warden.errors import BadInput, JobFailed, NotSupported, WrongState
-from warden.kernel.paths import remove_tree
 from warden.kernel.proc import parse_capabilities
+from warden.light import TYPE_CHECKING, late, logger, signal
 from warden.lxc import hooks, place
 from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
@@ -39,20 +32,24 @@ from warden.plan.container import Batch, Placement
 from warden.plan.mountoptions import mount_options
 from warden.plan.steps import Op, Plan
 from warden.plan.system import plan_of, program_plan
-from warden.process.direct import Direct
 from warden.process.launch import Binary, Launched, StepFailed, launch, listen_at
-from warden.process.packets import STATE_FAILED, Record
 from warden.records import dataclass, replace
 from warden.undo import Undo
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable, Collection, Sequence
+    from types import FrameType
 
+    from warden.engine import refusals
+    from warden.kernel import sockets
     from warden.network.hostlink import HostLink
+    from warden.process import direct, packets
+else:
+    refusals, direct, packets = map(late, ("warden.engine.refusals", "warden.process.direct", "warden.process.packets"))
 
-log = logging.getLogger("warden.lxc")
+log = logger("warden.lxc")
 JOB, MTU = 1, 1500
-_PATIENCE_S = 10.0
+_PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
 _OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
@@ -90,28 +87,29 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
     if start.system.cgroups:  # its first process is in a group of all of them, and would show that
         raise NotSupported("lxc.mount.auto: cgroup by force is not carried out here", hint="lxc-start does it")
     filtered = program_filter(start.scene.config)
-    with Undo() as undo, contextlib.ExitStack() as making:
+    with Undo() as undo:
         container_id = IdSource().next()
-        claim, lock = take(start)
+        claim, making = take(start)
         undo.add("claim", claim.close)
-        making.callback(os.close, lock)
-        place.sweep(start.site)
-        directory, lock = place.make_directory(start.site, container_id)
-        undo.add("lock", os.close, lock)
-        undo.add("directory", remove_tree, directory)
-        start = replace(start, scene=replace(start.scene, mount=f"{directory}/mnt/root"))
-        undo.add("post-stop", start.scene.run_on_host, "post-stop")
-        start.scene.run_on_host("pre-start")
-        start = stored(start, f"{directory}/mnt/storage", undo)
-        label = profile(start, undo)
-        with place.starting(start.site):
-            group = limited(start.site, start.spec, container_id, undo)
-            launched = _launch(start, container_id, directory, group, undo)
-        making.close()
+        try:
+            place.sweep(start.site)
+            directory, lock = place.make_directory(start.site, container_id)
+            undo.add("lock", os.close, lock)
+            undo.add("directory", place.remove_directory, directory)
+            start = replace(start, scene=replace(start.scene, mount=f"{directory}/mnt/root"))
+            undo.add("post-stop", start.scene.run_on_host, "post-stop")
+            start.scene.run_on_host("pre-start")
+            start = stored(start, f"{directory}/mnt/storage", undo)
+            label = profile(start, undo)
+            with place.starting(start.site):
+                group = limited(start.site, start.spec, container_id, undo)
+                launched = _launch(start, container_id, directory, group, undo)
+        finally:
+            os.close(making)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
 
 
-def take(start: Start) -> tuple[socket.socket, int]:
+def take(start: Start) -> tuple[sockets.socket, int]:
     """What marks the container as taken, and the descriptor that keeps its directory until it is known to run (/dev/null's
     where it has none). Raises WrongState: it runs, or somebody copies, destroys, renames it."""
     home = Home(start.lxcpath, start.scene.name)
@@ -127,7 +125,7 @@ def take(start: Start) -> tuple[socket.socket, int]:
     return claim, lock
 
 
-def _claimed(site: Site, home: Home) -> socket.socket:
+def _claimed(site: Site, home: Home) -> sockets.socket:
     """Raises WrongState: it runs, or, by name, who has taken it to work on it. Who has it for himself starts it, and it
     will be seen to run; or destroys it."""
     until = time.monotonic() + _PATIENCE_S
@@ -135,8 +133,13 @@ def _claimed(site: Site, home: Home) -> socket.socket:
         try:
             return place.claim(home.lxcpath, home.name)
         except WrongState:
-            if _runs(site, home) or place.is_answered(home.lxcpath, home.name) or not os.path.isdir(home.path):
+            if _runs(site, home) or place.is_answered(home.lxcpath, home.name):
                 raise
+            if not os.path.isdir(home.path):  # somebody starts one that has none, or has just destroyed it
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE_S)
+                continue
         try:
             os.close(home.lock(shared=True))
         except WrongState:
@@ -233,7 +236,7 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
                 patience_s=hooks.PATIENCE_S,
             )
         except StepFailed as failed:
-            raise refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
+            raise refusals.refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
     groups, root = group.directories(), start.scene.config.rootfs_path
     name, pid = start.scene.name, launched.pid
@@ -312,31 +315,31 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
         plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp, inside.profile)
-        direct = Direct(f"{inside.directory}/run")
-        undo.add("connection", direct.close)
-        with _Forwarding(direct) as forwarding:
-            record = direct.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
-            if record.state == STATE_FAILED:
+        served = direct.Direct(f"{inside.directory}/run")
+        undo.add("connection", served.close)
+        with _Forwarding(served) as forwarding:
+            record = served.spawn(JOB, plan.encode(), (*joins, 0, 1, 2))
+            if record.state == packets.STATE_FAILED:
                 raise _failure(plan, record, start.scene.name, program)
             forwarding.begin()
             on_running()
-            code = os.waitstatus_to_exitcode(direct.wait(JOB).status)
+            code = os.waitstatus_to_exitcode(served.wait(JOB).status)
     return code if code >= 0 else 128 - code
 
 
-def _failure(plan: Plan, record: Record, name: str, program: Init) -> Exception:
+def _failure(plan: Plan, record: packets.Record, name: str, program: Init) -> Exception:
     if 0 <= record.step < len(plan.steps) and plan.steps[record.step].op is Op.EXEC:
         hint = "is it in the container, executable, and on PATH?"
         return JobFailed(f"exec {program.argv[0]}: {os.strerror(record.error)}", hint=hint)
-    return refusal(plan, record.step, record.error, doing=f"execute {name}")
+    return refusals.refusal(plan, record.step, record.error, doing=f"execute {name}")
 
 
 class _Forwarding:
     """Signals of this process go to the program for the `with` block. They wait until `begin`: who hears that the program
     runs may send one at once."""
 
-    def __init__(self, direct: Direct) -> None:
-        self._direct = direct
+    def __init__(self, served: direct.Direct) -> None:
+        self._direct = served
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> _Forwarding:

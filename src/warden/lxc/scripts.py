@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Mapping, Sequence
+import errno
 
-from warden.lxc.hooks import Scene, run_program
-from warden.lxc.networks import Net
+from warden.errors import KernelRefused
+from warden.light import TYPE_CHECKING, suppress
+from warden.plainjson import dumps, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from warden.lxc.hooks import Scene
+    from warden.lxc.networks import Net
+    from warden.model.interfaces import Link
 
 
 def run_scripts(scene: Scene, which: str, hosts: Sequence[str], more: Mapping[str, str]) -> None:
     """*which*: "up" or "down"; *hosts*: the host's end of every interface that has a type of its own, "" for none. Raises
     HookFailed for the first that fails."""
+    from warden.lxc.hooks import run_program  # who only looks which links there are needs none
+
     ends = iter(hosts)
     for net in scene.config.net:
         peer = next(ends, "") if net.type not in ("empty", "none") else ""
@@ -35,13 +44,40 @@ def _argv(scene: Scene, net: Net, which: str, line: str, peer: str) -> tuple[str
     return ("/bin/sh", "-c", f'{line} "$@"', "sh", *words)
 
 
-def remember_links(directory: str, hosts: Sequence[str]) -> None:
+def remember_links(directory: str, links: Sequence[Link]) -> None:
     """For the end, when they are gone."""
+    pairs = [link.host_name for link in links if link.kind.value == "bridge"]
     with open(f"{directory}/links.json", "w", encoding="utf-8") as file:
-        json.dump(list(hosts), file)
+        file.write(dumps({"hosts": [link.host_name for link in links], "pairs": pairs}))
+
+
+def _recalled(directory: str) -> dict[str, list[Any]]:
+    with suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
+        found: dict[str, list[Any]] = loads(file.read())
+        return found
+    return {"hosts": [], "pairs": []}
 
 
 def recalled_links(directory: str) -> list[str]:
-    with contextlib.suppress(OSError, ValueError), open(f"{directory}/links.json", encoding="utf-8") as file:
-        return list(map(str, json.load(file)))
-    return []
+    """The host's ends, "" where there is none."""
+    return _recalled(directory)["hosts"]
+
+
+def remove_pairs(directory: str) -> None:
+    """The kernel takes them with the namespace, but some time after its last process has ended (cleanup_net), and whoever
+    waits for the end finds their names free. Raises KernelRefused, EngineFault."""
+    pairs = _recalled(directory)["pairs"]
+    if pairs:
+        from warden.kernel.sockets import if_nametoindex
+        from warden.network.netlink import delete_link
+        from warden.network.route import Route
+
+        with Route() as route:
+            for name in filter(None, pairs):
+                try:
+                    route.ask(delete_link(if_nametoindex(name)), f"ip link delete {name}")
+                except KernelRefused as error:
+                    if error.errno != errno.ENODEV:
+                        raise
+                except OSError:
+                    continue  # it is gone

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
-from collections.abc import Iterator
 
 from warden.errors import ConfigError, NotSupported
+from warden.light import TYPE_CHECKING, late, pattern
 from warden.lxc.configfile import read
 from warden.lxc.shared import stand_in
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
+else:
+    re = late("re")
 
 ALLOW, KILL, TRAP, ERRNO = 0x7FFF0000, 0x00000000, 0x00030000, 0x00050000
 _ACTIONS = {"allow": ALLOW, "kill": KILL, "trap": TRAP}
@@ -29,7 +34,7 @@ _ARCHITECTURES = {
 }  # fmt: skip
 #: What programs of an older word size can call on a machine.
 _ALSO = {"x86_64": ("x86", "x32"), "aarch64": ("arm",), "ppc64": ("ppc",)}
-_ARGUMENT = re.compile(r"\[\s*(\d)\s*,\s*(\w+)\s*,\s*(?:SCMP_CMP_)?(\w+)\s*(?:,\s*(\w+)\s*)?\]")
+_ARGUMENT = pattern(r"\[\s*(\d)\s*,\s*(\w+)\s*,\s*(?:SCMP_CMP_)?(\w+)\s*(?:,\s*(\w+)\s*)?\]")
 EACCES, MNT_FORCE, EDOM = 13, 1, 33
 
 

@@ -6,12 +6,14 @@ given", unless a field says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from warden.light import TYPE_CHECKING
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.networks import Net
 from warden.model.system import IdRange
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_LXCPATH = "/var/lib/lxc"
 DEFAULT_INIT = "/sbin/init"

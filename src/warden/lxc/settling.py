@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Mapping, Sequence
 
+from warden.light import TYPE_CHECKING, suppress
 from warden.model.system import FileSystem, System
 from warden.records import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
@@ -32,7 +34,7 @@ def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
 def _below(path: str, rootfs: str) -> str:
     """The path inside of one of the host's that leads through the root, under whatever name; "" for others."""
     parts = os.path.normpath(path).split("/")
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         root = os.stat(rootfs)
         for count in range(1, len(parts) + 1 if rootfs != "/" else 1):
             if os.path.samestat(os.stat("/".join(parts[:count]) or "/"), root):

@@ -5,13 +5,12 @@ One put back over its container is made ready beside it first; from then on whoe
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import time
 
 from warden.errors import BadInput, HandleTaken, WrongState
 from warden.kernel.paths import remove_tree
+from warden.light import TYPE_CHECKING, late, suppress
 from warden.lxc import configfile, copying, dependencies, destroying, reading
 from warden.lxc.copying import Copy
 from warden.lxc.home import RESTORING, STORAGE, Home
@@ -21,6 +20,11 @@ from warden.lxc.storage.base import Root, Wanted, root_of
 from warden.lxc.storage.btrfs import drop_subvolume
 from warden.lxc.storage.kinds import storage_of
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 ALL = "ALL"
 _MOST = 1000
@@ -51,7 +55,7 @@ def take(home: Home, comment: str = "") -> str:
         if new.is_defined and new.is_settled:
             continue
         order = Copy(home, new, False, kind, 0, True, True, (), False, tuple(files))
-        with contextlib.suppress(HandleTaken):  # somebody else took one at the same time
+        with suppress(HandleTaken):  # somebody else took one at the same time
             copying.copy(order)
             return new.name
     raise WrongState(f"{home.name} has {_MOST} snapshots", hint="destroy some: -d NAME")
@@ -98,7 +102,7 @@ def drop(home: Home, name: str) -> None:
                 continue
             with one.partial():
                 destroying.remove_remains(one)
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.rmdir(home.snapshots)
 
 
@@ -192,7 +196,7 @@ def _finish_restoring(home: Home, work: str) -> None:
         if is_next:
             os.rename(new, place)
     dependencies.forget(home)
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.unlink(os.path.join(home.path, "lxc_rdepends"))
     dependencies.record(home, parents)
     _put_files(home, work, old)

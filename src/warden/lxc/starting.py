@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING
 from warden.lxc import place
 from warden.lxc.configfile import parse_define
 from warden.lxc.fstab import read_fstab
@@ -18,6 +18,9 @@ from warden.lxc.running import Start, absent
 from warden.lxc.system import default_lxcpath
 from warden.lxc.translate import Circumstances, translate
 from warden.records import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SHARES = ("net", "ipc", "uts", "pid")
 OPTIONS = (

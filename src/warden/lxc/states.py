@@ -6,14 +6,15 @@ whose journal nobody can continue, since whoever was at work on it was killed, i
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from warden.depot.systems import STATES, state_of, words
+from warden.light import TYPE_CHECKING, NamedTuple, suppress
 from warden.lxc import place
 from warden.lxc.place import Running, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["ALIVE", "STATES", "Seen", "every", "exit_status", "find", "open_journal", "state_of", "words", "write"]
 
@@ -57,7 +58,7 @@ def find(site: Site, lxcpath: str, name: str) -> Seen | None:
 
 def exit_status(directory: str) -> int | None:
     """As wait(2) has it; None while it has none."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for line in reversed(words(directory)):
             if line.startswith("EXITED "):
                 return int(line.removeprefix("EXITED "))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 import time
 
 from warden.errors import WrongState
+from warden.light import signal, suppress
 from warden.lxc import states
 from warden.lxc.place import Running, Site, claim
 
@@ -32,7 +31,7 @@ class Target:
 
     def signal(self, number: int) -> None:
         if self._init >= 0:
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, number)
 
     def halt(self) -> None:
@@ -65,7 +64,7 @@ class Target:
 
     def is_taken(self) -> bool:
         """Whether the name is still, or again, in use."""
-        with contextlib.suppress(WrongState):
+        with suppress(WrongState):
             claim(self.running.lxcpath, self._name).close()
             return False
         return True
@@ -91,7 +90,7 @@ def _open(pid: int) -> int:
 
 def _usual_halt(pid: int) -> int:
     """SIGPWR, unless its first process waits for systemd's."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+    with suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         for line in file:
             if line.startswith("SigBlk:") and int(line.split()[1], 16) >> (_SYSTEMD_HALT - 1) & 1:
                 return _SYSTEMD_HALT

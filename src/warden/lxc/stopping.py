@@ -5,19 +5,19 @@ Who runs a container holds the abstract name of its command socket (place.py), L
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from warden.errors import WrongState
+from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.lxc import place, states
 from warden.lxc.home import Home
 from warden.lxc.place import Site
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Iterator
+
+    from warden.kernel import sockets
 
 _PATIENCE_S = 10.0
 _MOMENT_S = 4.0  # longer than who starts a container waits for the lock
@@ -33,16 +33,19 @@ def running(home: Home) -> bool:
     return False
 
 
-@contextlib.contextmanager
+@contextmanager
 def not_running(home: Home, *, shared: bool = False) -> Iterator[None]:
     """Nobody can start it for the `with` block, in which it has to be locked (`Home.locked`). *shared*: as that; who comes
     second leaves the name to the first. Raises WrongState when it runs."""
     claimed = _claimed(home, shared)
-    with claimed or contextlib.nullcontext():
+    try:
         yield
+    finally:
+        if claimed is not None:
+            claimed.close()
 
 
-def _claimed(home: Home, shared: bool) -> socket.socket | None:
+def _claimed(home: Home, shared: bool) -> sockets.socket | None:
     """Who starts a container has it locked until it is known to run. So a name that is taken, and nobody's who runs it, is
     another reader's, or that of somebody who only looks, or will give it up for he does not get the lock."""
     until = time.monotonic() + _MOMENT_S
@@ -64,7 +67,7 @@ def _claimed(home: Home, shared: bool) -> socket.socket | None:
 def stop_now(home: Home, site: Site) -> None:
     """Kills its first process, and so all of them, and waits until whoever ran it has cleaned up. Raises WrongState for
     one that was started by other tools, or does not go."""
-    with contextlib.suppress(WrongState, ProcessLookupError):
+    with suppress(WrongState, ProcessLookupError):
         found = place.find(site, home.lxcpath, home.name)
         pidfd = os.pidfd_open(found.pid)
         try:

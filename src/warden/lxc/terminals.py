@@ -5,21 +5,23 @@ Owns how they are made, and a client's way to one of them through the monitor's 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import socket
 import stat
 import struct
-from collections.abc import Iterator
 
 from warden.errors import BadInput, KernelRefused, WrongState
+from warden.kernel import sockets
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.settings import LxcConfig
 from warden.model.system import System
 from warden.plan.container import Bind
 from warden.process.launch import SOCKET_NAME, receive
 from warden.records import dataclass
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST = 50  # descriptors that the monitor can be given, less a few
 ANY = 2**32 - 1
@@ -98,9 +100,9 @@ def buffered(directory: str) -> bytes:
     while True:
         before, data = os.stat(path).st_ino, b""
         for part in (f"{path}.1", path):
-            with contextlib.suppress(FileNotFoundError), open(part, "rb") as file:
+            with suppress(FileNotFoundError), open(part, "rb") as file:
                 data += file.read()
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             if os.stat(path).st_ino == before:  # else it was full meanwhile
                 return data[-int(names[0].removeprefix(_BUFFER)) :]
 
@@ -153,10 +155,10 @@ def _pair(system: System, undo: Undo) -> tuple[int, int, str]:
     return master, other, path
 
 
-def connect(directory: str, number: int) -> tuple[socket.socket, int, int]:
+def connect(directory: str, number: int) -> tuple[sockets.socket, int, int]:
     """A terminal of a running container for as long as the socket is open: that, the master, and its number. What is
     said on the console, 0, comes through the socket, and what is typed goes in by it. Raises WrongState."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     folder = -1
     try:
         folder = os.open(f"{directory}/run", os.O_PATH | os.O_DIRECTORY)

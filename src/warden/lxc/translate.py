@@ -5,10 +5,7 @@ What a ContainerSpec cannot say comes beside it, typed (missing.py): terminals, 
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterator, Mapping
-
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.idle import idle
 from warden.lxc.missing import Missing, Need
@@ -17,12 +14,19 @@ from warden.lxc.settings import DEFAULT_INIT, LxcConfig
 from warden.lxc.translate_limits import translate_limits
 from warden.lxc.translate_mounts import Mounts, automatic, filesystem
 from warden.lxc.translate_net import translate_networks
-from warden.lxc.values import ARCH_32, split_kind
+from warden.lxc.values import ARCH_32, split, split_kind
+from warden.model.names import is_host_name
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import NAMESPACES, FileSystem, Init, System
 from warden.plan.capabilities import NAMES
 from warden.plan.mountoptions import mount_options
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Mapping
+else:
+    re = late("re")
 
 PER_LINUX32 = 8  # sys/personality.h
 _NO_LSM = ("", "unconfined", "unchanged")
@@ -65,7 +69,7 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
             spec = ContainerSpec(
                 handle=name,
                 rootfs=root,
-                hostname=config.uts_name or (name if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) else None),
+                hostname=config.uts_name or (name if is_host_name(name) else None),
                 limits=limits.limits,
                 network=spaces.network,
                 network_of=spaces.network_of,
@@ -161,7 +165,7 @@ def _capabilities(config: LxcConfig) -> tuple[str, ...] | None:
 
 def _init(config: LxcConfig, around: Circumstances) -> Init:
     try:
-        words = around.argv or tuple(shlex.split(config.init_cmd)) or (DEFAULT_INIT,)
+        words = around.argv or tuple(split(config.init_cmd)) or (DEFAULT_INIT,)
     except ValueError as error:
         raise BadKey("lxc.init.cmd", f"{config.init_cmd!r}: {error}") from error
     return program_of(config, words, around.environ)
@@ -215,7 +219,7 @@ def _namespaces(config: LxcConfig, network: NetworkMode) -> _Spaces:
     entered: list[tuple[str, str]] = []
     missing: list[Missing] = []
     for name, whose in config.namespace_share:
-        if re.fullmatch(r"\d{1,10}", whose):
+        if whose.isdecimal() and len(whose) <= 10:
             entered.append((name, f"/proc/{whose}/ns/{name}"))
         elif whose.startswith("/"):
             entered.append((name, whose))

@@ -6,13 +6,18 @@ memory and swap together after memory alone; so here. The keys of the host's own
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import naming
 from warden.model.limits import DeviceRule, Limits
-from warden.model.resources import ALIASES, BY_NAME, find, parse_rules
 from warden.records import dataclass, field, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from warden.model import resources
+else:
+    resources = late("warden.model.resources")
 
 _AFTER = ("memory.memsw.limit_in_bytes", "memory.swap.max", "cpu.cfs_burst_us", "cpu.max.burst")
 #: Written by a person, not a limit: what LXC itself would do with it.
@@ -42,10 +47,12 @@ def _one(done: Translated, key: str, name: str, value: str) -> None:
     with naming(key):
         if name in ("devices.allow", "devices.deny"):
             _devices(done, key, name, value)
-        elif name in _OURS or (name not in BY_NAME and name not in ALIASES and not name.startswith("hugetlb.")):
+        elif name in _OURS or not (
+            name in resources.BY_NAME or name in resources.ALIASES or name.startswith("hugetlb.")
+        ):
             done.missing.append(Missing(Need.CGROUP, key, value, "written to the file of that name"))
         else:
-            done.limits = find(name)[1](done.limits, value)
+            done.limits = resources.find(name)[1](done.limits, value)
 
 
 def _devices(done: Translated, key: str, name: str, value: str) -> None:
@@ -54,12 +61,12 @@ def _devices(done: Translated, key: str, name: str, value: str) -> None:
     if value.split()[:1] == ["a"]:  # the kernel reads no further (devcgroup_update_access, security/device_cgroup.c)
         done.limits = replace(done.limits, devices=() if name == "devices.deny" else None)
     elif name == "devices.allow":
-        rules = parse_rules(value)
+        rules = resources.parse_rules(value)
         done.limits = replace(done.limits, devices=None if now is None else tuple(dict.fromkeys((*now, *rules))))
     elif now is None:
         done.missing.append(Missing(Need.CGROUP, key, value, "an exception where all devices are allowed"))
     else:
-        denied = parse_rules(value)
+        denied = resources.parse_rules(value)
         done.limits = replace(done.limits, devices=tuple(_left(now, denied)))
         for rule in denied:
             wider = [str(one) for one in done.limits.devices or () if _covers(one, rule)]

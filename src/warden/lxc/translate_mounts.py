@@ -7,15 +7,18 @@ is skipped, as LXC does, but not silently. Without a root file system of its own
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
 from warden.model.system import FileSystem
 from warden.plan.mountoptions import mount_options
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Options that are LXC's own, never the kernel's.
 _OURS = ("optional", "relative", "create=dir", "create=file")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from hashlib import blake2b
-from ipaddress import IPv4Interface, ip_interface
 
+from warden.light import TYPE_CHECKING, blake2b, late
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
 from warden.lxc.networks import SUB_KEYS, Net
 from warden.model.interfaces import Interface, LinkKind
 from warden.model.spec import NetworkMode
 from warden.records import dataclass, fields
+
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Iterator
+else:
+    ipaddress = late("ipaddress")
 
 _KINDS = {
     "veth": LinkKind.BRIDGE,
@@ -92,7 +96,7 @@ def _interface(net: Net, container: str) -> Interface:
 def _addresses(net: Net) -> tuple[str, ...]:
     """0.0.0.0 was 0.9's way to say that the container asks by DHCP."""
     given = (*(address for address, _ in net.ipv4), *net.ipv6)
-    return tuple(address for address in given if not ip_interface(address).ip.is_unspecified)
+    return tuple(address for address in given if not ipaddress.ip_interface(address).ip.is_unspecified)
 
 
 def drawn_address(template: str, seed: str) -> str:
@@ -114,7 +118,7 @@ def _missing(net: Net) -> Iterator[Missing]:
     if not net.flags:
         yield Missing(Need.LINK, f"{key}.flags", "", "stays down until the container takes it up")
     for address, broadcast in net.ipv4:
-        if broadcast and broadcast != str(IPv4Interface(address).network.broadcast_address):
+        if broadcast and broadcast != str(ipaddress.IPv4Interface(address).network.broadcast_address):
             yield Missing(Need.LINK, f"{key}.ipv4.address", f"{address} {broadcast}", "a broadcast address of its own")
     for version, gateway in (("ipv4", net.ipv4_gateway), ("ipv6", net.ipv6_gateway)):
         if gateway in ("auto", "dev"):

@@ -7,13 +7,15 @@ interfaces) and lets it go on. In a new pid namespace a further child is PID 1.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable
 
 from warden.errors import KernelRefused, WardenError
 from warden.kernel import mounts
+from warden.light import TYPE_CHECKING, signal
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 1
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
+from warden.light import suppress
 from warden.lxc.place import Running
 
 
 def _read(running: Running, controller: str, name: str) -> str | None:
-    with contextlib.suppress(OSError, KeyError), open(f"{running.groups[controller]}/{name}", encoding="ascii") as file:
+    with suppress(OSError, KeyError), open(f"{running.groups[controller]}/{name}", encoding="ascii") as file:
         return file.read()
     return None
 

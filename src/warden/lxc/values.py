@@ -5,12 +5,16 @@ Pure. Owns the spelling of numbers, signals, sizes, times, id maps, limits and a
 
 from __future__ import annotations
 
-import re
-import signal
-from collections.abc import Callable
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, late, signal
+from warden.model.names import is_host_name
 from warden.model.system import NAMESPACES, IdRange
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+else:
+    re = late("re")
 
 _INT64 = 2**63
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "K": 1024, "M": 1024**2, "G": 1024**3}
@@ -40,6 +44,15 @@ def words(value: str) -> tuple[str, ...]:
     return tuple(value.split())
 
 
+def split(command: str) -> list[str]:
+    """Words as a shell has them, shlex.split; raises ValueError."""
+    if command.isascii() and command.isprintable() and not any(mark in command for mark in "'\"\\"):
+        return command.split()
+    import shlex
+
+    return shlex.split(command)
+
+
 def path(value: str) -> str:
     if not value.startswith("/"):
         raise BadInput(f"{value!r} is not an absolute path")
@@ -60,13 +73,14 @@ def has_kind(value: str) -> bool:
 
 def number(value: str) -> int:
     """A whole number that is not negative."""
-    if not re.fullmatch(r"\d{1,18}", value):
+    if not (value.isdecimal() and len(value) <= 18):
         raise BadInput(f"{value!r} is not a whole number")
     return int(value)
 
 
 def integer(value: str) -> int:
-    if not re.fullmatch(r"[+-]?\d{1,9}", value):
+    digits = value[1:] if value.startswith(("+", "-")) else value
+    if not (digits.isdecimal() and len(digits) <= 9):
         raise BadInput(f"{value!r} is not a whole number")
     return int(value)
 
@@ -91,14 +105,14 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def signal_number(value: str) -> int:
     """SIGTERM, TERM, 15, SIGRTMIN+3, RTMAX-1."""
     name = value.upper().removeprefix("SIG")
-    if re.fullmatch(r"\d{1,2}", name):
+    if name.isdecimal() and len(name) <= 2:
         found = int(name)
     elif match := re.fullmatch(r"RTMIN(?:\+(\d{1,2}))?", name):
         found = signal.SIGRTMIN + int(match[1] or 0)
     elif match := re.fullmatch(r"RTMAX(?:-(\d{1,2}))?", name):
         found = signal.SIGRTMAX - int(match[1] or 0)
     else:
-        found = int(getattr(signal.Signals, f"SIG{name}", 0))
+        found = int(getattr(signal, f"SIG{name}", 0)) if name.isalnum() else 0
     if not 1 <= found <= signal.SIGRTMAX:
         raise BadInput(f"{value!r} is not a signal", hint="such as SIGTERM, TERM, 15 or SIGRTMIN+3")
     return found
@@ -227,6 +241,6 @@ def _capability(word: str) -> str:
 
 
 def uts_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", value):
+    if not is_host_name(value):
         raise BadInput(f"{value!r} is not a host name", hint="1 to 64 letters, digits, dots and dashes")
     return value

@@ -6,17 +6,18 @@ is not missed. Whose watcher was killed is stopped, which is looked for once a s
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from warden.depot import systems
 from warden.kernel.events import IN_CREATE, IN_DELETE, IN_MODIFY, drain, inotify_add_watch, inotify_init1
+from warden.light import TYPE_CHECKING, NamedTuple, suppress
 from warden.lxc import place
 from warden.lxc.place import Running, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MOVED_TO = 0x80
 _LOOK_S = 1.0
@@ -74,7 +75,7 @@ class Watch:
             if name in self._followed:
                 continue
             directory = f"{self._site.state}/{name}"
-            with contextlib.suppress(OSError, ValueError, TypeError):
+            with suppress(OSError, ValueError, TypeError):
                 inotify_add_watch(self._fd, directory, IN_MODIFY | IN_CREATE | _MOVED_TO)
                 running = place.recalled(directory)
                 journal = os.open(f"{directory}/journal", os.O_RDONLY | os.O_CLOEXEC)

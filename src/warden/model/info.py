@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping
-
+from warden.light import TYPE_CHECKING, Enum
 from warden.model.interfaces import Link
 from warden.model.spec import ContainerSpec
 from warden.records import dataclass, field
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-class State(enum.Enum):
+
+class State(Enum):
     """Life of a container; the values cross the wire (spec/warden.md §3)."""
 
     BORN = "born"

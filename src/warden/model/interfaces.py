@@ -6,15 +6,19 @@ engine/networks.py's.
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Iterable
-from hashlib import blake2b
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-from typing import Any
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, blake2b, late, pattern
+from warden.model.names import is_host_name
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    import ipaddress
+    import re
+    from collections.abc import Iterable
+    from typing import Any
+else:
+    ipaddress = late("ipaddress")
+    re = late("re")
 
 DEFAULT_BRIDGE = "default"
 MAX_INTERFACES = 16
@@ -26,13 +30,10 @@ IFNAME_MAX = 15  # IFNAMSIZ without its NUL
 #: "This host", loopback, link-local, multicast, reserved and broadcast: RFC 6890, RFC 4291.
 _NOBODYS = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 
-_LINK_NAME = re.compile(rf"(?!(?:\.\.?|all|default)$)[^\s/:%\0]{{1,{IFNAME_MAX}}}")
-_BRIDGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_ALIAS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
-_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_ALIAS = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 
 
-class LinkKind(enum.Enum):
+class LinkKind(Enum):
     """What a container's interface is."""
 
     BRIDGE = "bridge"  # one end of a veth pair, the other is a port of a bridge
@@ -107,7 +108,7 @@ class Interface:
         versions = []
         for text in self.gateways:
             try:
-                versions.append(ip_address(text).version)
+                versions.append(ipaddress.ip_address(text).version)
             except ValueError:
                 raise BadInput(f"interface gateway: {text!r} is not an address") from None
         if len(versions) != len(set(versions)):
@@ -208,12 +209,12 @@ def bridge_device(name: str) -> str:
 
 def _subnet(text: str, version: int, longest: int) -> str:
     try:
-        network = ip_network(text, strict=False)
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise BadInput(f"network subnet: {text!r} is not a network: {error}", hint="such as 10.1.2.0/24") from None
     if network.version != version:
         raise BadInput(f"network subnet: {text!r} is not a network of IPv{version}")
-    if any(network.overlaps(other) for other in map(ip_network, _NOBODYS) if other.version == version):
+    if any(network.overlaps(other) for other in map(ipaddress.ip_network, _NOBODYS) if other.version == version):
         raise BadInput(f"network subnet: {text!r} has addresses that no container can have")
     if network.prefixlen > longest:
         raise BadInput(f"network subnet: {text!r} has no room for a container", hint=f"a prefix of /{longest} at most")
@@ -223,35 +224,40 @@ def _subnet(text: str, version: int, longest: int) -> str:
 def _first(subnet: str | None) -> str | None:
     if subnet is None:
         return None
-    network = ip_network(subnet)
+    network = ipaddress.ip_network(subnet)
     return f"{network.network_address + 1}/{network.prefixlen}"
 
 
 def check_link_name(name: str, field: str) -> str:
     """*name* itself; raises BadInput when no link can be called so: dev_valid_name, __dev_alloc_name, and what
     net.ipv4.conf has already (sysctl_dev_name_is_allowed)."""
-    if not _LINK_NAME.fullmatch(name) or len(name.encode(errors="surrogateescape")) > IFNAME_MAX:
+    taken = name in (".", "..", "all", "default")
+    if taken or not name or any(letter.isspace() or letter in "/:%\0" for letter in name) or not _fits(name):
         hint = f"1 to {IFNAME_MAX} bytes without / : and %, not all and not default"
         raise BadInput(f"{field}: {name!r} is no name of a link", hint=hint)
     return name
 
 
+def _fits(name: str) -> bool:
+    return len(name.encode(errors="surrogateescape")) <= IFNAME_MAX
+
+
 def check_bridge_name(name: str, field: str) -> str:
     """*name* itself; raises BadInput when it cannot be a network's."""
-    if not _BRIDGE_NAME.fullmatch(name):
+    if not (is_host_name(name) and len(name) < 64 and name[0].isalnum()):
         raise BadInput(f"{field}: {name!r} is no name of a network", hint="1 to 63 letters, digits, dots and dashes")
     return name
 
 
-def check_address(text: str, field: str) -> IPv4Interface | IPv6Interface:
+def check_address(text: str, field: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     """Raises BadInput for what no interface can have."""
     try:
-        found = ip_interface(text)
+        found = ipaddress.ip_interface(text)
     except ValueError:
         raise BadInput(f"{field}: {text!r} is not an address", hint="such as 10.0.0.2/24 or fd00::2/64") from None
     if found.ip.is_multicast or found.ip.is_unspecified or found.ip.is_loopback:
         raise BadInput(f"{field}: {text!r} is not the address of a host")
-    if isinstance(found, IPv6Interface) and found.scope_id is not None:
+    if isinstance(found, ipaddress.IPv6Interface) and found.scope_id is not None:
         raise BadInput(f"{field}: {text!r} must not name a link")
     return found
 
@@ -259,7 +265,9 @@ def check_address(text: str, field: str) -> IPv4Interface | IPv6Interface:
 def check_mac(text: str, field: str) -> str:
     """In the usual form; raises BadInput for what no link can have (is_valid_ether_addr)."""
     mac = text.lower()
-    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
+    parts = mac.split(":")
+    fits = len(parts) == 6 and not any(len(part) != 2 or part.strip("0123456789abcdef") for part in parts)
+    if not fits or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
         raise BadInput(f"{field}: {text!r} is no address of a link", hint="such as 02:42:0a:00:00:02")
     return mac
 

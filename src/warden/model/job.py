@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, MappingProxyType
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RLIMIT_INFINITY = 2**64 - 1
 
@@ -33,7 +33,7 @@ DEFAULT_RLIMITS: Mapping[str, int] = MappingProxyType(
 )
 
 
-class Verdict(enum.Enum):
+class Verdict(Enum):
     """Why a job ended. Exactly one of these for every job."""
 
     EXITED = "exited"  # by itself, whatever its exit status
@@ -143,7 +143,7 @@ class JobResult:
     detail: str = ""
 
 
-class WaitCondition(enum.Enum):
+class WaitCondition(Enum):
     """What is waited for; the values cross the wire."""
 
     NOT_RUNNING = "not-running"  # the job has ended, now or before

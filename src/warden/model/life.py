@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import enum
-import re
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late
 from warden.model.job import JobResult, Verdict
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 60.0
 STEADY_S = 10.0  # who ran that long begins with the shortest wait again
 
 
-class RestartMode(enum.Enum):
+class RestartMode(Enum):
     """What the end of a main job leads to; the values are docker's."""
 
     NO = "no"
@@ -54,7 +57,7 @@ class RestartPolicy:
         return failed and (not self.retries or restarts < self.retries)
 
 
-class Phase(enum.Enum):
+class Phase(Enum):
     """Where a container's main job stands; the values are in snapshots."""
 
     NEW = "new"  # never started

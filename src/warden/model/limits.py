@@ -5,11 +5,14 @@ None means unlimited or the kernel's default, throughout. How a value is written
 
 from __future__ import annotations
 
-import enum
-import re
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late, pattern
 from warden.records import asdict, dataclass, replace
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 MAX_BYTES = 2**63 - 1
 MAX_COUNT = 2**63 - 1
@@ -19,12 +22,12 @@ DEFAULT_PERIOD_US = 100_000
 MIN_WEIGHT, MAX_WEIGHT, DEFAULT_WEIGHT = 1, 10000, 100
 #: CONFIG_NR_CPUS ends at 8192; what is longer than this cannot be meant.
 MAX_CPU, _LONGEST_LIST = 8191, 1024
-_CPU_LIST = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*")
-_HUGE_PAGE = re.compile(r"[1-9]\d{0,4}(KB|MB|GB)")
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_CPU_LIST = pattern(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*")
+_HUGE_PAGE = pattern(r"[1-9]\d{0,4}(KB|MB|GB)")
+_NAME = pattern(r"[A-Za-z0-9_.:-]{1,64}")
 
 
-class OomPolicy(enum.Enum):
+class OomPolicy(Enum):
     """What happens when a container hits its memory limit."""
 
     KILL_JOB = "kill_job"  # the whole job that the kernel's victim belonged to is killed, the container goes on

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import enum
-import re
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late, pattern
 from warden.model.size import parse_size
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
+
 #: Docker's: a name cannot be taken for a path.
-VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
+VOLUME_NAME = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 #: Options of a file system in memory that are a word, and those that have a value.
 TMPFS_FLAGS = ("exec", "noexec", "suid", "nosuid", "dev", "nodev")
 TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes")
@@ -20,7 +23,7 @@ MAX_TARGET = 4096  # PATH_MAX
 _TAKEN = ("/", "/proc", "/dev", "/dev/pts", "/dev/mqueue")
 
 
-class MountKind(enum.Enum):
+class MountKind(Enum):
     """Where the files come from; the values cross the wire."""
 
     BIND = "bind"  # a directory or file of the host

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, late, pattern
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Iterable, Mapping
+else:
+    ipaddress = late("ipaddress")
 
 #: In place of an address: the host's, on the link of the container.
 HOST_GATEWAY = "host-gateway"
 MOST = {"dns": 16, "dns_search": 32, "dns_option": 32, "add_host": 256}
 
+_LIKE_LETTERS = str.maketrans("._-", "aaa")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_OPTION = re.compile(r"[a-z][a-z0-9-]{0,40}(?::[0-9]{1,6})?")
+_DOMAIN = pattern(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_OPTION = pattern(r"[a-z][a-z0-9-]{0,40}(?::[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,15 @@ class Names:
         return dict(zip(MOST, (self.servers, self.search, self.options, self.hosts), strict=True))
 
 
-def check_ip(text: str, field: str) -> IPv4Address | IPv6Address:
+def is_host_name(text: str) -> bool:
+    """1 to 64 letters, digits, dots, dashes and underscores."""
+    return 1 <= len(text) <= 64 and text.isascii() and text.translate(_LIKE_LETTERS).isalnum()
+
+
+def check_ip(text: str, field: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Raises BadInput for what cannot be a server's."""
     try:
-        found = ip_address(text)
+        found = ipaddress.ip_address(text)
     except ValueError:
         raise BadInput(f"{field}: {text!r} is not an address", hint="such as 192.0.2.1 or 2001:db8::1") from None
     if found.is_unspecified or found.is_multicast or getattr(found, "scope_id", None):
@@ -94,6 +103,8 @@ def names_of(
     add_hosts: Mapping[str, str] | Iterable[str] = (),
 ) -> Names:
     """From what people give; raises BadInput."""
+    from collections.abc import Mapping
+
     pairs = add_hosts.items() if isinstance(add_hosts, Mapping) else map(parse_host, add_hosts)
     return Names(_several(dns), _several(dns_search), _several(dns_options), tuple(pairs))
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import enum
-import functools
-import re
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late, pattern
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import ipaddress
+
+    Range = tuple[ipaddress.IPv4Address, ipaddress.IPv4Address] | tuple[ipaddress.IPv6Address, ipaddress.IPv6Address]
+else:
+    ipaddress = late("ipaddress")
 
 MAX_PORT = 65535
 ANY_ICMP = -1
 PORT_PROTOCOLS = ("tcp", "udp")
-_PORTS = re.compile(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
+_PORTS = pattern(r"([0-9]{1,5})(?::([0-9]{1,5}))?")
 
 
-class Protocol(enum.Enum):
+class Protocol(Enum):
     """Of a NetRule; the values are the snapshot's (spec/warden.md §6)."""
 
     TCP = "tcp"
@@ -92,8 +95,8 @@ class PortMap:
             raise BadInput(f"port: {self.protocol!r} is not a protocol with ports", hint=" or ".join(PORT_PROTOCOLS))
         if self.host_ip is not None:
             try:
-                found = ip_address(self.host_ip)
-                if isinstance(found, IPv6Address) and found.scope_id is not None:
+                found = ipaddress.ip_address(self.host_ip)
+                if isinstance(found, ipaddress.IPv6Address) and found.scope_id is not None:
                     raise ValueError(self.host_ip)  # a zone is any text
                 object.__setattr__(self, "host_ip", str(found))
             except ValueError:
@@ -171,23 +174,37 @@ def check_port(port: int, field: str) -> int:
     return port
 
 
-@functools.lru_cache(4096)
-def destination(text: str) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
+#: What was asked lately; functools' cache would be an import of every start.
+_KNOWN: dict[str, Range] = {}
+_MOST_KNOWN = 4096
+
+
+def destination(text: str) -> Range:
     """The first and the last address of "10.0.0.1", "10.0.0.0/8" or "10.0.0.1-10.0.0.9", IPv6 alike; raises BadInput."""
+    found = _KNOWN.get(text)
+    if found is None:
+        found = _parsed(text)
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[text] = found
+    return found
+
+
+def _parsed(text: str) -> Range:
     first, dash, last = text.partition("-")
     try:
         if dash:
-            low, high = ip_address(first.strip()), ip_address(last.strip())
+            low, high = ipaddress.ip_address(first.strip()), ipaddress.ip_address(last.strip())
         else:
-            network = ip_network(text.strip(), strict=False)
+            network = ipaddress.ip_network(text.strip(), strict=False)
             low, high = network.network_address, network.broadcast_address
     except ValueError:
         hint = "an address, a CIDR such as 10.0.0.0/8, or FIRST-LAST"
         raise BadInput(f"network: {text!r} is not an IPv4 or IPv6 network", hint=hint) from None
-    if isinstance(low, IPv4Address) and isinstance(high, IPv4Address):
+    if isinstance(low, ipaddress.IPv4Address) and isinstance(high, ipaddress.IPv4Address):
         if low <= high:
             return low, high
-    elif isinstance(low, IPv6Address) and isinstance(high, IPv6Address):
+    elif isinstance(low, ipaddress.IPv6Address) and isinstance(high, ipaddress.IPv6Address):
         if low.scope_id or high.scope_id:
             raise BadInput(f"network: {text!r} has a zone", hint="a link of the host means nothing in a rule")
         if low <= high:

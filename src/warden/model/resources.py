@@ -7,11 +7,10 @@ same, in v1's units. Command line, protocol, clients and documentation are made 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, late, pattern
 from warden.model.limits import (
     DEFAULT_PERIOD_US,
     MAX_BYTES,
@@ -30,6 +29,13 @@ from warden.model.limits import (
 from warden.model.size import parse_rate, parse_size
 from warden.records import dataclass, field, replace
 
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable
+    from typing import Any
+else:
+    re = late("re")
+
 UNLIMITED = "max"
 
 
@@ -45,7 +51,7 @@ class LimitReport:
 
 
 _V1_UNLIMITED = ("-1", "9223372036854771712")
-_RULE = re.compile(r"([abc])(?:\s+(\*|\d+):(\*|\d+)(?:\s+([rwm]+))?)?")
+_RULE = pattern(r"([abc])(?:\s+(\*|\d+):(\*|\d+)(?:\s+([rwm]+))?)?")
 
 Change = Callable[[Limits, str], Limits]
 Show = Callable[[Limits], str]
@@ -546,7 +552,7 @@ WORDS: dict[str, str] = {
     "disk": "disk.max",
     "inodes": "disk.inodes",
 }
-_HUGETLB = re.compile(r"hugetlb\.([0-9]+[KMG]B)\.(max|limit_in_bytes)")
+_HUGETLB = pattern(r"hugetlb\.([0-9]+[KMG]B)\.(max|limit_in_bytes)")
 
 
 def settings_of(given: Mapping[str, Any]) -> list[tuple[str, str]]:

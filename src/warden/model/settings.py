@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from warden.light import TYPE_CHECKING, MappingProxyType
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_SOCKET = "/run/warden/warden.sock"
 DEFAULT_DEPOT = "/var/lib/warden/containers"

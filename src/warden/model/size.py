@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from warden.errors import BadInput
+from warden.light import pattern
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-_SIZE = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*")
+_SIZE = pattern(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*")
 _BITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BIT_RATE = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)bit(?:/s|ps)?\s*")
+_BIT_RATE = pattern(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)bit(?:/s|ps)?\s*")
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?\s*")
+_DURATION = pattern(r"(?ai)\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?\s*")
 MAX_BYTES = 2**63 - 1
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import enum
-import re
-from collections.abc import Iterable
-from typing import Any
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, Enum, late
 from warden.model.interfaces import Interface, check_together, parse_interface, usage_error
 from warden.model.job import JobSpec
 from warden.model.life import RestartMode, RestartPolicy, VolumesFrom, check_label
 from warden.model.limits import Limits
 from warden.model.mounts import Mount as Mount
 from warden.model.mounts import in_order
-from warden.model.names import Names
+from warden.model.names import Names, is_host_name
 from warden.model.net import NetPolicy, PortMap
 from warden.model.system import System
 from warden.records import dataclass, field
 
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable
+    from typing import Any
+else:
+    re = late("re")
 
-class NetworkMode(enum.Enum):
+
+class NetworkMode(Enum):
     """How a container is connected."""
 
     WARDEN = "warden"  # a veth pair and a /30 of its own from the pool
@@ -78,7 +81,7 @@ class ContainerSpec:
     def __post_init__(self) -> None:
         if self.handle is not None:
             check_handle(self.handle)
-        if self.hostname is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", self.hostname):
+        if self.hostname is not None and not is_host_name(self.hostname):
             hint = "1 to 64 letters, digits, dots and dashes"
             raise BadInput(f"hostname: {self.hostname!r} is not usable", hint=hint)
         if self.rootfs is not None and (not self.rootfs.startswith("/") or "\0" in self.rootfs):

@@ -7,10 +7,13 @@ empty mapping; it is never a 0 that nobody counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from warden.light import TYPE_CHECKING
 from warden.model.info import DiskStat, State
 from warden.records import dataclass, field, fields, is_dataclass
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Shortest and longest time between two measurements of a stream, in seconds.
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.05, 86400.0

@@ -5,16 +5,18 @@ Touches no other interface."""
 from __future__ import annotations
 
 import errno
-import logging
 import os
-import socket
-from collections.abc import Iterable
 
 from warden.errors import KernelRefused
+from warden.kernel import sockets
+from warden.light import TYPE_CHECKING, logger
 from warden.network import netlink
 from warden.network.route import Route
 
-log = logging.getLogger("warden.network")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logger("warden.network")
 
 EPHEMERAL_END = 60999  # the kernel's default
 
@@ -93,7 +95,7 @@ def open_loopback6(device: str) -> None:
     comes over (rt6_need_strict), so that link has a route to it too. What is for ::1 when it arrives stays shut out by
     the kernel (ip6_rcv_core). Raises KernelRefused, OSError."""
     with Route() as route:
-        message = netlink.add_local_loopback(socket.if_nametoindex(device))
+        message = netlink.add_local_loopback(sockets.if_nametoindex(device))
         try:
             route.ask(message, f"ip -6 route add local ::1 dev {device}")
         except KernelRefused as error:
@@ -150,4 +152,4 @@ def open_hairpin(port: str) -> None:
     with a container's connection to a port of the host that is its own (br_nf_pre_routing_finish). Raises KernelRefused.
     """
     with Route() as route:
-        route.ask(netlink.set_hairpin(socket.if_nametoindex(port)), f"bridge link set dev {port} hairpin on")
+        route.ask(netlink.set_hairpin(sockets.if_nametoindex(port)), f"bridge link set dev {port} hairpin on")

@@ -6,10 +6,10 @@ Owns the question and how its answer is read. Blocking, in the network namespace
 from __future__ import annotations
 
 import errno
-import socket
 import struct
 
 from warden.errors import KernelRefused
+from warden.kernel import sockets
 from warden.network import netlink
 from warden.network.netlink import IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU
 from warden.network.route import Route
@@ -96,13 +96,13 @@ def all_addresses(route: Route, scope_most: int = 255, most: int | None = None) 
     """Those of all links, by the links' indices; *scope_most*: 0 is the whole world (rtnetlink(7)); *most*: see
     Route.ask."""
     found: dict[int, list[str]] = {}
-    message = RTM_GETADDR, NLM_F_DUMP, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    message = RTM_GETADDR, NLM_F_DUMP, _ADDRESS.pack(sockets.AF_UNSPEC, 0, 0, 0, 0)
     for reply in route.ask(message, "ip address show", most=most):
         family, prefix, _, scope, owner = _ADDRESS.unpack_from(reply)
         value = attributes(reply[_ADDRESS.size :])
         packed = value.get(netlink.IFA_LOCAL) or value.get(netlink.IFA_ADDRESS)
         if scope <= scope_most and packed:
-            found.setdefault(owner, []).append(f"{socket.inet_ntop(family, packed)}/{prefix}")
+            found.setdefault(owner, []).append(f"{sockets.inet_ntop(family, packed)}/{prefix}")
     return found
 
 

@@ -7,13 +7,18 @@ the host is born in the container's namespace; only a link of the host itself is
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_address, ip_interface
 
+from warden.light import TYPE_CHECKING, late
 from warden.model.interfaces import MIN_MTU_IPV6, Link, LinkKind
 from warden.network import netlink
 from warden.network.links import Part, ifb_name
 from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
+
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Iterable, Mapping, Sequence
+else:
+    ipaddress = late("ipaddress")
 
 IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_VLAN_ID = 1, 1, 1
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
@@ -123,12 +128,12 @@ def container_part(links: Sequence[Link]) -> Part:
             messages.append(netlink.change_link(link.index, name=link.name))
             words.append(f"ip link set {birth_name(link)} name {link.name}")
         for address in link.addresses:
-            messages.append(netlink.add_address(link.index, ip_interface(address)))
+            messages.append(netlink.add_address(link.index, ipaddress.ip_interface(address)))
             words.append(f"ip address add {address} dev {link.name}")
         messages.append(netlink.set_up(link.index))
         words.append(f"ip link set {link.name} up")
     for link in links:
         for gateway in link.gateways:
-            messages.append(netlink.add_default_route(link.index, ip_address(gateway)))
+            messages.append(netlink.add_default_route(link.index, ipaddress.ip_address(gateway)))
             words.append(f"ip route add default via {gateway} dev {link.name}")
     return messages, "; ".join(words)

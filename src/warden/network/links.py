@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-
+from warden.light import TYPE_CHECKING, late
 from warden.network import netlink
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    import ipaddress
+else:
+    ipaddress = late("ipaddress")
 
 CONTAINER_INDEX = 2
 
@@ -48,7 +52,7 @@ class Attachment:
     """One container's veth pair: names as Warden gives them, its /30, and the index of the host's end."""
 
     container_id: str
-    network: IPv4Network
+    network: ipaddress.IPv4Network
     mtu: int
 
     @property
@@ -60,11 +64,11 @@ class Attachment:
         return container_link(self.container_id)
 
     @property
-    def host_ip(self) -> IPv4Address:
+    def host_ip(self) -> ipaddress.IPv4Address:
         return self.network.network_address + 1
 
     @property
-    def container_ip(self) -> IPv4Address:
+    def container_ip(self) -> ipaddress.IPv4Address:
         return self.network.network_address + 2
 
     @property
@@ -81,7 +85,7 @@ class Attachment:
 
     def host_part(self) -> Part:
         """For the host's namespace, between clone and release."""
-        address = IPv4Interface(f"{self.host_ip}/{self.network.prefixlen}")
+        address = ipaddress.IPv4Interface(f"{self.host_ip}/{self.network.prefixlen}")
         messages = [
             netlink.add_veth(
                 self.host_name,
@@ -101,7 +105,7 @@ class Attachment:
 
     def container_part(self) -> Part:
         """For the child in its own namespace, after lo."""
-        address = IPv4Interface(f"{self.container_ip}/{self.network.prefixlen}")
+        address = ipaddress.IPv4Interface(f"{self.container_ip}/{self.network.prefixlen}")
         messages = [
             netlink.add_address(CONTAINER_INDEX, address),
             netlink.set_up(CONTAINER_INDEX),

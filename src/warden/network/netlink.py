@@ -7,10 +7,14 @@ kernel allows in RTM_NEWLINK (since 3.7), so that a whole batch can be written b
 
 from __future__ import annotations
 
-import socket
 import struct
-from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from warden.kernel import sockets
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Sequence
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
 RTM_SETLINK, AF_BRIDGE, IFLA_PROTINFO, IFLA_BRPORT_MODE = 19, 7, 12, 4
@@ -52,7 +56,7 @@ def number(kind: int, value: int) -> bytes:
 
 def ifinfo(*, index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     """struct ifinfomsg."""
-    return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, change)
+    return struct.pack("=BxHiII", sockets.AF_UNSPEC, 0, index, flags, change)
 
 
 def batch(messages: Sequence[tuple[int, int, bytes]]) -> bytes:
@@ -158,19 +162,21 @@ def set_up(index: int, *, forwarding: bool = False, quiet: bool = False) -> Mess
     spec = b""
     if forwarding:
         conf = number(IPV4_DEVCONF_FORWARDING, 1) + number(IPV4_DEVCONF_RP_FILTER, 1)
-        spec += attribute(socket.AF_INET | NESTED, attribute(IFLA_INET_CONF | NESTED, conf))
+        spec += attribute(sockets.AF_INET | NESTED, attribute(IFLA_INET_CONF | NESTED, conf))
     if quiet:
         mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
-        spec += attribute(socket.AF_INET6 | NESTED, mode)
+        spec += attribute(sockets.AF_INET6 | NESTED, mode)
     spec = attribute(IFLA_AF_SPEC | NESTED, spec) if spec else b""
     return RTM_NEWLINK, 0, ifinfo(index=index, flags=IFF_UP, change=IFF_UP) + spec
 
 
 def _family(version: int) -> int:
-    return int(socket.AF_INET if version == 4 else socket.AF_INET6)
+    return int(sockets.AF_INET if version == 4 else sockets.AF_INET6)
 
 
-def add_address(index: int, interface: IPv4Interface | IPv6Interface, *, replace: bool = False) -> Message:
+def add_address(
+    index: int, interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface, *, replace: bool = False
+) -> Message:
     """ip address add; raises nothing, the kernel checks. An IPv6 address is usable at once: nobody else can have it, and
     looking for its double takes a second (RFC 4862)."""
     flags = IFA_F_NODAD if interface.version == 6 else 0
@@ -182,7 +188,7 @@ def add_address(index: int, interface: IPv4Interface | IPv6Interface, *, replace
     return RTM_NEWADDR, how, head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
 
 
-def add_default_route(index: int, gateway: IPv4Address | IPv6Address) -> Message:
+def add_default_route(index: int, gateway: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Message:
     """ip route add default via GATEWAY."""
     head = struct.pack(
         "=BBBBBBBBI",
@@ -196,9 +202,10 @@ def add_local_loopback(index: int) -> Message:
     """ip -6 route add local ::1 dev LINK table local metric 2048: behind that of lo, which is taken wherever it can be.
     Other links may have one too, so there is no replacing: EEXIST says that this one has."""
     head = struct.pack(
-        "=BBBBBBBBI", socket.AF_INET6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_LOCAL, 0
+        "=BBBBBBBBI", sockets.AF_INET6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_LOCAL, 0
     )
-    body = head + attribute(RTA_DST, IPv6Address("::1").packed) + number(RTA_OIF, index) + number(RTA_PRIORITY, 2048)
+    here = bytes(15) + b"\1"
+    body = head + attribute(RTA_DST, here) + number(RTA_OIF, index) + number(RTA_PRIORITY, 2048)
     return RTM_NEWROUTE, NLM_F_CREATE, body
 
 

@@ -6,12 +6,15 @@ wait for the kernel's RTNL lock, so call it from a worker thread.
 
 from __future__ import annotations
 
-import socket
 import struct
-from types import TracebackType
 
 from warden.errors import EngineFault, KernelRefused
+from warden.kernel import sockets
+from warden.light import TYPE_CHECKING
 from warden.network.netlink import Message, batch
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 SOL_NETLINK = 270
 NETLINK_CAP_ACK, NETLINK_EXT_ACK = 10, 11  # since 4.3 and 4.12: refusals without our message, and with a reason
@@ -25,8 +28,8 @@ class Route:
     """A NETLINK_ROUTE socket of the calling thread's network namespace, in a `with` block."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        kind = sockets.SOCK_RAW | sockets.SOCK_CLOEXEC
+        self._socket = sockets.socket(sockets.AF_NETLINK, kind, sockets.NETLINK_ROUTE)
         self._socket.settimeout(ANSWER_S)
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)

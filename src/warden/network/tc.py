@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 
+from warden.kernel import sockets
 from warden.model.limits import Bandwidth
 from warden.network.netlink import (
     NESTED,
@@ -51,7 +51,7 @@ _TICK_SHIFT = 6  # PSCHED_SHIFT: the kernel tells a burst as the time it takes, 
 
 
 def _tcmsg(index: int, handle: int, parent: int, info: int = 0) -> bytes:
-    return _TCMSG.pack(socket.AF_UNSPEC, index, handle, parent, info)
+    return _TCMSG.pack(sockets.AF_UNSPEC, index, handle, parent, info)
 
 
 def depth(limit: Bandwidth, mtu: int) -> int:
@@ -110,7 +110,7 @@ def redirect_all(index: int, target: int) -> Message:
     action += attribute(TCA_ACT_OPTIONS | NESTED, attribute(TCA_MIRRED_PARMS, parms))
     selector = _SELECTOR.pack(TC_U32_TERMINAL, 0, 1, 0, 0, 0, 0, 0) + _KEY.pack(0, 0, 0, 0)
     options = attribute(TCA_U32_SEL, selector) + attribute(TCA_U32_ACT | NESTED, attribute(1 | NESTED, action))
-    info = _FILTER_PRIORITY << 16 | socket.htons(ETH_P_ALL)
+    info = _FILTER_PRIORITY << 16 | sockets.htons(ETH_P_ALL)
     head = _tcmsg(index, _FILTER_HANDLE, INGRESS_HANDLE, info)
     body = head + text(TCA_KIND, "u32") + attribute(TCA_OPTIONS | NESTED, options)
     return RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, body

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from warden.kernel.proc import CAPABILITIES
+from warden.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NAMES = [name.removeprefix("CAP_").lower() for name in CAPABILITIES]
 

@@ -7,9 +7,7 @@ before (mount_namespaces(7)).
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator
-
+from warden.light import TYPE_CHECKING, Enum
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.plan import flags, words
 from warden.plan.capabilities import ALL
@@ -17,6 +15,9 @@ from warden.plan.mounting import NOTHING, Tmpfs, read_only_devices, read_only_ro
 from warden.plan.program import Point, Programs, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_RECURSIVE, BIND_TRY_IDMAP, Op, Plan, Step
 from warden.records import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ID_COUNT = 65536
 
@@ -41,7 +42,7 @@ MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "sched_debug", "sc
 READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
 
-class IdMap(enum.Enum):
+class IdMap(Enum):
     """Whether owners are shifted into the container's ids: seen inside as they are on the host."""
 
     NEEDED = "needed"  # or the container could not write as anybody

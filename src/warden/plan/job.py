@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Iterator, Mapping
 
+from warden.light import TYPE_CHECKING
 from warden.model.job import DEFAULT_RLIMITS, JobSpec
 from warden.plan import capabilities, flags, words
 from warden.plan.steps import Op, Plan, Step
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 ROOT_PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 USER_PATH = "/bin:/usr/bin"
 
+#: asm-generic/resource.h, which x86, arm, riscv, powerpc and s390 share.
 RESOURCES = {
-    "as": resource.RLIMIT_AS,
-    "core": resource.RLIMIT_CORE,
-    "cpu": resource.RLIMIT_CPU,
-    "data": resource.RLIMIT_DATA,
-    "fsize": resource.RLIMIT_FSIZE,
-    "locks": 10,  # RLIMIT_LOCKS, which Python does not name
-    "memlock": resource.RLIMIT_MEMLOCK,
-    "msgqueue": resource.RLIMIT_MSGQUEUE,
-    "nice": resource.RLIMIT_NICE,
-    "nofile": resource.RLIMIT_NOFILE,
-    "nproc": resource.RLIMIT_NPROC,
-    "rss": resource.RLIMIT_RSS,
-    "rtprio": resource.RLIMIT_RTPRIO,
-    "rttime": resource.RLIMIT_RTTIME,
-    "sigpending": resource.RLIMIT_SIGPENDING,
-    "stack": resource.RLIMIT_STACK,
+    "as": 9,
+    "core": 4,
+    "cpu": 0,
+    "data": 2,
+    "fsize": 1,
+    "locks": 10,
+    "memlock": 8,
+    "msgqueue": 12,
+    "nice": 13,
+    "nofile": 7,
+    "nproc": 6,
+    "rss": 5,
+    "rtprio": 14,
+    "rttime": 15,
+    "sigpending": 11,
+    "stack": 3,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from warden.light import TYPE_CHECKING
 from warden.model.mounts import TMPFS_FLAGS
 from warden.model.size import parse_size
 from warden.plan import flags, words
 from warden.plan.steps import Step
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: What an option takes from a file system in memory or gives it; docker's default is to give nothing.
 _GIVES = {"exec": flags.MS_NOEXEC, "suid": flags.MS_NOSUID, "dev": flags.MS_NODEV}

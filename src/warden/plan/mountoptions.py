@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MS_BIND, MS_REC = 4096, 16384
 _FLAGS = {

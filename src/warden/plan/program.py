@@ -6,19 +6,20 @@ it has. An operator's hooks are such programs.
 
 from __future__ import annotations
 
-import enum
 import os
-import signal
-from collections.abc import Iterator, Mapping
 
-from warden.model.job import JobSpec
-from warden.plan.job import JobPlace, job_plan
+from warden.light import TYPE_CHECKING, Enum, signal
 from warden.plan.steps import RUN_MUST_SUCCEED, Op, Plan, Step
 from warden.plan.words import simple
 from warden.records import dataclass
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
-class Point(enum.Enum):
+    from warden.plan.job import JobPlace
+
+
+class Point(Enum):
     """Where a program runs."""
 
     PARENT_BEFORE_CLONE = "parent_before_clone"
@@ -40,7 +41,10 @@ class Program:
     must_succeed: bool = False
 
 
-Programs = Mapping[Point, tuple[Program, ...]]
+if TYPE_CHECKING:
+    Programs = Mapping[Point, tuple[Program, ...]]
+else:
+    Programs = dict
 
 
 def run_step(program: Program) -> Step:
@@ -71,4 +75,7 @@ def host_program(argv: tuple[str, ...], env: Mapping[str, str]) -> Plan:
 
 def guest_program(argv: tuple[str, ...], env: Mapping[str, str], place: JobPlace) -> Plan:
     """A file of the image is run as a job is: nothing else keeps it from what its root could do to the host."""
+    from warden.model.job import JobSpec  # an engine's; LXC's hooks need no jobs
+    from warden.plan.job import job_plan
+
     return job_plan(JobSpec(argv=argv, env=tuple(env.items()), cwd="/"), place)

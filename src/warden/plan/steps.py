@@ -6,12 +6,14 @@ them). Knows steps, not containers: `container.py` and `job.py` beside this file
 
 from __future__ import annotations
 
-import enum
 import struct
-from collections.abc import Iterable
 
+from warden.light import TYPE_CHECKING, IntEnum
 from warden.model.text import escaped
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PLAN_MAGIC = b"WARDPLN1"
 KEEP = 2**64 - 1  # an id argument that means "leave as it is"
@@ -19,7 +21,7 @@ KEEP = 2**64 - 1  # an id argument that means "leave as it is"
 Argument = int | bytes
 
 
-class Op(enum.IntEnum):
+class Op(IntEnum):
     """What a step does. *launcher* steps run before the clone, see docs/plan-format.md."""
 
     JOIN_CGROUP = 1  # path

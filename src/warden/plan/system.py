@@ -8,8 +8,8 @@ lies on them, is mounted by the child. The plan ends in `exec` of the init, or i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
+from warden.light import TYPE_CHECKING
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.model.system import FileSystem, Init, System
 from warden.plan import capabilities, flags, words
@@ -19,6 +19,9 @@ from warden.plan.mounting import NOTHING, Tmpfs, tmpfs_steps
 from warden.plan.mountoptions import mount_options
 from warden.plan.program import Point, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, Op, Plan, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: File systems that show the namespaces of the process that mounts them.
 OF_NAMESPACES = ("proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import array
 import os
-import socket
+import struct
 
 from warden.errors import EngineFault
+from warden.kernel import sockets
 from warden.process.packets import (
     ENDED,
     REPLY,
@@ -59,7 +59,7 @@ class Direct:
     def _send(self, kind: int, job: int, body: bytes, descriptors: tuple[int, ...], *, a: int = 0) -> None:
         packet, memory = packed_request(kind, job, a=a, body=body)
         fds = descriptors if memory is None else (memory, *descriptors)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        rights = [(sockets.SOL_SOCKET, sockets.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         try:
             self._socket.sendmsg([packet], rights)
         except OSError as error:

@@ -5,19 +5,19 @@ Blocking; meant for a worker thread. Raises StepFailed by number; who made the p
 
 from __future__ import annotations
 
-import array
-import contextlib
 import fcntl
 import os
 import select
-import signal
-import socket
 import struct
-from collections.abc import Callable
 
 import warden
 from warden.errors import EngineFault, KernelRefused
+from warden.kernel import sockets
+from warden.light import TYPE_CHECKING, signal, suppress
 from warden.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MESSAGE = struct.Struct("<IIii")
 CLONED, FAILED, READY, RAN = 1, 2, 3, 4
@@ -83,10 +83,10 @@ class Binary:
         os.close(self.fd)
 
 
-def listen_at(directory: str) -> socket.socket:
+def listen_at(directory: str) -> sockets.socket:
     """A listening packet socket named wshd.sock in *directory*, for host root alone."""
     directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     try:
         # Through the descriptor: a depot's path may be longer than the 107 bytes of sun_path.
         listener.bind(f"/proc/self/fd/{directory_fd}/{SOCKET_NAME}")
@@ -103,7 +103,7 @@ def listen_at(directory: str) -> socket.socket:
 def launch(
     binary: Binary,
     plan: bytes,
-    listener: socket.socket,
+    listener: sockets.socket,
     *,
     descriptors: tuple[int, ...] = (),
     on_ran: Callable[[Ran], None] | None = None,
@@ -119,7 +119,7 @@ def launch(
     *on_made*: for a plan with a `monitor` step, which is run to the end of its `exec`; called when that is next. The
     launcher, called *title*, then lives on; it is the caller's child.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     with ours, theirs:
         plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
         try:
@@ -166,7 +166,7 @@ def spawn(
 
 
 def _await_ready(
-    control: socket.socket,
+    control: sockets.socket,
     on_ran: Callable[[Ran], None] | None,
     on_cloned: Callable[[int], None] | None,
     on_made: Callable[[], None] | None,
@@ -204,18 +204,18 @@ def _await_ready(
         raise
 
 
-def receive(sock: socket.socket, size: int, count: int) -> tuple[bytes, list[int]]:
+def receive(sock: sockets.socket, size: int, count: int) -> tuple[bytes, list[int]]:
     """One packet and its descriptors, close-on-exec. socket.recv_fds drops its flags (seen in Python 3.11)."""
-    data, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_LEN(count * 4), socket.MSG_CMSG_CLOEXEC)
-    descriptors = array.array("i")
+    data, ancillary, _, _ = sock.recvmsg(size, sockets.CMSG_LEN(count * 4), sockets.MSG_CMSG_CLOEXEC)
+    descriptors: list[int] = []
     for _, _, rights in ancillary:
-        descriptors.frombytes(rights)
-    return data, list(descriptors)
+        descriptors += struct.unpack(f"{len(rights) // 4}i", rights)
+    return data, descriptors
 
 
 def _end(pidfd: int) -> None:
     """Kills it and waits, with a bound, until it has left its cgroups."""
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)

@@ -4,11 +4,10 @@ socket. Imports no event loop: `channel` is for one, `direct` for programs witho
 
 from __future__ import annotations
 
-import array
 import os
-import socket
 import struct
 
+from warden.kernel import sockets
 from warden.process.launch import SOCKET_NAME
 from warden.records import dataclass
 
@@ -81,9 +80,9 @@ def records_of(packet: bytes, count: int) -> tuple[Record, ...]:
     return tuple(Record.unpack(packet[start : start + RECORD.size]) for start in starts)
 
 
-def connect_socket(directory: str) -> socket.socket:
+def connect_socket(directory: str) -> sockets.socket:
     """A non-blocking connection to wshd.sock in *directory*."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_SEQPACKET | sockets.SOCK_NONBLOCK)
     directory_fd = -1
     try:
         directory_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
@@ -98,8 +97,8 @@ def connect_socket(directory: str) -> socket.socket:
 
 
 def descriptors_of(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    found = array.array("i")
+    found: list[int] = []
     for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    return list(found)
+        if level == sockets.SOL_SOCKET and kind == sockets.SCM_RIGHTS:
+            found += struct.unpack_from(f"{len(data) // 4}i", data)
+    return found

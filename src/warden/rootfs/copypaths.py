@@ -4,12 +4,12 @@ except for the host's users.
 
 from __future__ import annotations
 
-import enum
 import grp
 import os
 import pwd
 
 from warden.errors import BadInput
+from warden.light import Enum
 from warden.records import dataclass
 
 _UNCHANGED = -1
@@ -23,7 +23,7 @@ class Source:
     name: str
 
 
-class There(enum.Enum):
+class There(Enum):
     """What the destination is, symbolic links followed."""
 
     MISSING = "missing"
@@ -31,7 +31,7 @@ class There(enum.Enum):
     OTHER = "other"
 
 
-class Placing(enum.Enum):
+class Placing(Enum):
     """Where the source goes: into the destination, into it when it has been made, or in its place."""
 
     INTO = "into"

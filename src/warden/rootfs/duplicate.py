@@ -10,12 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
+from warden.light import TYPE_CHECKING
 from warden.records import dataclass, field
 from warden.rootfs.place import DIRECTORY, by_descriptor, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WINDOW = 32  # levels of which descriptors are held; those above are opened again on the way back
 _ENTRY = os.O_PATH | os.O_NOFOLLOW

@@ -5,13 +5,16 @@ Owns replacing without a moment in which nothing or half of it is there. Never f
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.rootfs.copypaths import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODE = 0o1777  # of the source's mode; setuid and setgid stay behind
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -59,12 +62,12 @@ def _temporary_name() -> str:
     return f".warden-{os.urandom(8).hex()}"
 
 
-@contextlib.contextmanager
+@contextmanager
 def _removed_on_failure(temporary: str, dir_fd: int) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.unlink(temporary, dir_fd=dir_fd)
         raise
 
@@ -81,7 +84,7 @@ def _rename_over(temporary: str, dir_fd: int, name: str) -> None:
 def open_directory(dir_fd: int, name: str) -> int:
     """The directory *name*, O_PATH, made with mode 0700 when missing; what is none is replaced. Raises OSError."""
     for _ in range(2):
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=dir_fd)
         try:
             return os.open(name, DIRECTORY, dir_fd=dir_fd)
@@ -103,7 +106,7 @@ def finish(fd: int, mode: int, owner: Owner) -> None:
     """Owner and mode of a directory that is filled. One of somebody else's keeps its mode."""
     if owner:
         os.chown(by_descriptor(fd), owner.uid, owner.gid)
-    with contextlib.suppress(PermissionError):
+    with suppress(PermissionError):
         os.chmod(by_descriptor(fd), mode & MODE)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from warden.errors import ImageError, KernelRefused
 from warden.kernel.paths import RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, open_in_root, openat2
+from warden.model.text import escaped
 from warden.records import dataclass, field
 from warden.rootfs import place
 from warden.rootfs.copypaths import Owner
@@ -28,7 +29,7 @@ _READING = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 #: What means nothing elsewhere (trusted.overlay.*) or gives rights (security.*) stays behind.
 _ATTRIBUTES = ("user.", "system.posix_acl_")
 #: What the volume's file system cannot keep is left out, as by cp(1).
-_LEFT_OUT = (errno.ENOTSUP, errno.EPERM)
+_LEFT_OUT = (errno.ENOTSUP, errno.EPERM, errno.E2BIG, errno.ERANGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,31 @@ class Origin:
 
 @dataclass(slots=True)
 class Bound:
-    """*room*: bytes that may be copied yet, None for any number; *goes_on*: asked before each entry and each few MiB."""
+    """*room*: bytes that may be copied yet, None for any number; *goes_on*: asked before each entry and each few MiB; *at*:
+    the last entry."""
 
     room: int | None = None
     goes_on: Callable[[], bool] = lambda: True
+    at: str = ""
 
     def check(self) -> None:
         """Raises Cancelled."""
         if not self.goes_on():
             raise Cancelled
 
-    def take(self, status: os.stat_result) -> None:
-        """For an entry. Raises Cancelled, or OSError with EFBIG when it is too much."""
+    def enter(self, path: str) -> None:
+        """An entry. Raises Cancelled, or OSError with EFBIG when it is too much."""
+        self.at = path
         self.check()
+        self._take(ENTRY_BYTES)
+
+    def take(self, status: os.stat_result) -> None:
+        """For what is in it. Raises OSError with EFBIG when it is too much."""
+        self._take(min(status.st_size, status.st_blocks * 512))
+
+    def _take(self, count: int) -> None:
         if self.room is not None:
-            self.room -= ENTRY_BYTES + min(status.st_size, status.st_blocks * 512)
+            self.room -= count
             if self.room < 0:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
@@ -69,11 +80,11 @@ def copy_into(directory: str, origins: Sequence[Origin], path: str, bound: Bound
         try:
             found = _copy_one(directory, origin, path, bound) or found
         except OSError as error:
-            where = f"{origin.root}{path}" if error.filename is None else str(error.filename)
             if error.errno == errno.EFBIG and bound.room is not None and bound.room < 0:
                 hint = "mount it with nocopy"
                 raise ImageError(f"volume: what the image has at {path} is too large", hint=hint) from error
-            raise KernelRefused("copy into volume", where, error.errno or 0) from error
+            where = f"{origin.root}{path.rstrip('/')}/{bound.at}"
+            raise KernelRefused("copy into volume", escaped(where), error.errno or 0) from error
     return found
 
 
@@ -111,12 +122,13 @@ class _Copy:
         if depth > MAX_DEPTH:
             where = f"{self.path}/{path}"[:80]
             raise ImageError(f"volume: {where}… lies deeper than {MAX_DEPTH} directories", hint="mount it with nocopy")
-        for name in os.listdir(source):
-            entry = os.open(name, _ENTRY, dir_fd=source)
-            try:
-                self._entry(source, entry, name, target, f"{path}{name}", depth)
-            finally:
-                os.close(entry)
+        with os.scandir(source) as entries:  # its names may be more than memory should hold
+            for name in (each.name for each in entries):
+                entry = os.open(name, _ENTRY, dir_fd=source)
+                try:
+                    self._entry(source, entry, name, target, f"{path}{name}", depth)
+                finally:
+                    os.close(entry)
         status = os.fstat(source)
         owner, shown = self._owner(status), place.by_descriptor(target)
         os.chown(shown, owner.uid, owner.gid)
@@ -125,7 +137,7 @@ class _Copy:
 
     def _entry(self, source: int, entry: int, name: str, target: int, path: str, depth: int) -> None:
         status = os.fstat(entry)
-        self.bound.take(status)
+        self.bound.enter(path)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
             below = os.open(name, _LISTING, dir_fd=source)
@@ -141,6 +153,7 @@ class _Copy:
             self._put(entry, status, target, name)
 
     def _put(self, entry: int, status: os.stat_result, target: int, name: str) -> None:
+        self.bound.take(status)
         owner = self._owner(status)
         if stat.S_ISLNK(status.st_mode):
             place.put_link(os.readlink("", dir_fd=entry), target, name, owner)
@@ -180,7 +193,8 @@ class _Copy:
             try:
                 os.setxattr(made, name, os.getxattr(shown, name))
             except OSError as error:
-                if error.errno not in _LEFT_OUT:
+                # ext4 has a block for attributes, and says ENOSPC of one that is larger
+                if error.errno not in _LEFT_OUT and not (error.errno == errno.ENOSPC and os.statvfs(made).f_bavail):
                     raise
         os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
 

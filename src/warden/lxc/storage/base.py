@@ -5,16 +5,20 @@ Nothing here deletes: what lies in the container's directory goes with it (destr
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
-from typing import Protocol
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel import mounts
+from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.lxc.home import ROOTFS, Home
 from warden.lxc.values import size, split_kind
 from warden.records import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Protocol
+else:
+    Protocol = object
 
 DEFAULT_SIZE = 1 << 30
 SMALLEST = 4 << 20
@@ -131,7 +135,7 @@ def rootfs_directory(home: Home) -> str:
 def make_directory(path: str) -> None:
     """With mode 0755. One that is there is fine; raises KernelRefused."""
     try:
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             os.mkdir(path)
             os.chmod(path, 0o755)
         if not os.path.isdir(path) or os.path.islink(path):
@@ -158,7 +162,7 @@ def private_mounts() -> None:
         raise KernelRefused("unshare", "the mount namespace", error.errno or 0, hint="this is root's work") from error
 
 
-@contextlib.contextmanager
+@contextmanager
 def unseen(target: str) -> Iterator[None]:
     """For mounts at *target* that nobody else sees, gone at the end and with this process at the latest."""
     private_mounts()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 from warden.errors import BadInput, KernelRefused
 from warden.kernel import btrfs
+from warden.light import TYPE_CHECKING, contextmanager
 from warden.lxc.home import ROOTFS, Home
 from warden.lxc.storage.base import Directory, Root, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class BtrfsStorage(Directory):
@@ -59,7 +61,7 @@ def drop_subvolume(parent_fd: int, name: str, fd: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
+@contextmanager
 def _directory(path: str, operation: str) -> Iterator[int]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

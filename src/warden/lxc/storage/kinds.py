@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 from warden.errors import BadInput, NotSupported
+from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.lxc.home import Home
 from warden.lxc.storage.base import Root, Storage, rootfs_directory, unseen
 from warden.lxc.storage.btrfs import BtrfsStorage
 from warden.lxc.storage.directory import DirStorage
 from warden.lxc.storage.loop import LoopStorage
 from warden.lxc.storage.overlay import OverlayStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KINDS: dict[str, Storage] = {
     kind.name: kind for kind in (DirStorage(), OverlayStorage(), LoopStorage(), BtrfsStorage())
@@ -62,23 +64,23 @@ def choose(wanted: str, directory: str) -> Storage:
     raise BadInput("storage: " + "; ".join(reasons), hint="-B dir works everywhere")
 
 
-@contextlib.contextmanager
+@contextmanager
 def reading(home: Home, root: Root) -> Iterator[str]:
     """A directory that shows all of *root*, which is mounted in *home* if it has to be (`unseen`)."""
     with _opened(home, root, storage_of(root).shows_in(root)) as found:
         yield found
 
 
-@contextlib.contextmanager
+@contextmanager
 def filling(home: Home, root: Root) -> Iterator[str]:
     """The directory that what a container begins with is written to."""
     with _opened(home, root, storage_of(root).begins_in(root)) as found:
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             os.rmdir(os.path.join(found, "lost+found"))
         yield found
 
 
-@contextlib.contextmanager
+@contextmanager
 def _opened(home: Home, root: Root, direct: str) -> Iterator[str]:
     if direct:
         yield direct

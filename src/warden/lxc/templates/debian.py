@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import re
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING, late, pattern, suppress
 from warden.lxc.templates.filling import CONFINED, Filling
 from warden.lxc.templates.options import Options
 from warden.rootfs.builders import Debian, build_debian
 from warden.rootfs.skeleton import write_file
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 CONFIG = (
     CONFINED
@@ -22,7 +26,7 @@ lxc.tty.max = 4
 )
 _PACKAGES = ("init", "bash", "ca-certificates", "iproute2", "ifupdown", "isc-dhcp-client")
 _INTERFACES = b"auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n"
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:_~-]*")
+_WORD = pattern(r"[A-Za-z0-9][A-Za-z0-9.+:_~-]*")
 
 
 def options(args: tuple[str, ...]) -> argparse.Namespace:
@@ -56,6 +60,6 @@ def fill(filling: Filling) -> str:
 
 def _replace(path: str, content: bytes) -> None:
     """The tree comes from packages alone, so its directories are directories."""
-    with contextlib.suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):
         os.unlink(path)
     write_file(path, content)

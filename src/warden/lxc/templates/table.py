@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 
 from warden.errors import BadInput, HookFailed
+from warden.light import TYPE_CHECKING
 from warden.lxc.templates.filling import Filling, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DIRECTORY = "/usr/share/lxc/templates"
 OWN = ("busybox", "debian", "local")

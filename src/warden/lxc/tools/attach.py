@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import signal
 import sys
-from typing import TYPE_CHECKING
 
 from warden.errors import BadInput, JobFailed, NotSupported, WardenError, WrongState
+from warden.light import TYPE_CHECKING, signal, suppress
 from warden.lxc import states
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Running, Site
@@ -167,7 +165,7 @@ def _configured(given: Given, running: Running) -> dict[str, str]:
     """Of lxc.environment. Its file is read as a whole only when the word is in it."""
     found: dict[str, str] = {}
     path = _config_path(given, running)
-    with contextlib.nullcontext() if given.has("rcfile") else contextlib.suppress(OSError, WardenError):
+    with suppress(*(() if given.has("rcfile") else (OSError, WardenError))):
         from warden.lxc import configfile
 
         for entry in configfile.entries_of(configfile.read(path), (), []):

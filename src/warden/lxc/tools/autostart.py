@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 
 from warden.errors import WardenError
+from warden.light import TYPE_CHECKING
 from warden.lxc.inventory import Item, items
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
 from warden.lxc.tools.speaking import lxcpath_of, say
 from warden.lxc.tools.stop import USUAL_S, timeout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOOL = Tool(
     "lxc-autostart",

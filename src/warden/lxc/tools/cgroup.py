@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from warden.errors import BadInput, WardenError, WrongState
+from warden.light import TYPE_CHECKING, late
 from warden.lxc import states
 from warden.lxc.options import Given, Tool
 from warden.lxc.place import Running, Site, remember
 from warden.lxc.tools.speaking import lxcpath_of, say
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 TOOL = Tool(
     "lxc-cgroup",
@@ -66,7 +71,8 @@ def _why(error: OSError, path: str) -> str:
 def _path(site: Site, running: Running, key: str) -> str:
     """ "" where no hierarchy has the controller. One that no limit has needed yet is joined first."""
     controller, dot, _ = key.partition(".")
-    if not dot or not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)+", key):
+    letters = key.isascii() and key.replace(".", "").replace("_", "").replace("-", "").isalnum()
+    if not letters or not dot or not all(key.split(".")) or "-" in controller:
         return ""
     directory = running.groups.get(controller)
     if directory is None or not os.path.isdir(directory):

@@ -6,13 +6,17 @@ CONFIG=FILE in the environment checks another kernel's configuration. Colours on
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+from warden.light import TYPE_CHECKING, NamedTuple, late, pattern
 from warden.lxc.options import LXC_VERSION
 from warden.lxc.streams import settle
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator, Mapping
+else:
+    re = late("re")
 
 _COLOURS = {"enabled": "32", "required": "31", "missing": "33", "unknown": "33"}
 
@@ -72,7 +76,7 @@ _CONTROLLERS = {
     "MEMCG": "memory",
     "CPUSETS": "cpuset",
 }
-_SET = re.compile(r"^CONFIG_(\w+)=([ym])$", re.MULTILINE)
+_SET = pattern(r"^CONFIG_(\w+)=([ym])$", re.MULTILINE)
 
 
 def main(argv: list[str] | None = None) -> int:

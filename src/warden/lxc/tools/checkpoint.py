@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from warden.errors import WrongState
+from warden.light import TYPE_CHECKING
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
 from warden.lxc.tools.speaking import guarded, lxcpath_of

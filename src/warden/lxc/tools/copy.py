@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
 from warden.errors import BadInput
+from warden.light import TYPE_CHECKING
 from warden.lxc.copying import Copy, copy, rename
 from warden.lxc.home import Home, existing, home_of
 from warden.lxc.options import Given, Option, Tool
@@ -14,6 +14,9 @@ from warden.lxc.snapshots import mend
 from warden.lxc.storage.base import parse_size
 from warden.lxc.system import default_lxcpath
 from warden.lxc.tools.speaking import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOOL = Tool(
     "lxc-copy",

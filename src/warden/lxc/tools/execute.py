@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
-import signal
 import sys
-from typing import TYPE_CHECKING
 
 from warden.errors import BadInput, JobFailed, WardenError
+from warden.light import TYPE_CHECKING, signal, suppress
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.starting import OPTIONS, start_of
 from warden.records import replace
@@ -64,7 +61,7 @@ def say(given: Given, level: str, message: str) -> None:
         import time
 
         stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
+        with suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
             log.write(f"{TOOL.tool} {given.name} {stamp} {level:<8} warden - {line}\n")
     if level == "ERROR" and not given.has("quiet"):
         print(f"{TOOL.tool}: {given.name}: {line}", file=sys.stderr)
@@ -72,10 +69,11 @@ def say(given: Given, level: str, message: str) -> None:
 
 def _program(given: Given, start: Start) -> Init:
     from warden.lxc.translate import program_of
+    from warden.lxc.values import split
 
     config = start.scene.config
     try:
-        argv = given.rest or tuple(shlex.split(config.execute_cmd))
+        argv = given.rest or tuple(split(config.execute_cmd))
     except ValueError as error:
         raise BadInput(f"lxc.execute.cmd: {config.execute_cmd!r}: {error}") from error
     if not argv:
@@ -122,7 +120,7 @@ def _background(given: Given, start: Start, program: Init) -> int:
     try:
         code = _run(start, program, writer)
     except (WardenError, OSError) as error:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.write(writer, str(error).encode(errors="replace"))
     finally:
         os._exit(code)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.inventory import Item, addresses, items
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
 from warden.lxc.tools.speaking import lxcpath_of
 
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterator
+
     from warden.lxc.nesting import Inner
+else:
+    re = late("re")
 
 TOOL = Tool(
     "lxc-ls",
@@ -83,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         TOOL.fail(f"--nesting: {depth!r} is not a number of levels")
     text = given.last("filter") or (given.rest[0] if given.rest else "")
     try:
-        pattern = re.compile(text)
+        pattern = re.compile(text) if text else None
     except re.error as error:
         TOOL.fail(f"failed to compile the regex '{text}': {error}")
     columns = _columns(given)
@@ -110,7 +112,7 @@ def _columns(given: Given) -> list[str] | None:
     return found
 
 
-def _nested(given: Given, item: Item, pattern: re.Pattern[str], depth: int) -> Iterator[Nested]:
+def _nested(given: Given, item: Item, pattern: re.Pattern[str] | None, depth: int) -> Iterator[Nested]:
     """What runs in it, whoever is in whom first. Names and all else are the container's own words."""
     if item.running is None or not item.running.pid:
         return
@@ -132,7 +134,7 @@ def _in_groups(given: Given, groups: list[str]) -> bool:
     return {word for word in given.last("groups").split(",") if word} <= set(groups)
 
 
-def _fits(given: Given, name: str, state: str, *, is_defined: bool, pattern: re.Pattern[str]) -> bool:
+def _fits(given: Given, name: str, state: str, *, is_defined: bool, pattern: re.Pattern[str] | None) -> bool:
     alive = state != "STOPPED"
     asked = [option for option in ("active", "running", "frozen", "stopped", "defined") if given.has(option)]
     holds = {
@@ -142,10 +144,11 @@ def _fits(given: Given, name: str, state: str, *, is_defined: bool, pattern: re.
         "stopped": not alive,
         "defined": is_defined,
     }
-    return bool(pattern.search(name)) and (all(holds[option] for option in asked))
+    fits = pattern is None or bool(pattern.search(name))
+    return fits and all(holds[option] for option in asked)
 
 
-def _wanted(given: Given, item: Item, pattern: re.Pattern[str]) -> bool:
+def _wanted(given: Given, item: Item, pattern: re.Pattern[str] | None) -> bool:
     if not _fits(given, item.name, item.state, is_defined=item.is_defined, pattern=pattern):
         return False
     if (error := item.readable()) is not None:
@@ -163,6 +166,8 @@ def _plain(given: Given, names: list[str]) -> None:
     if not sys.stdout.isatty():
         sys.stdout.writelines(f"{text}\n" for text in padded)
         return
+    import shutil  # which imports every kind of compression
+
     across = max(1, shutil.get_terminal_size().columns // (max(4, width) + _GAP))
     for start in range(0, len(padded), across):
         print(" ".join(padded[start : start + across]))

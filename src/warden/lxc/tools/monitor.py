@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 from warden.errors import WardenError
+from warden.light import TYPE_CHECKING, late
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
 from warden.lxc.tools.speaking import say
+
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
 
 TOOL = Tool(
     "lxc-monitor",

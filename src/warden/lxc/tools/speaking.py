@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable
 
 from warden.errors import WardenError
+from warden.light import TYPE_CHECKING, suppress
 from warden.lxc.options import Given, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INTERRUPTED = 130
 
@@ -19,7 +21,7 @@ def say(tool: Tool, given: Given, level: str, message: str) -> None:
         import time
 
         stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
+        with suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
             log.write(f"{tool.tool} {given.name} {stamp} {level:<8} warden - {line}\n")
     if level in ("ERROR", "WARN") and not given.has("quiet"):
         print(f"{tool.tool}: {given.name}: {line}", file=sys.stderr)

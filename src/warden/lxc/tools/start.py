@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from warden.errors import WardenError, WrongState
+from warden.light import signal
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.starting import OPTIONS, start_of
 from warden.lxc.tools.speaking import say

@@ -6,8 +6,8 @@ import os
 import select
 import sys
 import time
-from typing import NamedTuple
 
+from warden.light import NamedTuple
 from warden.lxc import states, usage
 from warden.lxc.options import Option, Tool
 from warden.lxc.place import Running, Site

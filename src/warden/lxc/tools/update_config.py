@@ -7,21 +7,26 @@ file and an older copy of it alone.
 
 from __future__ import annotations
 
-import re
 import sys
 
 from warden.errors import ConfigError
+from warden.light import TYPE_CHECKING, late, pattern
 from warden.lxc import configfile, keys, reading
 from warden.lxc.configfile import ConfigFile, Line
 from warden.lxc.streams import settle
 from warden.lxc.values import has_kind
 from warden.records import replace
 
+if TYPE_CHECKING:
+    import re
+else:
+    re = late("re")
+
 _USAGE = """\
 Usage: lxc-update-config [-h|--help] [-c|--config FILE]
 FILE: the container configuration to update, "config" without; it is kept as FILE.backup
 """
-_COMMENTED = re.compile(r"(\s*#+\s*)(lxc\.[A-Za-z0-9_.-]+)(\s*=.*)", re.DOTALL)
+_COMMENTED = pattern(r"(\s*#+\s*)(lxc\.[A-Za-z0-9_.-]+)(\s*=.*)", re.DOTALL)
 
 
 def main(argv: list[str] | None = None) -> int:
