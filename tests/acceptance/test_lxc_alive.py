@@ -84,6 +84,7 @@ def test_an_attached_program_is_one_of_the_containers(lxc: Scene) -> None:
     assert not any(line.startswith("WARDEN_") for line in clear)
     assert lxc.ok("attach", "box", "-u", "7", "-g", "8", "--", "id").strip() == "uid=7 gid=8"
     assert lxc.ok("attach", "box", "-s", "NETWORK", "--", "true") == ""
+    assert lxc.ok("attach", "box", "-R", "--", "true") == ""  # only for those who do not enter the mount namespace
     for words, code in (
         (["sh", "-c", "exit 7"], 7),
         (["sh", "-c", "kill -9 $$"], 137),
@@ -259,3 +260,16 @@ def test_help_of_every_tool(lxc: Scene) -> None:
         done = subprocess.run([*lxc.command(tool)[:1], "--help"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.startswith(f"Usage: lxc-{tool} ")
+
+
+def test_closed_streams_are_no_others_files(lxc: Scene) -> None:
+    """What a tool opens first would be standard input of whoever is started (the monitor's own program, a socket)."""
+    lxc.define("box")
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *lxc.command("start", "box")]
+    assert subprocess.run(closed, check=False, env=lxc.env, timeout=PATIENCE).returncode == 0
+    assert lxc.ok("info", "box", "-sH") == "RUNNING\n"
+    script = "exec 5>&1; for fd in 0 5; do busybox readlink /proc/self/fd/$fd >&2; done"
+    words = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *lxc.command("attach", "box", "--", "sh", "-c", script)]
+    told = subprocess.run(words, check=False, env=lxc.env, timeout=PATIENCE, stderr=subprocess.PIPE, text=True)
+    assert (told.returncode, told.stderr) == (0, "/dev/null\n/dev/null\n")
+    lxc.ok("stop", "box", "-k")

@@ -21,7 +21,7 @@ WHY: tuple[tuple[str, str, str], ...] = (
     (r"lxc-create .* local", "stdout", "progress is told on standard error"),
     (r"lxc-(copy|destroy|snapshot|stop)", "files-mode", "who may not read a configuration need not read what belongs to it"),
     ("lxc-copy .* -p", "", "the new lxcpath is made"),
-    (r"lxc-config", "stdout", "errors and usage go to standard error"),
+    (r"lxc-config$", "stdout", "its usage names the command without its path, and has examples"),
     ("lxc-checkconfig", "stdout", "its usage names the command without its path"),
     (r"lxc-update-config$", "", "without a file there is nothing to do: an error"),
     (r"lxc-update-config .*(application|mixed-keys)", "files", "lxc.limit.* is called lxc.prlimit.* today"),
@@ -33,6 +33,7 @@ WHY: tuple[tuple[str, str, str], ...] = (
     (r"lxc-update-config", "files", "a file that needs no change keeps no backup"),
     (r"lxc-info .*lxc.rootfs.mount", "stdout", "there is no such directory: a root is mounted where only the container sees it"),
     (r"lxc-info .*lxc.cgroup.dir", "stdout", "LXC prints a null pointer"),
+    (r"lxc-info .*lxc.(autodev.tmpfs.size|keyring.session)", "stdout", "what counts when nothing is set; LXC says 0 and does the same"),
     (r"lxc-info .*lxc.time.offset", "stdout", "an empty line more in LXC"),
     (
         r"lxc-info .*lxc\.(rootfs.backend|pivotdir|kmsg|environment\.\w+|namespace.share|hook|hugetlb\S*)$", "stdout",

@@ -179,6 +179,7 @@ def test_busybox_has_an_init(store: Store) -> None:
     assert os.readlink(root / "sbin/init") == "/bin/busybox"
     assert (root / "etc/hostname").read_text() == "c\n"
     assert (root / "etc/init.d/rcS").stat().st_mode & 0o111
+    assert "umount" not in (root / "etc/inittab").read_text()  # a remount would reach the host's file systems
     assert store.value("c", "lxc.signal.halt") == "SIGUSR1"
 
 

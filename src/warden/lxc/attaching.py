@@ -148,7 +148,7 @@ def _plan(order: Attachment, joins: int) -> Plan:
     steps.append(words.clone(0, "so that the pid namespace is its own"))
     steps.append(words.simple(Op.RELEASE, "release the child"))
     steps += [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
-    steps += _remounts(entered) if order.remount else ()
+    steps += _remounts(entered) if order.remount and "mnt" not in entered else ()  # the container's own are right
     steps += _rights(order, status, entered)
     steps += _program(order, entered)
     return Plan(tuple(steps))

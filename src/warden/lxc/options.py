@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
+from warden.lxc.streams import settle
+
 #: The release whose behaviour the tools follow; `--version` says it, and scripts compare it.
 LXC_VERSION = "5.0.2"
 
@@ -92,6 +94,7 @@ class Tool(NamedTuple):
 
     def parse(self, argv: Sequence[str]) -> Given:
         """Ends the process for --help, --usage and --version, and for what is wrong."""
+        settle(self.tool)
         try:
             values, rest = _getopt(self, list(argv))
         except _Wrong as error:

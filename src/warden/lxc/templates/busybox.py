@@ -18,13 +18,15 @@ lxc.signal.reboot = SIGTERM
 lxc.tty.max = 1
 """
 )
-#: Whoever reaches its terminals is root of the host or root inside, so they ask for no password.
+#: Whoever reaches its terminals is root of the host or root inside, so they ask for no password. Nothing is unmounted at
+#: the end: `umount -a -r` would make what is busy read-only for the host too, its devpts (the console lies there) first: a
+#: remount without MS_BIND is the whole file system's (fs/namespace.c, do_remount; always so).
 _INITTAB = """\
 ::sysinit:/etc/init.d/rcS
 console::askfirst:-/bin/sh
 tty1::askfirst:-/bin/sh
 ::ctrlaltdel:/sbin/reboot
-::shutdown:/bin/umount -a -r
+::shutdown:/bin/sync
 """
 _RCS = """\
 #!/bin/sh

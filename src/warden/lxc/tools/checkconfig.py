@@ -10,6 +10,7 @@ import sys
 
 from warden.light import TYPE_CHECKING, NamedTuple, late, pattern
 from warden.lxc.options import LXC_VERSION
+from warden.lxc.streams import settle
 
 if TYPE_CHECKING:
     import re
@@ -79,6 +80,7 @@ _SET = pattern(r"^CONFIG_(\w+)=([ym])$", re.MULTILINE)
 
 
 def main(argv: list[str] | None = None) -> int:
+    settle("lxc-checkconfig")
     words = sys.argv[1:] if argv is None else argv
     if words:
         print("Usage: lxc-checkconfig\n       CONFIG=/path/to/config lxc-checkconfig", file=sys.stderr)

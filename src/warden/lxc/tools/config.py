@@ -6,6 +6,7 @@ import sys
 
 from warden.errors import ConfigError
 from warden.lxc import system
+from warden.lxc.streams import settle
 
 _USAGE = """\
 Usage: lxc-config -l: list all available configuration items
@@ -14,6 +15,7 @@ Usage: lxc-config -l: list all available configuration items
 
 
 def main(argv: list[str] | None = None) -> int:
+    settle("lxc-config")
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "-?", "--usage"):
         from warden.lxc.examples import examples_of

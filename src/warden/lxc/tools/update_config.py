@@ -13,6 +13,7 @@ from warden.errors import ConfigError
 from warden.light import TYPE_CHECKING, late, pattern
 from warden.lxc import configfile, keys, reading
 from warden.lxc.configfile import ConfigFile, Line
+from warden.lxc.streams import settle
 from warden.lxc.values import has_kind
 from warden.records import replace
 
@@ -29,6 +30,7 @@ _COMMENTED = pattern(r"(\s*#+\s*)(lxc\.[A-Za-z0-9_.-]+)(\s*=.*)", re.DOTALL)
 
 
 def main(argv: list[str] | None = None) -> int:
+    settle("lxc-update-config")
     try:
         path = _path(sys.argv[1:] if argv is None else argv)
     except ConfigError as error:
