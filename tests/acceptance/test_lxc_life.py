@@ -160,11 +160,14 @@ def test_what_is_killed_is_stopped(lxc: Scene, who: str) -> None:
 
 def test_who_starts_it_is_killed(lxc: Scene) -> None:
     mark = lxc.root / "mark"
-    lxc.define("box", f"lxc.hook.start-host = : > {mark}; sleep 1000; :\n")
+    lxc.define("box", f"lxc.hook.start-host = echo $$ > {mark}.new; mv {mark}.new {mark}; exec sleep 1000; :\n")
     process = lxc.begin("start", "box")
     until("the hook runs", mark.exists)
+    hook = os.pidfd_open(int(mark.read_text()))
     process.kill()
     process.wait()
+    signal.pidfd_send_signal(hook, signal.SIGKILL)  # nobody's any more, as LXC's
+    os.close(hook)
     lxc.define("box")
     until("nobody holds it", lambda: lxc.run("start", "box").returncode == 0 and lxc.state("box") == "RUNNING")
     lxc.ok("stop", "-k", "box")
