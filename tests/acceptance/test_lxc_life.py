@@ -202,7 +202,57 @@ def test_an_ephemeral_one_takes_nothing_along_that_is_not_its_own(lxc: Scene) ->
         shutil.rmtree(elsewhere)
 
 
+def test_any_file_of_its_cgroups_can_be_written(lxc: Scene) -> None:
+    """Verbatim, in order, also those that are no limits; one that the kernel refuses aborts the start, by name."""
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    if unified:
+        given, wrong = "lxc.cgroup2.cgroup.max.depth = 5\n", "lxc.cgroup2.cgroup.max.depth = x\n"
+        seen, value = "cgroup.max.depth", "5"
+    else:
+        given = "lxc.cgroup.cpuset.memory_migrate = 1\nlxc.cgroup.devices.deny = c 10:200 rwm\n"
+        seen, value = "cpuset.memory_migrate", "1"
+        wrong = "lxc.cgroup.cpuset.memory_migrate = x\n"
+    lxc.define("box", given)
+    lxc.start("box")
+    assert lxc.ok("cgroup", "box", seen).strip() == value
+    if not unified:
+        made = lxc.run("attach", "box", "--", "busybox", "sh", "-c", "mknod /a c 10 201; mknod /b c 10 200; ls /a /b")
+        assert made.stdout.split() == ["/a"]
+    lxc.ok("stop", "-k", "box")
+    lxc.define("box", wrong)
+    failed = lxc.run("start", "box")
+    assert failed.returncode == 1
+    assert seen in failed.stderr and "Invalid argument" in failed.stderr
+    assert lxc.left == []
+
+
 BRIDGE = "ip link set lo up; ip link add br-test type bridge; ip address add 198.18.7.1/24 dev br-test; ip link set br-test up"
+
+
+def test_interfaces_are_named_routed_and_left_down_as_asked(lxc: Scene) -> None:
+    """Its host's end has the name that was asked for, at each start; a route leads to the bridge's own address, or by the
+    interface alone; without flags it stays down."""
+    plain = "lxc.net.{0}.type = veth\nlxc.net.{0}.link = br-test\n"
+    first = "lxc.net.0.flags = up\nlxc.net.0.veth.pair = vw-named\nlxc.net.0.ipv4.address = 198.18.7.2/24\n"
+    routes = "lxc.net.0.ipv4.gateway = auto\nlxc.net.0.ipv6.gateway = dev\n"
+    lxc.define("box", plain.format(0) + first + routes + plain.format(1))
+    tools = {name: f"{lxc.command(name)[0]} -P {lxc.root}" for name in ("start", "info", "stop")}
+    inside = f"nsenter -n -t $({tools['info']} -p -H box)"
+    shell = "\n".join(
+        (
+            f"for i in 1 2; do {tools['start']} box",
+            "ip -o link show vw-named | grep -c master",
+            f"{inside} ip route show default",
+            f"{inside} ip -6 route show default | grep -o 'dev eth0'",
+            f"{inside} ip -o link show eth1 | grep -c UP || :",
+            f"{tools['stop']} -k box; done",
+        )
+    )
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-ec", f"{BRIDGE}\n{shell}"], capture_output=True, text=True, env=lxc.env, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.strip() for line in done.stdout.splitlines()] == ["1", "default via 198.18.7.1 dev eth0", "dev eth0", "0"] * 2
 
 
 def test_interfaces_come_and_go_with_their_scripts(lxc: Scene) -> None:

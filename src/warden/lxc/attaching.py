@@ -167,7 +167,8 @@ def _others(pid: int) -> Iterator[str]:
 
 
 def _cgroups(pid: int) -> list[str]:
-    """A file of each group that the first process is in. Those of v1 take one task without a global lock."""
+    """A file of each group that the first process is in and we are not. Those of v1 take one task without a global lock;
+    v2's takes cgroup_threadgroup_rwsem for writing, which waits for RCU: 9 ms where nothing else does."""
     mounts: dict[str, str] = {}
     with open("/proc/self/mountinfo", "rb") as file:
         for record in parse_mountinfo(file.read()):
@@ -176,8 +177,11 @@ def _cgroups(pid: int) -> list[str]:
             elif record.fstype == "cgroup":
                 mounts |= dict.fromkeys(record.super_options, record.target)
     found = []
-    with open(f"/proc/{pid}/cgroup", "rb") as file:
+    with open("/proc/self/cgroup", "rb") as own, open(f"/proc/{pid}/cgroup", "rb") as file:
+        ours = parse_cgroup(own.read())
         for group in parse_cgroup(file.read()):
+            if group in ours:
+                continue
             name = group.controllers[0] if group.controllers else ""
             if name in mounts:
                 found.append(f"{mounts[name]}{group.path}/{'tasks' if name else 'cgroup.procs'}".replace("//", "/"))

@@ -38,7 +38,7 @@ from warden.undo import Undo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DONE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
+DONE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
 #: Numbers under which the program at the end finds what marks the container as taken.
 CLAIM_FD, LOCK_FD = 3, 4
 #: In its directory: somebody in the foreground has its console again after a reboot.
@@ -158,7 +158,7 @@ class _Making:
 
     def _launch(self, consoles: terminals.Terminals) -> Launched:
         start, rootfs = self._start, self._start.spec.rootfs or "/"
-        group = limited(start.site, start.spec, self._id, self._undo)
+        group = limited(start.site, start.spec, self._id, self._undo, start.translation.missing)
         self._groups = group.directories()
         job = group.job(JOB)
         job.create()
@@ -172,7 +172,7 @@ class _Making:
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
         spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
-        host, inside, self._links = running.connected(self._id, spec)
+        host, inside, self._links = running.connected(self._id, spec, self._start.translation.ends)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
             raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")

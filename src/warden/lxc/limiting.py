@@ -9,12 +9,17 @@ from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.cgroup.layout import Layout
 from warden.errors import BadInput, KernelRefused
+from warden.light import TYPE_CHECKING
 from warden.lxc import place
+from warden.lxc.missing import Missing, Need
 from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Site
 from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec
 from warden.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def manager_of(site: Site, spec: ContainerSpec) -> Manager:
@@ -28,8 +33,11 @@ def manager_of(site: Site, spec: ContainerSpec) -> Manager:
     return Manager(site.parent, Layout())
 
 
-def limited(site: Site, spec: ContainerSpec, container_id: str, undo: Undo) -> ContainerGroup:
-    """Its cgroups, with its limits in force. Those that it sees are its own in every hierarchy that can be one."""
+def limited(
+    site: Site, spec: ContainerSpec, container_id: str, undo: Undo, missing: Sequence[Missing] = ()
+) -> ContainerGroup:
+    """Its cgroups, with its limits in force, and what of *missing* is a file of them. Those that it sees are its own in
+    every hierarchy that can be one."""
     manager = manager_of(site, spec)
     try:
         manager.prepare()
@@ -43,6 +51,7 @@ def limited(site: Site, spec: ContainerSpec, container_id: str, undo: Undo) -> C
     undo.add("cgroups", place.remove_cgroups, site, container_id)
     group.create()
     group.set_limits(spec.limits, Limits())
+    _write_files(manager, group, [item for item in missing if item.need is Need.CGROUP])
     if spec.system is not None and spec.system.cgroups:
         from warden.lxc.nested import give_out
 
@@ -51,3 +60,22 @@ def limited(site: Site, spec: ContainerSpec, container_id: str, undo: Undo) -> C
             if controller not in ("blkio", *group.directories()):  # block I/O is counted in a group of its own
                 group.use(controller)
     return group
+
+
+def _write_files(manager: Manager, group: ContainerGroup, files: Sequence[Missing]) -> None:
+    """Verbatim and in this order, the devices' last (`lxc.cgroup.FILE` that is none of the limits). Raises KernelRefused,
+    and BadInput for a controller that no hierarchy has."""
+    for item in sorted(files, key=lambda item: ".devices." in item.key):
+        _, version, name = item.key.split(".", 2)
+        controller = "" if version == "cgroup2" else name.partition(".")[0]
+        if controller and controller not in group.directories():
+            if controller not in manager.layout.hierarchies:
+                raise BadInput(f"{item.key}: no cgroup hierarchy has {controller}", hint="`warden doctor` lists them")
+            group.use(controller)
+        path = f"{group.directories().get(controller, '')}/{name}"
+        try:
+            with open(path, "wb", buffering=0) as file:
+                file.write(os.fsencode(item.value))
+        except OSError as error:
+            hint = f"{item.key} = {item.value} asked for it"
+            raise KernelRefused(f"write {item.value!r} to", path, error.errno or 0, hint=hint) from error

@@ -14,7 +14,6 @@ class Need(Enum):
     HOOK = "hook"  # programs at points of its life
     SCRIPT = "script"  # programs around a network interface
     LINK = "link"  # something of an interface
-    GATEWAY = "gateway"  # one that has to be looked up
     CGROUP = "cgroup"  # a file of a cgroup that is not one of the limits
     NAMESPACE = "namespace"  # of another container, by its name
     SECCOMP = "seccomp"

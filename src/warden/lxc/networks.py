@@ -135,6 +135,17 @@ def _flags(value: str) -> tuple[str, ...]:
     return tuple(value.split())
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """What an interface has beside an `Interface`. *host_name*: of the host's end, "" ours. *seek*: IP versions whose
+    gateway is the bridge's own address; *out*: those whose default route is the interface alone."""
+
+    up: bool = True
+    host_name: str = ""
+    seek: tuple[int, ...] = ()
+    out: tuple[int, ...] = ()
+
+
 class SubKey(NamedTuple):  # of which there are many at every start
     """A key below `lxc.net.N.`. *legacy*: its name below `lxc.network.`, "" without one. *many*: repeating adds.
     *types*: the types of interface that it is for; for others it says nothing."""

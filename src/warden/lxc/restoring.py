@@ -133,11 +133,11 @@ class _Restoring:
         root = f"{directory}/mnt/root"
         mounts.mount(start.spec.rootfs or "/", root, "", mounts.MS_BIND | mounts.MS_REC)
         with place.starting(start.site):
-            group = limited(start.site, start.spec, self._id, undo)
+            group = limited(start.site, start.spec, self._id, undo, start.translation.missing)
             job = group.job(JOB)
             job.create()
             joins = list(job.join_paths())
-            _, _, links = running.connected(self._id, replace(start.spec, system=start.system))
+            _, _, links = running.connected(self._id, replace(start.spec, system=start.system), start.translation.ends)
             remember_links(directory, links)
             pid = self._by_criu(root, links, joins, directory)
         undo.add("first process", os.kill, pid, signal.SIGKILL)

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
     from warden.engine import refusals
     from warden.kernel import sockets
+    from warden.lxc.networks import End
     from warden.network.hostlink import HostLink
+    from warden.network.route import Route
     from warden.process import direct, packets
 else:
     refusals, direct, packets = map(late, ("warden.engine.refusals", "warden.process.direct", "warden.process.packets"))
@@ -52,7 +54,7 @@ JOB, MTU = 1, 1500
 _PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
-_OF_NO_USE = (Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
+_OF_NO_USE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
 _LSM_SHOWN = {
     "lxc.apparmor.profile": "/sys/module/apparmor",
     "lxc.apparmor.raw": "/sys/module/apparmor",
@@ -102,7 +104,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
             start = stored(start, f"{directory}/mnt/storage", undo)
             label = profile(start, undo)
             with place.starting(start.site):
-                group = limited(start.site, start.spec, container_id, undo)
+                group = limited(start.site, start.spec, container_id, undo, start.translation.missing)
                 launched = _launch(start, container_id, directory, group, undo)
         finally:
             os.close(making)
@@ -205,7 +207,7 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
 def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
     manager = manager_of(start.site, start.spec)
-    host, inside, made = connected(container_id, spec)
+    host, inside, made = connected(container_id, spec, start.translation.ends)
     hold = lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
@@ -269,7 +271,9 @@ def permitted() -> int:
         return parse_capabilities(status.read()).permitted
 
 
-def connected(container_id: str, spec: ContainerSpec) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
+def connected(
+    container_id: str, spec: ContainerSpec, ends: Sequence[End] = ()
+) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
     """The host's part of its network, None without one, the container's, and its links. Raises WardenError."""
     if not spec.interfaces:
         return None, _batch(links.LOOPBACK), ()
@@ -286,9 +290,30 @@ def connected(container_id: str, spec: ContainerSpec) -> tuple[Batch | None, Bat
             parent = find_parent(route, item, ())
             indices[parent.name] = parent.index
             parents.append(parent)
+        sought = [
+            _gateways(route, end, item.parent, indices[item.parent])
+            for end, item in zip(ends, spec.interfaces, strict=False)
+        ]
     made = assignment.links_of(container_id, spec, parents, MTU)
-    made = assignment.with_gateways(made, spec, [()] * len(made))
-    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made)), made
+    made = assignment.with_gateways(made, spec, sought or [()] * len(made))
+    named = zip(made, ends, strict=True) if ends else ()
+    made = tuple(replace(link, host_name=end.host_name or link.host_name) for link, end in named) or made
+    down = [link.index for link, end in zip(made, ends, strict=False) if not end.up]
+    out = [(link.index, version) for link, end in zip(made, ends, strict=False) for version in end.out]
+    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made, down, out)), made
+
+
+def _gateways(route: Route, end: End, bridge: str, index: int) -> tuple[str, ...]:
+    """The bridge's own addresses, of the IP versions that ask for it. Raises BadInput."""
+    from warden.network.hostlink import addresses_of
+
+    have = [address.partition("/")[0] for address in addresses_of(route, index)] if end.seek else []
+    found = {version: next((text for text in have if (":" in text) is (version == 6)), "") for version in end.seek}
+    for version, text in found.items():
+        if not text:
+            problem = f"lxc.net.N.ipv{version}.gateway: auto: {bridge} has no IPv{version} address"
+            raise BadInput(problem, hint="give it one, or name the gateway")
+    return tuple(found.values())
 
 
 def _batch(*parts: links.Part) -> Batch:

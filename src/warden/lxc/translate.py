@@ -25,6 +25,8 @@ from warden.records import dataclass, field
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterator, Mapping
+
+    from warden.lxc.networks import End
 else:
     re = late("re")
 
@@ -34,11 +36,12 @@ _NO_LSM = ("", "unconfined", "unchanged")
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """*spec*, and what it cannot say; *warnings*: what was read and comes to nothing."""
+    """*spec*, and what it cannot say; *warnings*: what was read and comes to nothing; *ends*: more of each interface."""
 
     spec: ContainerSpec
     missing: tuple[Missing, ...] = ()
     warnings: tuple[str, ...] = ()
+    ends: tuple[End, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
     skipped = tuple(item for item in mounts if isinstance(item, str))
     unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
     unset = (*unset, *_idle_root_options(root_options=config.rootfs_options, mounted=bool(storage)), *idle(config))
-    return Translation(spec, missing, (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset))
+    warnings = (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset)
+    return Translation(spec, missing, warnings, networks.ends if spaces.network is NetworkMode.NONE else ())
 
 
 def _system(

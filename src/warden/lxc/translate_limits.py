@@ -40,6 +40,10 @@ def translate_limits(v1: tuple[tuple[str, str], ...], v2: tuple[tuple[str, str],
     for prefix, given in reversed(versions) if unified else versions:
         for name, value in sorted(given, key=lambda pair: pair[0] in _AFTER):
             _one(done, f"{prefix}.{name}", name, value)
+    here = "lxc.cgroup2." if unified else "lxc.cgroup."
+    away = [item.key for item in done.missing if not item.key.startswith(here)]
+    done.warnings += [f"{key}: there is no such hierarchy here: left out" for key in away]
+    done.missing = [item for item in done.missing if item.key.startswith(here)]
     return done
 
 
@@ -62,6 +66,8 @@ def _devices(done: Translated, key: str, name: str, value: str) -> None:
         done.limits = replace(done.limits, devices=() if name == "devices.deny" else None)
     elif name == "devices.allow":
         rules = resources.parse_rules(value)
+        if now is None and any(item.key.endswith("devices.deny") for item in done.missing):
+            done.missing.append(Missing(Need.CGROUP, key, value, "after an exception where all devices are allowed"))
         done.limits = replace(done.limits, devices=None if now is None else tuple(dict.fromkeys((*now, *rules))))
     elif now is None:
         done.missing.append(Missing(Need.CGROUP, key, value, "an exception where all devices are allowed"))

@@ -7,7 +7,7 @@ import os
 from warden.light import TYPE_CHECKING, blake2b, late
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
-from warden.lxc.networks import SUB_KEYS, Net
+from warden.lxc.networks import SUB_KEYS, End, Net
 from warden.model.interfaces import Interface, LinkKind
 from warden.model.spec import NetworkMode
 from warden.records import dataclass, fields
@@ -28,7 +28,6 @@ _KINDS = {
 _USUAL = Net()
 #: What an Interface has no field for, with what it would be.
 _FURTHER = {
-    "veth_pair": "name of the host's end",
     "veth_mode": "routed instead of bridged",
     "veth_ipv4_routes": "route on the host",
     "veth_ipv6_routes": "route on the host",
@@ -50,6 +49,7 @@ class Networks:
     interfaces: tuple[Interface, ...]
     missing: tuple[Missing, ...]
     warnings: tuple[str, ...]
+    ends: tuple[End, ...] = ()  # one for each of *interfaces*
 
 
 def translate_networks(nets: tuple[Net, ...], name: str) -> Networks:
@@ -62,13 +62,33 @@ def translate_networks(nets: tuple[Net, ...], name: str) -> Networks:
         )
         return Networks(NetworkMode.HOST, (), (), others)
     found: list[Interface] = []
+    ends: list[End] = []
     missing: list[Missing] = []
     for net in nets:
         if net.type != "empty":
             found.append(_interface(net, name))
+            ends.append(_end(net))
             missing += _missing(net)
         missing += _scripts(net)
-    return Networks(NetworkMode.NONE, tuple(found), tuple(missing), ())
+    return Networks(NetworkMode.NONE, tuple(found), tuple(missing), (), tuple(ends))
+
+
+def _end(net: Net) -> End:
+    """Raises BadKey: a default route needs an interface that is up (lxc.container.conf(5))."""
+    gateways = {4: net.ipv4_gateway, 6: net.ipv6_gateway}
+    for version, gateway in gateways.items():
+        if gateway and not net.flags:
+            hint = f"lxc.net.{net.number}.flags = up"
+            raise BadKey(f"lxc.net.{net.number}.ipv{version}.gateway", "the interface is not taken up", hint=hint)
+        if gateway == "auto" and net.type != "veth":
+            hint = "an address, or dev; auto is a bridge's own address, of veth"
+            raise BadKey(f"lxc.net.{net.number}.ipv{version}.gateway", f"auto is not for type {net.type}", hint=hint)
+    return End(
+        up=bool(net.flags),
+        host_name=net.veth_pair if net.type == "veth" else "",
+        seek=tuple(version for version, gateway in gateways.items() if gateway == "auto"),
+        out=tuple(version for version, gateway in gateways.items() if gateway == "dev"),
+    )
 
 
 def _interface(net: Net, container: str) -> Interface:
@@ -115,15 +135,9 @@ def _missing(net: Net) -> Iterator[Missing]:
         what, value = _FURTHER.get(field.name), getattr(net, field.name)
         if what and value != getattr(_USUAL, field.name):
             yield Missing(Need.LINK, f"{key}.{_KEY_OF[field.name]}", _text(value), what)
-    if not net.flags:
-        yield Missing(Need.LINK, f"{key}.flags", "", "stays down until the container takes it up")
     for address, broadcast in net.ipv4:
         if broadcast and broadcast != str(ipaddress.IPv4Interface(address).network.broadcast_address):
             yield Missing(Need.LINK, f"{key}.ipv4.address", f"{address} {broadcast}", "a broadcast address of its own")
-    for version, gateway in (("ipv4", net.ipv4_gateway), ("ipv6", net.ipv6_gateway)):
-        if gateway in ("auto", "dev"):
-            what = "the bridge's own address" if gateway == "auto" else "a route by the interface alone"
-            yield Missing(Need.GATEWAY, f"{key}.{version}.gateway", gateway, what)
 
 
 def _scripts(net: Net) -> Iterator[Missing]:

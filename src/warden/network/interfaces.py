@@ -16,7 +16,7 @@ from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
 
 if TYPE_CHECKING:
     import ipaddress
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 else:
     ipaddress = late("ipaddress")
 
@@ -118,9 +118,12 @@ def _data(link: Link) -> bytes:
     return attribute(IFLA_VLAN_ID, struct.pack("=H", link.vlan_id or 0))
 
 
-def container_part(links: Sequence[Link]) -> Part:
+def container_part(
+    links: Sequence[Link], down: Collection[int] = (), leading_out: Sequence[tuple[int, int]] = ()
+) -> Part:
     """For the child in its own namespace, after lo: addresses, links up, and last the default routes, because the way to
-    a gateway must be up."""
+    a gateway must be up. *down*: indices of links that the container takes up itself; *leading_out*: index and IP
+    version of default routes without a gateway."""
     messages: list[Message] = []
     words: list[str] = []
     for link in links:
@@ -130,10 +133,14 @@ def container_part(links: Sequence[Link]) -> Part:
         for address in link.addresses:
             messages.append(netlink.add_address(link.index, ipaddress.ip_interface(address)))
             words.append(f"ip address add {address} dev {link.name}")
-        messages.append(netlink.set_up(link.index))
-        words.append(f"ip link set {link.name} up")
+        if link.index not in down:
+            messages.append(netlink.set_up(link.index))
+            words.append(f"ip link set {link.name} up")
     for link in links:
         for gateway in link.gateways:
             messages.append(netlink.add_default_route(link.index, ipaddress.ip_address(gateway)))
             words.append(f"ip route add default via {gateway} dev {link.name}")
+    for index, version in leading_out:
+        messages.append(netlink.add_default_route_by(index, version))
+        words.append(f"ip -{version} route add default dev {next(link.name for link in links if link.index == index)}")
     return messages, "; ".join(words)

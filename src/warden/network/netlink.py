@@ -31,6 +31,7 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
+_RT_SCOPE_LINK = 253
 RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
 NESTED = 0x8000
 
@@ -190,12 +191,17 @@ def add_address(
 
 def add_default_route(index: int, gateway: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Message:
     """ip route add default via GATEWAY."""
-    head = struct.pack(
-        "=BBBBBBBBI",
-        _family(gateway.version), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0,
-    )  # fmt: skip
-    body = head + attribute(RTA_GATEWAY, gateway.packed) + number(RTA_OIF, index)
-    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body
+    return _default_route(index, gateway.version, RT_SCOPE_UNIVERSE, attribute(RTA_GATEWAY, gateway.packed))
+
+
+def add_default_route_by(index: int, version: int) -> Message:
+    """ip route add default dev LINK, of IP *version*: whoever is asked for is looked for on the link itself."""
+    return _default_route(index, version, _RT_SCOPE_LINK if version == 4 else RT_SCOPE_UNIVERSE, b"")
+
+
+def _default_route(index: int, version: int, scope: int, gateway: bytes) -> Message:
+    head = struct.pack("=BBBBBBBBI", _family(version), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0)
+    return RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, head + gateway + number(RTA_OIF, index)
 
 
 def add_local_loopback(index: int) -> Message:
