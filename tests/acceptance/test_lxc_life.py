@@ -202,6 +202,21 @@ def test_an_ephemeral_one_takes_nothing_along_that_is_not_its_own(lxc: Scene) ->
         shutil.rmtree(elsewhere)
 
 
+def test_namespaces_of_another_container_by_its_name(lxc: Scene) -> None:
+    lxc.define("first")
+    lxc.define("second", "lxc.namespace.share.ipc = first\nlxc.namespace.share.net = first\n")
+    refused = lxc.run("start", "second")
+    assert (refused.returncode, "first" in refused.stderr, "not running" in refused.stderr) == (1, True, True)
+    lxc.start("first")
+    lxc.start("second")
+    first, second = (lxc.ok("info", name, "-pH").strip() for name in ("first", "second"))
+    for kind, same in (("ipc", True), ("net", True), ("uts", False), ("pid", False)):
+        assert (os.readlink(f"/proc/{first}/ns/{kind}") == os.readlink(f"/proc/{second}/ns/{kind}")) is same, kind
+    lxc.ok("stop", "-k", "second")
+    lxc.ok("stop", "-k", "first")
+    assert lxc.left == []
+
+
 def test_any_file_of_its_cgroups_can_be_written(lxc: Scene) -> None:
     """Verbatim, in order, also those that are no limits; one that the kernel refuses aborts the start, by name."""
     unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
@@ -233,7 +248,7 @@ def test_interfaces_are_named_routed_and_left_down_as_asked(lxc: Scene) -> None:
     """Its host's end has the name that was asked for, at each start; a route leads to the bridge's own address, or by the
     interface alone; without flags it stays down."""
     plain = "lxc.net.{0}.type = veth\nlxc.net.{0}.link = br-test\n"
-    first = "lxc.net.0.flags = up\nlxc.net.0.veth.pair = vw-named\nlxc.net.0.ipv4.address = 198.18.7.2/24\n"
+    first = "lxc.net.0.flags = up\nlxc.net.0.veth.pair = vw-named\nlxc.net.0.ipv4.address = 198.18.7.2/24 198.18.7.200\n"
     routes = "lxc.net.0.ipv4.gateway = auto\nlxc.net.0.ipv6.gateway = dev\n"
     lxc.define("box", plain.format(0) + first + routes + plain.format(1))
     tools = {name: f"{lxc.command(name)[0]} -P {lxc.root}" for name in ("start", "info", "stop")}
@@ -243,6 +258,7 @@ def test_interfaces_are_named_routed_and_left_down_as_asked(lxc: Scene) -> None:
             f"for i in 1 2; do {tools['start']} box",
             "ip -o link show vw-named | grep -c master",
             f"{inside} ip route show default",
+            f"{inside} ip -o address show eth0 | grep -o 'brd [0-9.]*'",
             f"{inside} ip -6 route show default | grep -o 'dev eth0'",
             f"{inside} ip -o link show eth1 | grep -c UP || :",
             f"{tools['stop']} -k box; done",
@@ -252,7 +268,7 @@ def test_interfaces_are_named_routed_and_left_down_as_asked(lxc: Scene) -> None:
         ["unshare", "-n", "sh", "-ec", f"{BRIDGE}\n{shell}"], capture_output=True, text=True, env=lxc.env, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert [line.strip() for line in done.stdout.splitlines()] == ["1", "default via 198.18.7.1 dev eth0", "dev eth0", "0"] * 2
+    assert [line.strip() for line in done.stdout.splitlines()] == ["1", "default via 198.18.7.1 dev eth0", "brd 198.18.7.200", "dev eth0", "0"] * 2
 
 
 def test_interfaces_come_and_go_with_their_scripts(lxc: Scene) -> None:

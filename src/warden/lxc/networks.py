@@ -138,12 +138,14 @@ def _flags(value: str) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class End:
     """What an interface has beside an `Interface`. *host_name*: of the host's end, "" ours. *seek*: IP versions whose
-    gateway is the bridge's own address; *out*: those whose default route is the interface alone."""
+    gateway is the bridge's own address; *out*: those whose default route is the interface alone; *broadcasts*: of its
+    addresses, as they were given."""
 
     up: bool = True
     host_name: str = ""
     seek: tuple[int, ...] = ()
     out: tuple[int, ...] = ()
+    broadcasts: tuple[tuple[str, str], ...] = ()
 
 
 class SubKey(NamedTuple):  # of which there are many at every start

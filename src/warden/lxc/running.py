@@ -300,7 +300,8 @@ def connected(
     made = tuple(replace(link, host_name=end.host_name or link.host_name) for link, end in named) or made
     down = [link.index for link, end in zip(made, ends, strict=False) if not end.up]
     out = [(link.index, version) for link, end in zip(made, ends, strict=False) for version in end.out]
-    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made, down, out)), made
+    last = {(link.index, at): to for link, end in zip(made, ends, strict=False) for at, to in end.broadcasts}
+    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made, down, out, last)), made
 
 
 def _gateways(route: Route, end: End, bridge: str, index: int) -> tuple[str, ...]:

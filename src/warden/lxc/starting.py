@@ -22,6 +22,8 @@ from warden.records import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from warden.lxc.settings import LxcConfig
+
 SHARES = ("net", "ipc", "uts", "pid")
 OPTIONS = (
     Option("f", "rcfile", "FILE", "Load configuration file FILE"),
@@ -47,6 +49,8 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     if not given.last("rcfile") and not os.path.exists(path):
         raise BadInput("No container config specified", hint=f"there is no {path}, and no -f names another")
     config = load(path, (*map(parse_define, given.values.get("define", ())), *_shares(given, site, lxcpath)))
+    if config.namespace_share:
+        config = replace(config, namespace_share=tuple(_by_pid(config, site, lxcpath)))
     if os.geteuid():
         from warden.lxc.ordinary import check_map  # root needs none of it
 
@@ -66,6 +70,13 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
         f"{item.key}: this kernel has no such security module: ignored" for item in found.missing if absent(item)
     )
     return Start(site, scene, lxcpath, replace(found, warnings=(*found.warnings, *lacking)))
+
+
+def _by_pid(config: LxcConfig, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:
+    """Of another container that is named, the first process. Raises WrongState when that does not run."""
+    for kind, whose in config.namespace_share:
+        named = not whose.isdecimal() and not whose.startswith("/")
+        yield kind, str(place.find(site, lxcpath, whose).pid) if named else whose
 
 
 def _shares(given: Given, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:

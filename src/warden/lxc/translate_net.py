@@ -88,6 +88,7 @@ def _end(net: Net) -> End:
         host_name=net.veth_pair if net.type == "veth" else "",
         seek=tuple(version for version, gateway in gateways.items() if gateway == "auto"),
         out=tuple(version for version, gateway in gateways.items() if gateway == "dev"),
+        broadcasts=tuple((str(ipaddress.ip_interface(address)), last) for address, last in net.ipv4 if last),
     )
 
 
@@ -135,9 +136,6 @@ def _missing(net: Net) -> Iterator[Missing]:
         what, value = _FURTHER.get(field.name), getattr(net, field.name)
         if what and value != getattr(_USUAL, field.name):
             yield Missing(Need.LINK, f"{key}.{_KEY_OF[field.name]}", _text(value), what)
-    for address, broadcast in net.ipv4:
-        if broadcast and broadcast != str(ipaddress.IPv4Interface(address).network.broadcast_address):
-            yield Missing(Need.LINK, f"{key}.ipv4.address", f"{address} {broadcast}", "a broadcast address of its own")
 
 
 def _scripts(net: Net) -> Iterator[Missing]:

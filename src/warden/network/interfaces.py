@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from warden.light import TYPE_CHECKING, late
+from warden.light import TYPE_CHECKING, MappingProxyType, late
 from warden.model.interfaces import MIN_MTU_IPV6, Link, LinkKind
 from warden.network import netlink
 from warden.network.links import Part, ifb_name
@@ -119,11 +119,14 @@ def _data(link: Link) -> bytes:
 
 
 def container_part(
-    links: Sequence[Link], down: Collection[int] = (), leading_out: Sequence[tuple[int, int]] = ()
+    links: Sequence[Link],
+    down: Collection[int] = (),
+    leading_out: Sequence[tuple[int, int]] = (),
+    broadcasts: Mapping[tuple[int, str], str] = MappingProxyType({}),
 ) -> Part:
     """For the child in its own namespace, after lo: addresses, links up, and last the default routes, because the way to
     a gateway must be up. *down*: indices of links that the container takes up itself; *leading_out*: index and IP
-    version of default routes without a gateway."""
+    version of default routes without a gateway; *broadcasts*: other than usual, by index and address."""
     messages: list[Message] = []
     words: list[str] = []
     for link in links:
@@ -131,8 +134,10 @@ def container_part(
             messages.append(netlink.change_link(link.index, name=link.name))
             words.append(f"ip link set {birth_name(link)} name {link.name}")
         for address in link.addresses:
-            messages.append(netlink.add_address(link.index, ipaddress.ip_interface(address)))
-            words.append(f"ip address add {address} dev {link.name}")
+            own = broadcasts.get((link.index, address))
+            packed = ipaddress.IPv4Address(own) if own else None
+            messages.append(netlink.add_address(link.index, ipaddress.ip_interface(address), broadcast=packed))
+            words.append(f"ip address add {address}{f' broadcast {own}' if own else ''} dev {link.name}")
         if link.index not in down:
             messages.append(netlink.set_up(link.index))
             words.append(f"ip link set {link.name} up")

@@ -31,7 +31,7 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_NODAD = 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
-_RT_SCOPE_LINK = 253
+_RT_SCOPE_LINK, _IFA_BROADCAST = 253, 4
 RT_TABLE_LOCAL, RTN_LOCAL = 255, 2
 NESTED = 0x8000
 
@@ -176,17 +176,22 @@ def _family(version: int) -> int:
 
 
 def add_address(
-    index: int, interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface, *, replace: bool = False
+    index: int,
+    interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface,
+    *,
+    replace: bool = False,
+    broadcast: ipaddress.IPv4Address | None = None,
 ) -> Message:
-    """ip address add; raises nothing, the kernel checks. An IPv6 address is usable at once: nobody else can have it, and
-    looking for its double takes a second (RFC 4862)."""
+    """ip address add [broadcast BROADCAST]; raises nothing, the kernel checks. An IPv6 address is usable at once: nobody
+    else can have it, and looking for its double takes a second (RFC 4862)."""
     flags = IFA_F_NODAD if interface.version == 6 else 0
     head = struct.pack(
         "=BBBBI", _family(interface.version), interface.network.prefixlen, flags, RT_SCOPE_UNIVERSE, index
     )
     packed = interface.ip.packed
     how = NLM_F_CREATE | (NLM_F_REPLACE if replace else NLM_F_EXCL)
-    return RTM_NEWADDR, how, head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+    body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
+    return RTM_NEWADDR, how, body + (attribute(_IFA_BROADCAST, broadcast.packed) if broadcast else b"")
 
 
 def add_default_route(index: int, gateway: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Message:
