@@ -7,12 +7,13 @@ fails; what a kill -9 leaves the next start sweeps up.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 import warden
 from warden.engine.ids import IdSource
-from warden.errors import BadInput, JobFailed, WardenError
+from warden.errors import BadInput, JobFailed, KernelRefused, WardenError
 from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, states, terminals
@@ -310,7 +311,11 @@ def _keep_namespaces(directory: str, pid: int, undo: Undo) -> None:
     for path in hooks.namespaces_of(pid).values():
         target = f"{directory}/ns/{os.path.basename(path)}"
         with open(target, "wb"):
+            pass
+        try:
             mount(path, target, "", 4096)  # MS_BIND
+        except OSError as error:
+            raise KernelRefused(f"bind {path} to", target, error.errno or 0) from error
 
 
 def go_home(namespace: int) -> None:
@@ -324,4 +329,8 @@ def release_namespaces(directory: str) -> None:
 
     with suppress(FileNotFoundError):
         for name in os.listdir(f"{directory}/ns"):
-            umount2(f"{directory}/ns/{name}", 2)  # MNT_DETACH
+            try:
+                umount2(f"{directory}/ns/{name}", 2)  # MNT_DETACH
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # nothing is mounted there
+                    raise
