@@ -268,6 +268,16 @@ def test_interfaces_are_named_routed_and_left_down_as_asked(lxc: Scene) -> None:
         ["unshare", "-n", "sh", "-ec", f"{BRIDGE}\n{shell}"], capture_output=True, text=True, env=lxc.env, check=False
     )
     assert done.returncode == 0, done.stderr
+    lxc.define("deaf", plain.format(3) + "lxc.net.3.flags = up\nlxc.net.3.ipv6.gateway = auto\n")
+    without = BRIDGE.replace("ip address add 198.18.7.1/24 dev br-test; ", "")
+    deaf = subprocess.run(
+        ["unshare", "-n", "sh", "-c", f"{without}\n{tools['start']} deaf"],
+        capture_output=True,
+        text=True,
+        env=lxc.env,
+        check=False,
+    )
+    assert (deaf.returncode, "lxc.net.3.ipv6.gateway: auto: br-test has no IPv6 address" in deaf.stderr) == (1, True)
     assert [line.strip() for line in done.stdout.splitlines()] == ["1", "default via 198.18.7.1 dev eth0", "brd 198.18.7.200", "dev eth0", "0"] * 2
 
 

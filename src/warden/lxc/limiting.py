@@ -51,7 +51,7 @@ def limited(
     undo.add("cgroups", place.remove_cgroups, site, container_id)
     group.create()
     group.set_limits(spec.limits, Limits())
-    _write_files(manager, group, [item for item in missing if item.need is Need.CGROUP])
+    _write_files(group, [item for item in missing if item.need is Need.CGROUP])
     if spec.system is not None and spec.system.cgroups:
         from warden.lxc.nested import give_out
 
@@ -62,17 +62,18 @@ def limited(
     return group
 
 
-def _write_files(manager: Manager, group: ContainerGroup, files: Sequence[Missing]) -> None:
+def _write_files(group: ContainerGroup, files: Sequence[Missing]) -> None:
     """Verbatim and in this order, the devices' last (`lxc.cgroup.FILE` that is none of the limits). Raises KernelRefused,
     and BadInput for a controller that no hierarchy has."""
     for item in sorted(files, key=lambda item: ".devices." in item.key):
         _, version, name = item.key.split(".", 2)
         controller = "" if version == "cgroup2" else name.partition(".")[0]
-        if controller and controller not in group.directories():
-            if controller not in manager.layout.hierarchies:
-                raise BadInput(f"{item.key}: no cgroup hierarchy has {controller}", hint="`warden doctor` lists them")
+        where = group.place(controller)
+        if where is None:
+            raise BadInput(f"{item.key}: no cgroup hierarchy has {controller}", hint="`warden doctor` lists them")
+        if not where.made:
             group.use(controller)
-        path = f"{group.directories().get(controller, '')}/{name}"
+        path = f"{where.path}/{name}"
         try:
             with open(path, "wb", buffering=0) as file:
                 file.write(os.fsencode(item.value))

@@ -137,10 +137,11 @@ def _flags(value: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What an interface has beside an `Interface`. *host_name*: of the host's end, "" ours. *seek*: IP versions whose
-    gateway is the bridge's own address; *out*: those whose default route is the interface alone; *broadcasts*: of its
-    addresses, as they were given."""
+    """What an interface has beside an `Interface`. *key*: that its keys begin with. *host_name*: of the host's end, ""
+    ours. *seek*: IP versions whose gateway is the bridge's own address; *out*: those whose default route is the interface
+    alone; *broadcasts*: of its addresses, as they were given."""
 
+    key: str
     up: bool = True
     host_name: str = ""
     seek: tuple[int, ...] = ()

@@ -272,7 +272,7 @@ def permitted() -> int:
 
 
 def connected(
-    container_id: str, spec: ContainerSpec, ends: Sequence[End] = ()
+    container_id: str, spec: ContainerSpec, ends: Sequence[End]
 ) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
     """The host's part of its network, None without one, the container's, and its links. Raises WardenError."""
     if not spec.interfaces:
@@ -290,17 +290,14 @@ def connected(
             parent = find_parent(route, item, ())
             indices[parent.name] = parent.index
             parents.append(parent)
-        sought = [
-            _gateways(route, end, item.parent, indices[item.parent])
-            for end, item in zip(ends, spec.interfaces, strict=False)
-        ]
-    made = assignment.links_of(container_id, spec, parents, MTU)
-    made = assignment.with_gateways(made, spec, sought or [()] * len(made))
-    named = zip(made, ends, strict=True) if ends else ()
-    made = tuple(replace(link, host_name=end.host_name or link.host_name) for link, end in named) or made
-    down = [link.index for link, end in zip(made, ends, strict=False) if not end.up]
-    out = [(link.index, version) for link, end in zip(made, ends, strict=False) for version in end.out]
-    last = {(link.index, at): to for link, end in zip(made, ends, strict=False) for at, to in end.broadcasts}
+        asked = list(zip(spec.interfaces, ends, strict=True))
+        sought = [_gateways(route, end, item.parent, indices[item.parent]) for item, end in asked]
+    made = assignment.with_gateways(assignment.links_of(container_id, spec, parents, MTU), spec, sought)
+    pairs = list(zip(made, ends, strict=True))
+    made = tuple(replace(link, host_name=end.host_name or link.host_name) for link, end in pairs)
+    down = [link.index for link, end in pairs if not end.up]
+    out = [(link.index, version) for link, end in pairs for version in end.out]
+    last = {(link.index, at): to for link, end in pairs for at, to in end.broadcasts}
     return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made, down, out, last)), made
 
 
@@ -312,7 +309,7 @@ def _gateways(route: Route, end: End, bridge: str, index: int) -> tuple[str, ...
     found = {version: next((text for text in have if (":" in text) is (version == 6)), "") for version in end.seek}
     for version, text in found.items():
         if not text:
-            problem = f"lxc.net.N.ipv{version}.gateway: auto: {bridge} has no IPv{version} address"
+            problem = f"{end.key}.ipv{version}.gateway: auto: {bridge} has no IPv{version} address"
             raise BadInput(problem, hint="give it one, or name the gateway")
     return tuple(found.values())
 

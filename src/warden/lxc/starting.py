@@ -48,7 +48,7 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
     path = given.last("rcfile") or f"{lxcpath}/{given.name}/config"
     if not given.last("rcfile") and not os.path.exists(path):
         raise BadInput("No container config specified", hint=f"there is no {path}, and no -f names another")
-    config = load(path, (*map(parse_define, given.values.get("define", ())), *_shares(given, site, lxcpath)))
+    config = load(path, (*map(parse_define, given.values.get("define", ())), *_shares(given)))
     if config.namespace_share:
         config = replace(config, namespace_share=tuple(_by_pid(config, site, lxcpath)))
     if os.geteuid():
@@ -79,9 +79,7 @@ def _by_pid(config: LxcConfig, site: Site, lxcpath: str) -> Iterable[tuple[str, 
         yield kind, str(place.find(site, lxcpath, whose).pid) if named else whose
 
 
-def _shares(given: Given, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:
-    """A container is named by its first process: nothing else has to know of other containers."""
+def _shares(given: Given) -> Iterable[tuple[str, str]]:
     for kind in SHARES:
         if whose := given.last(f"share-{kind}"):
-            pid = whose if whose.isdecimal() else str(place.find(site, lxcpath, whose).pid)
-            yield f"lxc.namespace.share.{kind}", pid
+            yield f"lxc.namespace.share.{kind}", whose

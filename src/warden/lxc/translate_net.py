@@ -84,6 +84,7 @@ def _end(net: Net) -> End:
             hint = "an address, or dev; auto is a bridge's own address, of veth"
             raise BadKey(f"lxc.net.{net.number}.ipv{version}.gateway", f"auto is not for type {net.type}", hint=hint)
     return End(
+        key=f"lxc.net.{net.number}",
         up=bool(net.flags),
         host_name=net.veth_pair if net.type == "veth" else "",
         seek=tuple(version for version, gateway in gateways.items() if gateway == "auto"),
