@@ -10,6 +10,7 @@ from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network.hostlink import HostLink
 from warden.network.interfaces import ON_A_LINK, extra_index, extra_name
 from warden.network.links import CONTAINER_INDEX, host_index, host_link
+from warden.plainaddress import ip_address, ip_interface
 from warden.records import replace
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def links_of(
             index=indices[place],
             mode=item.mode or next(iter(MODES.get(item.kind, ())), None),
             vlan_id=item.vlan_id,
-            addresses=tuple(str(ipaddress.ip_interface(text)) for text in item.addresses),
+            addresses=tuple(str(ip_interface(text)) for text in item.addresses),
             mac=item.mac or _own_mac(container_id, place, item),
             mtu=item.mtu,
             aliases=item.aliases,
@@ -160,15 +161,15 @@ def with_gateways(links: Sequence[Link], spec: ContainerSpec, assigned: Sequence
     chosen: list[list[str]] = [list(item.gateways) for item in spec.interfaces]
     for link, gateways in zip(links, chosen, strict=True):
         for text in gateways:
-            gateway = ipaddress.ip_address(text)
+            gateway = ip_address(text)
             if gateway.version in have:
                 raise BadInput(f"interface gateway: {text}: there is another default route of IPv{gateway.version}")
-            if not any(gateway in ipaddress.ip_interface(address).network for address in link.addresses):
+            if not any(gateway in ip_interface(address).network for address in link.addresses):
                 raise BadInput(f"interface gateway: {text} is in no network of {link.name}'s addresses")
             have.add(gateway.version)
     for place, offered in enumerate(assigned):
         for text in offered:
-            version = ipaddress.ip_address(text).version
+            version = ip_address(text).version
             if version not in have:
                 have.add(version)
                 chosen[place].append(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from warden.errors import BadInput
 from warden.light import TYPE_CHECKING, NamedTuple, late
 from warden.lxc import values
+from warden.plainaddress import IPv4Address, IPv4Interface, ip_address
 from warden.records import dataclass
 
 if TYPE_CHECKING:
@@ -78,15 +79,15 @@ def ipv4(value: str) -> tuple[tuple[str, str], ...]:
     """ "10.0.0.2/24 [10.0.0.255]"; without a prefix the old class of the address counts, as in LXC."""
     address, _, broadcast = value.partition(" ")
     try:
-        prefix = "" if "/" in address else f"/{_class_prefix(ipaddress.IPv4Address(address))}"
-        found = ipaddress.IPv4Interface(address + prefix)
-        last = str(ipaddress.IPv4Address(broadcast.strip())) if broadcast.strip() else ""
+        prefix = "" if "/" in address else f"/{_class_prefix(IPv4Address(address))}"
+        found = IPv4Interface(address + prefix)
+        last = str(IPv4Address(broadcast.strip())) if broadcast.strip() else ""
     except ValueError as error:
         raise BadInput(f"{value!r} is not an IPv4 address", hint="ADDRESS/PREFIX [BROADCAST]") from error
     return ((found.with_prefixlen, last),)
 
 
-def _class_prefix(address: ipaddress.IPv4Address) -> int:
+def _class_prefix(address: IPv4Address) -> int:
     first = int(address) >> 24
     return 8 if first < 128 else 16 if first < 192 else 24
 
@@ -104,7 +105,7 @@ def _gateway(version: int) -> Callable[[str], str]:
         if value in ("auto", "dev"):
             return value
         try:
-            found = ipaddress.ip_address(value)
+            found = ip_address(value)
         except ValueError:
             found = None
         if found is None or found.version != version:

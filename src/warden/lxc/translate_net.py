@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 
-from warden.light import TYPE_CHECKING, blake2b, late
+from warden.light import TYPE_CHECKING, blake2b
 from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
 from warden.lxc.networks import SUB_KEYS, End, Net
 from warden.model.interfaces import Interface, LinkKind
 from warden.model.spec import NetworkMode
+from warden.plainaddress import ip_interface
 from warden.records import dataclass, fields
 
 if TYPE_CHECKING:
-    import ipaddress
     from collections.abc import Iterator
-else:
-    ipaddress = late("ipaddress")
 
 _KINDS = {
     "veth": LinkKind.BRIDGE,
@@ -89,7 +87,7 @@ def _end(net: Net) -> End:
         host_name=net.veth_pair if net.type == "veth" else "",
         seek=tuple(version for version, gateway in gateways.items() if gateway == "auto"),
         out=tuple(version for version, gateway in gateways.items() if gateway == "dev"),
-        broadcasts=tuple((str(ipaddress.ip_interface(address)), last) for address, last in net.ipv4 if last),
+        broadcasts=tuple((str(ip_interface(address)), last) for address, last in net.ipv4 if last),
     )
 
 
@@ -118,7 +116,7 @@ def _interface(net: Net, container: str) -> Interface:
 def _addresses(net: Net) -> tuple[str, ...]:
     """0.0.0.0 was 0.9's way to say that the container asks by DHCP."""
     given = (*(address for address, _ in net.ipv4), *net.ipv6)
-    return tuple(address for address in given if not ipaddress.ip_interface(address).ip.is_unspecified)
+    return tuple(address for address in given if not ip_interface(address).ip.is_unspecified)
 
 
 def drawn_address(template: str, seed: str) -> str:

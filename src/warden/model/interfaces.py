@@ -9,6 +9,7 @@ from __future__ import annotations
 from warden.errors import BadInput
 from warden.light import TYPE_CHECKING, Enum, blake2b, late, pattern
 from warden.model.names import is_host_name
+from warden.plainaddress import ip_address, ip_interface
 from warden.records import dataclass, replace
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Interface:
         versions = []
         for text in self.gateways:
             try:
-                versions.append(ipaddress.ip_address(text).version)
+                versions.append(ip_address(text).version)
             except ValueError:
                 raise BadInput(f"interface gateway: {text!r} is not an address") from None
         if len(versions) != len(set(versions)):
@@ -252,12 +253,12 @@ def check_bridge_name(name: str, field: str) -> str:
 def check_address(text: str, field: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     """Raises BadInput for what no interface can have."""
     try:
-        found = ipaddress.ip_interface(text)
+        found = ip_interface(text)
     except ValueError:
         raise BadInput(f"{field}: {text!r} is not an address", hint="such as 10.0.0.2/24 or fd00::2/64") from None
     if found.ip.is_multicast or found.ip.is_unspecified or found.ip.is_loopback:
         raise BadInput(f"{field}: {text!r} is not the address of a host")
-    if isinstance(found, ipaddress.IPv6Interface) and found.scope_id is not None:
+    if getattr(found.ip, "scope_id", None) is not None:
         raise BadInput(f"{field}: {text!r} must not name a link")
     return found
 

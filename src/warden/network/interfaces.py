@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import struct
 
-from warden.light import TYPE_CHECKING, MappingProxyType, late
+from warden.light import TYPE_CHECKING, MappingProxyType
 from warden.model.interfaces import MIN_MTU_IPV6, Link, LinkKind
 from warden.network import netlink
 from warden.network.links import Part, ifb_name
 from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
+from warden.plainaddress import IPv4Address, ip_address, ip_interface
 
 if TYPE_CHECKING:
-    import ipaddress
     from collections.abc import Collection, Iterable, Mapping, Sequence
-else:
-    ipaddress = late("ipaddress")
 
 IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_VLAN_ID = 1, 1, 1
 MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
@@ -135,15 +133,15 @@ def container_part(
             words.append(f"ip link set {birth_name(link)} name {link.name}")
         for address in link.addresses:
             own = broadcasts.get((link.index, address))
-            packed = ipaddress.IPv4Address(own) if own else None
-            messages.append(netlink.add_address(link.index, ipaddress.ip_interface(address), broadcast=packed))
+            packed = IPv4Address(own) if own else None
+            messages.append(netlink.add_address(link.index, ip_interface(address), broadcast=packed))
             words.append(f"ip address add {address}{f' broadcast {own}' if own else ''} dev {link.name}")
         if link.index not in down:
             messages.append(netlink.set_up(link.index))
             words.append(f"ip link set {link.name} up")
     for link in links:
         for gateway in link.gateways:
-            messages.append(netlink.add_default_route(link.index, ipaddress.ip_address(gateway)))
+            messages.append(netlink.add_default_route(link.index, ip_address(gateway)))
             words.append(f"ip route add default via {gateway} dev {link.name}")
     for index, version in leading_out:
         messages.append(netlink.add_default_route_by(index, version))
