@@ -70,56 +70,81 @@ def _dataclass(cls: Any = None, /, *, frozen: bool = False, slots: bool = False,
 
 def _made(cls: type, frozen: bool, slots: bool, eq: bool) -> type:
     own = _own_fields(cls)
-    every: dict[str, _Field] = {}
-    for base in reversed(cls.__mro__[1:]):
-        every.update(base.__dict__.get("__record_fields__", {}))
-    every.update(own)
-    _check_order(cls, every)
-    given: dict[str, object] = {
-        "__record_fields__": every,
-        "__record_key__": _key_of([each.name for each in every.values() if each.compare]),
-        "__dataclass_fields__": _StandardFields(),
-        "__signature__": _Signature(),
-        "__match_args__": tuple(each.name for each in every.values() if each.init),
-        "__init__": _shared_init(every),
-        "__repr__": _repr,
-    }
+    given: dict[str, object] = {**_GIVEN, "__init__": _shared_init()}
     if eq:
         given["__eq__"] = _eq
     if frozen:
-        given |= {
-            "__setattr__": _refuse_set,
-            "__delattr__": _refuse_delete,
-            "__setstate__": _setstate,
-            "__getstate__": _getstate,
-        }
+        given |= _FROZEN
     # as the standard's: __eq__ without __hash__ leaves none, a frozen class with __eq__ gets one
     if eq and cls.__dict__.get("__hash__") is None:
         given["__hash__"] = _hash if frozen else None
     given = {name: value for name, value in given.items() if name == "__hash__" or name not in cls.__dict__}
+    given["__record_own__"] = own
     if slots:
-        return _with_slots(cls, own, given)
-    for name, value in given.items():
-        setattr(cls, name, value)
+        cls = _with_slots(cls, own, given)
+    else:
+        for name, value in given.items():
+            setattr(cls, name, value)
+    if cls.__bases__ != (object,) or _is_out_of_order(own):
+        cls.__record_fields__  # type: ignore[attr-defined]  # noqa: B018  raises what is to be said about it
     return cls
 
 
-def _own_fields(cls: type) -> dict[str, _Field]:
-    found = {}
-    for name, annotation in cls.__dict__.get("__annotations__", {}).items():  # noqa: RUF063  inspect costs 4 ms
-        if str(annotation).removeprefix("typing.").startswith("ClassVar"):
+def _is_out_of_order(own: Mapping[str, Any]) -> bool:
+    """A cheap look: one of them has a default and a later one has none, of whatever kind."""
+    optional = False
+    for value in own.values():
+        if value is not _MISSING:
+            optional = True
+        elif optional:
+            return True
+    return False
+
+
+def _own_fields(cls: type) -> dict[str, Any]:
+    """What the class itself says of each of its fields: a `_Field`, a default, MISSING."""
+    found: dict[str, Any] = {}
+    space = cls.__dict__
+    for name, annotation in space.get("__annotations__", _NONE).items():
+        if "ClassVar" in str(annotation) and str(annotation).removeprefix("typing.").startswith("ClassVar"):
             continue
-        value = cls.__dict__.get(name, _MISSING)
-        each = value if isinstance(value, _Field) else _Field(value, _MISSING, True, True, True)
-        each.name, each.type = name, annotation
-        if each.default is not _MISSING and each.default.__class__.__hash__ is None:
+        value = found[name] = space.get(name, _MISSING)
+        default = value.default if value.__class__ is _Field else value
+        if default.__class__.__hash__ is None:
             raise ValueError(f"mutable default of field {name!r} of {cls.__name__}: use default_factory")
-        if each is value and each.default is _MISSING:
+        if default is value:
+            continue
+        if default is _MISSING:
             delattr(cls, name)
-        elif each is value:
-            setattr(cls, name, each.default)
-        found[name] = each
+        else:
+            setattr(cls, name, default)
     return found
+
+
+class _Settled:
+    """What follows from the fields, found when the class is used; most classes of a program are not."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, _instance: object, owner: Any) -> Any:
+        cls = next(each for each in owner.__mro__ if "__record_own__" in each.__dict__)
+        every: dict[str, _Field] = {}
+        for base in reversed(cls.__mro__[1:]):
+            if "__record_own__" in base.__dict__:
+                every.update(base.__record_fields__)
+        for name, value in cls.__record_own__.items():
+            each = value if isinstance(value, _Field) else _Field(value, _MISSING, True, True, True)
+            each.name, each.type = name, cls.__dict__["__annotations__"][name]  # noqa: RUF063
+            every[name] = each
+        _check_order(cls, every)
+        cls.__record_fields__ = every
+        cls.__record_key__ = _key_of([each.name for each in every.values() if each.compare])
+        if isinstance(cls.__dict__["__match_args__"], _Settled):
+            cls.__match_args__ = tuple(each.name for each in every.values() if each.init)  # type: ignore[misc]
+        return getattr(cls, self._name)
 
 
 def _check_order(cls: type, every: Mapping[str, _Field]) -> None:
@@ -141,7 +166,7 @@ def _nothing(_value: object) -> tuple[()]:
     return ()
 
 
-def _with_slots(cls: type, own: Mapping[str, _Field], given: Mapping[str, object]) -> type:
+def _with_slots(cls: type, own: Mapping[str, object], given: Mapping[str, object]) -> type:
     """Slots are made with the class (type.__new__), so the class is made again."""
     inherited = {slot for base in cls.__mro__[1:] for slot in base.__dict__.get("__slots__", ())}
     members: dict[str, object] = {
@@ -156,15 +181,19 @@ def _with_slots(cls: type, own: Mapping[str, _Field], given: Mapping[str, object
     return type(cls)(cls.__name__, cls.__bases__, members)
 
 
-def _shared_init(every: Mapping[str, _Field]) -> Callable[..., None]:
-    taken = [each for each in every.values() if each.init]
-    names = tuple(each.name for each in taken)
+def _shared_init() -> Callable[..., None]:
+    every: dict[str, _Field] = {}
+    names: tuple[str, ...] = ()
     left = ENOUGH
 
     def __init__(self: Any, /, *args: object, **kwargs: object) -> None:
-        nonlocal left
-        left -= 1
+        nonlocal every, names, left
         cls = type(self)
+        if left == ENOUGH:  # of the class that this was made for
+            owner = next(each for each in cls.__mro__ if each.__dict__.get("__init__") is __init__)
+            every = owner.__record_fields__  # type: ignore[attr-defined]
+            names = tuple(each.name for each in every.values() if each.init)
+        left -= 1
         # a class that inherits this, or that called it from an __init__ of its own, keeps it
         if left <= 0 and cls.__dict__.get("__init__") is __init__:
             cls.__init__ = _compiled_init(cls)
@@ -303,6 +332,22 @@ def _plain(value: Any) -> Any:
         return {_plain(key): _plain(item) for key, item in value.items()}
     return value
 
+
+_NONE: dict[str, object] = {}
+_GIVEN: dict[str, object] = {
+    "__record_fields__": _Settled("__record_fields__"),
+    "__record_key__": _Settled("__record_key__"),
+    "__match_args__": _Settled("__match_args__"),
+    "__dataclass_fields__": _StandardFields(),
+    "__signature__": _Signature(),
+    "__repr__": _repr,
+}
+_FROZEN: dict[str, object] = {
+    "__setattr__": _refuse_set,
+    "__delattr__": _refuse_delete,
+    "__setstate__": _setstate,
+    "__getstate__": _getstate,
+}
 
 if TYPE_CHECKING:
     from dataclasses import MISSING, FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace

@@ -141,7 +141,7 @@ def _read_mountinfo() -> str:
 
 def _read_controllers(mount: str) -> str:
     try:
-        with open(f"{mount}/cgroup.controllers", encoding="ascii") as file:
+        with open(f"{mount}/cgroup.controllers", encoding="utf-8") as file:
             return file.read()
     except OSError:
         return ""

@@ -50,7 +50,7 @@ def is_frozen(running: Running) -> bool:
     """Also by somebody who told nobody."""
     for controller, name, word in (("freezer", "freezer.state", "FROZEN"), ("", "cgroup.freeze", "1")):
         try:
-            with open(f"{running.groups[controller]}/{name}", encoding="ascii") as file:
+            with open(f"{running.groups[controller]}/{name}", encoding="utf-8") as file:
                 if file.read().strip() == word:
                     return True
         except (KeyError, OSError):

@@ -159,7 +159,8 @@ class _Making:
 
     def _launch(self, consoles: terminals.Terminals) -> Launched:
         start, rootfs = self._start, self._start.spec.rootfs or "/"
-        group = limited(start.site, start.spec, self._id, self._undo, start.translation.missing)
+        manager = manager_of(start.site, start.spec)
+        group = limited(manager, start.site, start.spec, self._id, self._undo, start.translation.missing)
         self._groups = group.directories()
         job = group.job(JOB)
         job.create()
@@ -193,7 +194,7 @@ class _Making:
             seccomp=self._filtered,
             nodes=have_nodes(),
             profile=running.profile(start, self._undo),
-            monitor=self._monitor(consoles, passed, joins),
+            monitor=self._monitor(consoles, passed, manager.way_back(joins)),
         )
         if consoles.console is not None:
             passed = (*passed, consoles.console)
@@ -205,7 +206,7 @@ class _Making:
 
         return self._run(plan_of(spec, where), passed, cloned)
 
-    def _monitor(self, consoles: terminals.Terminals, passed: tuple[int, ...], joins: list[str]) -> Monitor:
+    def _monitor(self, consoles: terminals.Terminals, passed: tuple[int, ...], back: list[str]) -> Monitor:
         claim, lock = len(passed) - 2, len(passed) - 1
         death = self._start.scene.config.monitor_signal_pdeath
         return Monitor(
@@ -213,7 +214,7 @@ class _Making:
             terminals=len(consoles.masters),
             console=None if consoles.console is None else len(passed),
             home=f"/proc/{os.getpid()}/fd/{self._home}",
-            back=tuple(manager_of(self._start.site, self._start.spec).way_back(joins)),
+            back=tuple(back),
             death=9 if death is None else death,
             log=consoles.bounds[0],
             buffer=consoles.bounds[1],

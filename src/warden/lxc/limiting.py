@@ -34,11 +34,10 @@ def manager_of(site: Site, spec: ContainerSpec) -> Manager:
 
 
 def limited(
-    site: Site, spec: ContainerSpec, container_id: str, undo: Undo, missing: Sequence[Missing] = ()
+    manager: Manager, site: Site, spec: ContainerSpec, container_id: str, undo: Undo, missing: Sequence[Missing] = ()
 ) -> ContainerGroup:
     """Its cgroups, with its limits in force, and what of *missing* is a file of them. Those that it sees are its own in
     every hierarchy that can be one."""
-    manager = manager_of(site, spec)
     try:
         manager.prepare()
     except KernelRefused as error:

@@ -14,7 +14,7 @@ def write_pidfile(path: str, monitor: int) -> None:
         return
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="ascii") as file:
+        with open(fd, "w", encoding="utf-8") as file:
             file.write(str(monitor))
     except OSError as error:
         raise BadInput(f"pidfile: {path}: {error.strerror}") from error
@@ -23,7 +23,7 @@ def write_pidfile(path: str, monitor: int) -> None:
 def remove_pidfile(path: str, monitor: int) -> None:
     """When the container is stopped; somebody else's stays."""
     with suppress(OSError, ValueError):
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             mine = int(file.read(32)) == monitor
         if mine:
             os.unlink(path)

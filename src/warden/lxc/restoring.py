@@ -17,7 +17,7 @@ from warden.light import TYPE_CHECKING, signal
 from warden.lxc import life, place, running, states
 from warden.lxc.cgroups import directories
 from warden.lxc.checkpointing import Criu, check, held_files, program, restore_options, run_criu
-from warden.lxc.limiting import limited
+from warden.lxc.limiting import limited, manager_of
 from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
@@ -133,7 +133,8 @@ class _Restoring:
         root = f"{directory}/mnt/root"
         mounts.mount(start.spec.rootfs or "/", root, "", mounts.MS_BIND | mounts.MS_REC)
         with place.starting(start.site):
-            group = limited(start.site, start.spec, self._id, undo, start.translation.missing)
+            manager = manager_of(start.site, start.spec)
+            group = limited(manager, start.site, start.spec, self._id, undo, start.translation.missing)
             job = group.job(JOB)
             job.create()
             joins = list(job.join_paths())

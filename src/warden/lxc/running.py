@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
 from warden.errors import BadInput, JobFailed, NotSupported, WrongState
@@ -104,8 +105,9 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
             start = stored(start, f"{directory}/mnt/storage", undo)
             label = profile(start, undo)
             with place.starting(start.site):
-                group = limited(start.site, start.spec, container_id, undo, start.translation.missing)
-                launched = _launch(start, container_id, directory, group, undo)
+                manager = manager_of(start.site, start.spec)
+                group = limited(manager, start.site, start.spec, container_id, undo, start.translation.missing)
+                launched = _launch(start, container_id, directory, manager, group, undo)
         finally:
             os.close(making)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
@@ -204,9 +206,10 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
     return replace(start, translation=replace(start.translation, spec=spec))
 
 
-def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
+def _launch(
+    start: Start, container_id: str, directory: str, manager: Manager, group: ContainerGroup, undo: Undo
+) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
-    manager = manager_of(start.site, start.spec)
     host, inside, made = connected(container_id, spec, start.translation.ends)
     hold = lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):

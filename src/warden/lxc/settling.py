@@ -60,5 +60,5 @@ def _targets(items: Sequence[FileSystem]) -> list[str]:
 
 
 def _known(fstype: str) -> bool:
-    with open("/proc/filesystems", encoding="ascii") as file:
+    with open("/proc/filesystems", encoding="utf-8") as file:
         return fstype in file.read().split()

@@ -36,7 +36,7 @@ def ephemeral_end(text: str) -> int:
 def read_ephemeral_end() -> int:
     """The same from this machine."""
     try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
             return ephemeral_end(file.read())
     except (OSError, ValueError, IndexError):
         return EPHEMERAL_END
@@ -48,12 +48,12 @@ def open_outer() -> str | None:
     It stays on afterwards, as others may have come to rely on it. One interface, not ip_forward, which is all of them.
     """
     try:
-        with open("/proc/net/route", encoding="ascii") as file:
+        with open("/proc/net/route", encoding="utf-8") as file:
             name = default_interface(file.read())
         if name is None:
             log.info("no default route: containers reach this machine's own links only")
             return None
-        with open(f"/proc/sys/net/ipv4/conf/{name}/forwarding", "r+", encoding="ascii") as file:
+        with open(f"/proc/sys/net/ipv4/conf/{name}/forwarding", "r+", encoding="utf-8") as file:
             if file.read().strip() == "0":
                 file.seek(0)
                 file.write("1")
@@ -67,7 +67,7 @@ def open_outer() -> str | None:
 def default_interfaces() -> set[str]:
     """The interfaces that a default route leads over, of either family."""
     found = set()
-    with open("/proc/net/route", encoding="ascii") as file:
+    with open("/proc/net/route", encoding="utf-8") as file:
         found |= {row[0] for row in map(str.split, file) if len(row) > 7 and row[1] == row[7] == "00000000"}
     return found | _outer_ipv6()
 
@@ -76,7 +76,7 @@ def open_loopback(device: str) -> None:
     """Lets the host's connections to its own 127.0.0.0/8 be led to a container behind *device* (route_localnet,
     ip-sysctl.rst). The other way is shut by the firewall. What cannot be opened is logged."""
     try:
-        with open(f"/proc/sys/net/ipv4/conf/{device}/route_localnet", "w", encoding="ascii") as file:
+        with open(f"/proc/sys/net/ipv4/conf/{device}/route_localnet", "w", encoding="utf-8") as file:
             file.write("1")
     except OSError as error:
         log.warning("route_localnet of %s: %s; its ports are not reached through 127.0.0.1", device, error.strerror)
@@ -130,7 +130,7 @@ _CONF6 = "/proc/sys/net/ipv6/conf"
 def _outer_ipv6() -> set[str]:
     """The interfaces of IPv6's default routes, from /proc/net/ipv6_route; of this thread, which tests move."""
     try:
-        with open("/proc/thread-self/net/ipv6_route", encoding="ascii") as file:
+        with open("/proc/thread-self/net/ipv6_route", encoding="utf-8") as file:
             rows = [line.split() for line in file]
     except OSError:
         return set()
@@ -138,12 +138,12 @@ def _outer_ipv6() -> set[str]:
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 
 def _write(path: str, value: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(value)
 
 
