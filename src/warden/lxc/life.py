@@ -112,7 +112,7 @@ class _Making:
         states.write(self._journal, state)
 
     def run(self) -> Running:
-        self._remember(0, 0)
+        self._found = self._remember(0, 0)
         self.tell("STARTING")
         self._undo.add("post-stop", self._start.scene.run_on_host, "post-stop")
         self._start.scene.run_on_host("pre-start")
@@ -129,7 +129,7 @@ class _Making:
         with place.starting(self._start.site):
             launched = self._launch(consoles)
         os.close(launched.pidfd)
-        return self._remember(launched.pid, launched.monitor)
+        return self._found
 
     def _remember(self, pid: int, monitor: int) -> Running:
         scene, given = self._start.scene, self._order.given
@@ -223,12 +223,6 @@ class _Making:
     def _run(self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None]) -> Launched:
         scene = self._start.scene
         binary = Binary()
-        pids: list[int] = []
-
-        def began(pid: int) -> None:
-            pids.append(pid)
-            cloned(pid)
-
         try:
             with listen_at(f"{self._directory}/run") as listener:
                 return launch(
@@ -237,18 +231,18 @@ class _Making:
                     listener,
                     descriptors=passed,
                     on_ran=lambda ran: hooks.judge(plan, ran),
-                    on_cloned=began,
+                    on_cloned=cloned,
                     patience_s=hooks.PATIENCE_S,
                     title=f"[lxc monitor] {self._start.lxcpath} {scene.name}",
-                    on_made=lambda: self._made(pids[0]),
+                    on_made=self._made,
                 )
         except StepFailed as failed:
             raise _failure(plan, failed, self._start) from failed
         finally:
             binary.close()
 
-    def _made(self, pid: int) -> None:
-        """All is there but the program itself."""
+    def _made(self, pid: int, monitor: int) -> None:
+        """All is there but the program itself, which may end, and be cleared away, as soon as it is let go."""
         start = self._start
         if self._away:  # what the container has is in its own by now
             go_home(self._home)
@@ -263,6 +257,7 @@ class _Making:
         tasks = self._tasks()
         if HOOKS in tasks or LENT in tasks:
             _keep_namespaces(self._directory, pid, self._undo)
+        self._found = self._remember(pid, monitor)
         self._order.on_made(self._directory)
 
 
