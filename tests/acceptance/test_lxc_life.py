@@ -133,7 +133,8 @@ def test_in_the_foreground(lxc: Scene) -> None:
     done = lxc.run("start", "-F", "box")
     assert (done.returncode, done.stdout, done.stderr) == (0, "first word\nlast word\n", "")
     rootfs = lxc.define("box", init="echo life; [ -e /tmp/was ] && exit 0; : > /tmp/was; reboot -f\n")
-    assert lxc.run("start", "-F", "box").stdout == "life\nlife\n"
+    done = lxc.run("start", "-F", "box")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "life\nlife\n", "")
     (rootfs / "tmp/was").unlink()
     lxc.define("box")
     process = lxc.begin("start", "-F", "box")

@@ -37,9 +37,15 @@ class _Console:
 
         with suppress(WrongState):  # it has none, or none that is a pseudo terminal
             sock, master, _ = terminals.connect(directory, 0)
-            self.held, self.running = (sock, master), recalled(directory)
-            with open(f"{directory}/{TAKEN}", "wb"):
-                pass
+            try:
+                self.running = _numbered(directory)
+                with open(f"{directory}/{TAKEN}", "wb"):
+                    pass
+            except (FileNotFoundError, WrongState):  # it could not be started again, and is gone
+                sock.close()
+                os.close(master)
+            else:
+                self.held = sock, master
 
     def follow(self) -> None:
         """Until the other side is gone."""
@@ -52,6 +58,18 @@ class _Console:
         finally:
             sock.close()
             os.close(master)
+
+
+def _numbered(directory: str) -> Running:
+    """The record of a container whose monitor serves: its starter writes the first process's number meanwhile, and waits
+    until its console is taken. Raises FileNotFoundError when it is gone, and WrongState when its starter is."""
+    from warden.errors import WrongState
+
+    while not (found := recalled(directory)).pid:
+        if states.state_of(directory) == "STOPPED":
+            raise WrongState("its starter was killed")
+        time.sleep(_PAUSE_S)
+    return found
 
 
 def run_in_foreground(order: Start, given: Given) -> int:
@@ -75,7 +93,7 @@ def _next(order: Start, before: Running, console: _Console) -> Running | None:
         if seen is not None and seen.running.container_id != before.container_id:
             directory = f"{order.site.state}/{seen.running.container_id}"
             console.take(directory)
-            if console.held is not None:  # its monitor serves, so its first process has its number
+            if console.held is not None:
                 return console.running
             if seen.state == "RUNNING":
                 return seen.running
