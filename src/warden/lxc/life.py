@@ -18,7 +18,7 @@ from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, states, terminals
 from warden.lxc.cgroups import directories
-from warden.lxc.limiting import limited, manager_of
+from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Need
 from warden.lxc.namespaces import have_nodes
 from warden.lxc.options import Given
@@ -38,6 +38,8 @@ from warden.undo import Undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from warden.cgroup.groups import ContainerGroup
 
 DONE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
 #: Numbers under which the program at the end finds what marks the container as taken.
@@ -203,7 +205,7 @@ class _Making:
             if hold is not None:
                 hold(pid)
 
-        return self._run(plan_of(spec, where), passed, cloned)
+        return self._run(plan_of(spec, where), passed, cloned, group)
 
     def _monitor(self, consoles: terminals.Terminals, passed: tuple[int, ...], joins: list[str]) -> Monitor:
         claim, lock = len(passed) - 2, len(passed) - 1
@@ -219,7 +221,9 @@ class _Making:
             buffer=consoles.bounds[1],
         )
 
-    def _run(self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None]) -> Launched:
+    def _run(
+        self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None], group: ContainerGroup
+    ) -> Launched:
         scene = self._start.scene
         binary = Binary()
         pids: list[int] = []
@@ -239,18 +243,19 @@ class _Making:
                     on_cloned=began,
                     patience_s=hooks.PATIENCE_S,
                     title=f"[lxc monitor] {self._start.lxcpath} {scene.name}",
-                    on_made=lambda: self._made(pids[0]),
+                    on_made=lambda: self._made(pids[0], group),
                 )
         except StepFailed as failed:
             raise _failure(plan, failed, self._start) from failed
         finally:
             binary.close()
 
-    def _made(self, pid: int) -> None:
+    def _made(self, pid: int, group: ContainerGroup) -> None:
         """All is there but the program itself."""
         start = self._start
         if self._away:  # what the container has is in its own by now
             go_home(self._home)
+        confine(group, start.spec, start.translation.missing)
         for name, value in start.scene.config.proc:
             _write_proc(pid, name, value)
         told = {"LXC_PID": str(pid)}

@@ -17,7 +17,7 @@ from warden.light import TYPE_CHECKING, signal
 from warden.lxc import life, place, running, states
 from warden.lxc.cgroups import directories
 from warden.lxc.checkpointing import Criu, check, held_files, program, restore_options, run_criu
-from warden.lxc.limiting import limited
+from warden.lxc.limiting import confine, limited
 from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
@@ -141,6 +141,7 @@ class _Restoring:
             remember_links(directory, links)
             pid = self._by_criu(root, links, joins, directory)
         undo.add("first process", os.kill, pid, signal.SIGKILL)
+        confine(group, start.spec, start.translation.missing)
         start.scene.run_on_host("start-host", {"LXC_PID": str(pid)})
         groups = group.directories()
         return self._remember(pid, groups, directories(groups.values(), joins))

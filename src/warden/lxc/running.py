@@ -17,7 +17,7 @@ from warden.light import TYPE_CHECKING, late, logger, signal
 from warden.lxc import hooks, place
 from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
-from warden.lxc.limiting import limited, manager_of
+from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Missing, Need
 from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Running, Site
@@ -106,6 +106,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
             with place.starting(start.site):
                 group = limited(start.site, start.spec, container_id, undo, start.translation.missing)
                 launched = _launch(start, container_id, directory, group, undo)
+                confine(group, start.spec, start.translation.missing)
         finally:
             os.close(making)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
