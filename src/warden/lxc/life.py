@@ -16,7 +16,7 @@ from warden.engine.ids import IdSource
 from warden.errors import BadInput, JobFailed, KernelRefused, WardenError
 from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
-from warden.lxc import hooks, place, running, states, terminals
+from warden.lxc import hooks, place, running, scheduling, states, terminals
 from warden.lxc.cgroups import directories
 from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Need
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 
     from warden.cgroup.groups import ContainerGroup
 
-DONE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
+DONE = (
+    *(Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.LSM, Need.PROC_FILE),
+    *(Need.SCHEDULING, Need.SCRIPT, Need.SECCOMP, Need.STORAGE),
+)
 #: Numbers under which the program at the end finds what marks the container as taken.
 CLAIM_FD, LOCK_FD = 3, 4
 #: In its directory: somebody in the foreground has its console again after a reboot.
@@ -50,6 +53,7 @@ TAKEN = "taken"
 HOOKS, LENT, SCRIPTS, EPHEMERAL, OWN_PIDS = "hooks", "lent", "scripts", "ephemeral", "own_pids"
 FILTERED = "filtered"  # for who is attached
 PROFILE = "profile"  # of AppArmor, made for it
+SCHEDULED = "scheduled"  # for who is attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def start(order: Order) -> Running:
 
 def bring_up(order: Order, claim: sockets.socket) -> Running:
     """As `start`, for who has claimed it. The claim and all else is the monitor's from then on."""
-    running.check(order.start.translation.missing, DONE)
+    running.check(order.start.translation.missing, order.start.system, DONE)
     filtered = running.program_filter(order.start.scene.config)
     with Undo() as passing, Undo() as undo:
         making = _Making(order, claim, filtered, undo, passing)
@@ -155,6 +159,7 @@ class _Making:
             EPHEMERAL: config.ephemeral,
             PROFILE: config.apparmor_profile == "generated" and os.path.exists("/sys/module/apparmor"),
             FILTERED: bool(config.seccomp_profile),
+            SCHEDULED: config.sched_core,
             OWN_PIDS: "pid" not in (*system.kept, *(name for name, _ in system.entered)),
         }
         return [name for name, holds in wanted.items() if holds]
@@ -175,7 +180,7 @@ class _Making:
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
         spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
-        host, inside, self._links = running.connected(self._id, spec, self._start.translation.ends)
+        host, inside, self._links = running.connected(self._id, spec, start.translation)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
             raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")
@@ -256,6 +261,8 @@ class _Making:
         if self._away:  # what the container has is in its own by now
             go_home(self._home)
         confine(group, start.spec, start.translation.missing)
+        if start.scene.config.sched_core:
+            scheduling.separate(pid)
         for name, value in start.scene.config.proc:
             _write_proc(pid, name, value)
         told = {"LXC_PID": str(pid)}

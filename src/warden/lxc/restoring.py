@@ -137,7 +137,7 @@ class _Restoring:
             job = group.job(JOB)
             job.create()
             joins = list(job.join_paths())
-            _, _, links = running.connected(self._id, replace(start.spec, system=start.system), start.translation.ends)
+            _, _, links = running.connected(self._id, replace(start.spec, system=start.system), start.translation)
             remember_links(directory, links)
             pid = self._by_criu(root, links, joins, directory)
         undo.add("first process", os.kill, pid, signal.SIGKILL)

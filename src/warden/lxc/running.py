@@ -14,7 +14,7 @@ from warden.engine.ids import IdSource
 from warden.errors import BadInput, JobFailed, NotSupported, WrongState
 from warden.kernel.proc import parse_capabilities
 from warden.light import TYPE_CHECKING, late, logger, signal
-from warden.lxc import hooks, place
+from warden.lxc import hooks, place, scheduling
 from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
 from warden.lxc.limiting import confine, limited, manager_of
@@ -22,7 +22,7 @@ from warden.lxc.missing import Missing, Need
 from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Running, Site
 from warden.lxc.settings import LxcConfig
-from warden.lxc.settling import settled
+from warden.lxc.settling import settled, without_selinux
 from warden.lxc.translate import Translation
 from warden.model.interfaces import Bridge, Link, LinkKind
 from warden.model.spec import ContainerSpec
@@ -54,11 +54,12 @@ JOB, MTU = 1, 1500
 _PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
-_OF_NO_USE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
+_OF_NO_USE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.LSM, Need.SCHEDULING, Need.SECCOMP, Need.STORAGE)
 _LSM_SHOWN = {
     "lxc.apparmor.profile": "/sys/module/apparmor",
     "lxc.apparmor.raw": "/sys/module/apparmor",
     "lxc.selinux.context": "/sys/fs/selinux",
+    "lxc.selinux.context.keyring": "/sys/fs/selinux",
 }
 
 
@@ -85,7 +86,7 @@ class Start:
 def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda: None) -> int:
     """Runs *program* beside a PID 1 of ours, on the caller's standard streams; its exit code, or 128 and the number of
     the signal that ended it. Raises WardenError when the container or the program cannot be started."""
-    check(start.translation.missing)
+    check(start.translation.missing, start.system)
     if start.system.cgroups:  # its first process is in a group of all of them, and would show that
         raise NotSupported("lxc.mount.auto: cgroup by force is not carried out here", hint="lxc-start does it")
     filtered = program_filter(start.scene.config)
@@ -107,6 +108,8 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
                 group = limited(start.site, start.spec, container_id, undo, start.translation.missing)
                 launched = _launch(start, container_id, directory, group, undo)
                 confine(group, start.spec, start.translation.missing)
+                if start.scene.config.sched_core:
+                    scheduling.separate(launched.pid)
         finally:
             os.close(making)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
@@ -163,11 +166,13 @@ def absent(item: Missing) -> bool:
     return item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
 
 
-def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
-    """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
+def check(missing: Sequence[Missing], system: System, done: Collection[Need] = _OF_NO_USE) -> None:
+    """Raises NotSupported for what would be left out silently and is no matter of taste, BadInput for what cannot be;
+    *done*: what is not."""
     for item in missing:
-        carried_out = item.need in done or item.key.startswith("lxc.apparmor.")  # apparmor.py
-        if not carried_out and not absent(item):
+        if item.need is Need.SCHEDULING:
+            scheduling.check(system)
+        if item.need not in done:
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
 
@@ -208,7 +213,7 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
 def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
     manager = manager_of(start.site, start.spec)
-    host, inside, made = connected(container_id, spec, start.translation.ends)
+    host, inside, made = connected(container_id, spec, start.translation)
     hold = lend(start, container_id, made, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
@@ -273,11 +278,12 @@ def permitted() -> int:
 
 
 def connected(
-    container_id: str, spec: ContainerSpec, ends: Sequence[End]
-) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
-    """The host's part of its network, None without one, the container's, and its links. Raises WardenError."""
+    container_id: str, spec: ContainerSpec, translation: Translation
+) -> tuple[Batch | None, Batch | None, tuple[Link, ...]]:
+    """The host's part of its network, the container's, None without one, and its links. Raises WardenError."""
+    first, ends = [links.LOOPBACK] if translation.loopback else [], translation.ends
     if not spec.interfaces:
-        return None, _batch(links.LOOPBACK), ()
+        return None, _batch(*first) if first else None, ()
     from warden.engine import assignment  # a container without interfaces must not pay for them
     from warden.engine.parents import check_kind, find_parent
     from warden.network.interfaces import container_part, host_part
@@ -299,7 +305,7 @@ def connected(
     down = [link.index for link, end in pairs if not end.up]
     out = [(link.index, version) for link, end in pairs for version in end.out]
     last = {(link.index, at): to for link, end in pairs for at, to in end.broadcasts}
-    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made, down, out, last)), made
+    return _batch(host_part(made, indices, MTU)), _batch(*first, container_part(made, down, out, last)), made
 
 
 def _gateways(route: Route, end: End, bridge: str, index: int) -> tuple[str, ...]:
@@ -338,7 +344,8 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
         for fd in joins:
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
-        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp, inside.profile)
+        system = without_selinux(start.system)
+        plan = program_plan(system, program, len(joins), permitted(), inside.seccomp, inside.profile)
         served = direct.Direct(f"{inside.directory}/run")
         undo.add("connection", served.close)
         with _Forwarding(served) as forwarding:

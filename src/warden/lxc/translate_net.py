@@ -50,6 +50,7 @@ class Networks:
     missing: tuple[Missing, ...]
     warnings: tuple[str, ...]
     ends: tuple[End, ...] = ()  # one for each of *interfaces*
+    loopback: bool = False  # lo is taken up
 
 
 def translate_networks(nets: tuple[Net, ...], name: str) -> Networks:
@@ -70,7 +71,8 @@ def translate_networks(nets: tuple[Net, ...], name: str) -> Networks:
             ends.append(_end(net))
             missing += _missing(net)
         missing += _scripts(net)
-    return Networks(NetworkMode.NONE, tuple(found), tuple(missing), (), tuple(ends))
+    up = any(net.flags for net in nets)  # as LXC: with the first interface that is, be it `empty`
+    return Networks(NetworkMode.NONE, tuple(found), tuple(missing), (), tuple(ends), up)
 
 
 def _end(net: Net) -> End:

@@ -63,6 +63,7 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *_names(spec, system, place),
             *run_steps(place.programs, Point.CHILD_BEFORE_PIVOT),
             *((words.profile(*place.profile),) if place.profile else ()),
+            *(_context(system) if system.init is not None else ()),
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
@@ -202,6 +203,8 @@ def _terminals(system: System, place: Placement) -> Iterator[Step]:
 def _inside(system: System, place: Placement) -> Iterator[Step]:
     if system.id_map:
         yield from words.owner_ids(0, 0, "root of its user namespace")
+    if system.key_context:
+        yield words.context("/proc/self/attr/keycreate", system.key_context, "SELinux's of its keyring")
     if system.keyring:
         yield words.simple(Op.KEYRING, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", "whose keys it finds are its own")
     own = flags.CLONE_NEWNS
@@ -227,6 +230,11 @@ def _inside(system: System, place: Placement) -> Iterator[Step]:
         group = ",gid=5" if system.maps(5, "g") else ""  # tty, in every distribution; one that is not mapped is EINVAL
         data = f"newinstance,ptmxmode=0666,mode=0620{group},max={system.terminals}"
         yield words.mount("devpts", "/dev/pts", "devpts", shared, data)
+
+
+def _context(system: System) -> tuple[Step, ...]:
+    path = "/proc/self/attr/exec"
+    return (words.context(path, system.context, "SELinux's of its next exec"),) if system.context else ()
 
 
 def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[Step]:
@@ -302,6 +310,7 @@ def program_plan(
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
     steps += [words.profile(*profile)] if profile else []
+    steps += _context(system)
     return Plan((*steps, *_become(system, program, permitted, seccomp)))
 
 
