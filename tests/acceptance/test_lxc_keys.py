@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,3 +99,128 @@ def test_clocks_are_ahead_as_asked(lxc: Scene) -> None:
     words = inside.stdout.split()
     assert 3456000 <= float(words[0]) - here < 3456000 + 3600
     assert words[2:] == ["monotonic", "5", "0", "boottime", "3456000", "0"]
+
+
+VETH = "lxc.net.0.type = veth\nlxc.net.0.flags = up\nlxc.net.0.veth.pair = vw-key\n"
+
+
+def between(lxc: Scene, before: str, *told: str, after: str = "") -> list[str]:
+    """In a network namespace of its own: *before*, then box is started, what *told* say, box is stopped, *after*."""
+    tools = {name: f"{lxc.command(name)[0]} -P {lxc.root}" for name in ("start", "info", "stop")}
+    shell = [before, f"{tools['start']} box", f"pid=$({tools['info']} -p -H box)", *told, f"{tools['stop']} -k box", after]
+    done = subprocess.run(
+        ["unshare", "-n", "bash", "-ec", "\n".join(filter(None, shell))],
+        capture_output=True, text=True, env=lxc.env, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
+    return [line.strip() for line in done.stdout.splitlines()]
+
+
+def possible(command: str) -> bool:
+    return not subprocess.run(["unshare", "-n", "sh", "-c", command], capture_output=True, check=False).returncode
+
+
+def test_an_ipvlan_is_isolated_and_answered_for(lxc: Scene) -> None:
+    if not possible("ip link add up type veth peer name down && ip link add link up type ipvlan mode l3s"):
+        pytest.skip("requires ipvlan")
+    given = "lxc.net.0.type = ipvlan\nlxc.net.0.link = up-key\nlxc.net.0.flags = up\nlxc.net.0.ipvlan.mode = l3s\n"
+    given += "lxc.net.0.ipvlan.isolation = private\nlxc.net.0.l2proxy = 1\nlxc.net.0.ipv4.address = 198.18.9.2/32\n"
+    lxc.define("box", given + "lxc.net.0.ipv4.gateway = dev\n")
+    before = "ip link set lo up; ip link add up-key type veth peer name down-key; ip link set up-key up"
+    before += "; echo 1 > /proc/sys/net/ipv4/conf/up-key/forwarding"
+    told = (
+        "nsenter -n -t $pid ip -d link show eth0 | grep -o 'l3s.*private'",
+        "ip neighbour show proxy; ip route show dev lo; nsenter -n -t $pid ip route show",
+    )
+    found = between(lxc, before, *told, after="ip neighbour show proxy; ip route show dev lo")
+    assert [" ".join(line.split()) for line in found] == [
+        "l3s private", "198.18.9.2 dev up-key proxy", "198.18.9.2 scope link", "default dev eth0 scope link"
+    ]  # fmt: skip
+
+
+def test_a_port_has_the_vlans_that_are_asked_for(lxc: Scene) -> None:
+    given = "lxc.net.0.link = br-key\nlxc.net.0.veth.vlan.tagged.id = 8\nlxc.net.0.veth.vlan.tagged.id = 9\n"
+    bridge = "ip link add br-key type bridge vlan_filtering 1; ip link set br-key up"
+    if not possible("ip link add br-key type bridge vlan_filtering 1"):
+        pytest.skip("requires bridge_vlan_filtering")
+    for untagged, seen in (("7", "7 PVID Egress Untagged"), ("none", ""), ("1", "1 PVID Egress Untagged")):
+        lxc.define("box", f"{VETH}{given}lxc.net.0.veth.vlan.id = {untagged}\n")
+        found = between(lxc, bridge, "bridge vlan show dev vw-key | tail -n +2 | sed 's/^vw-key//'")
+        assert sorted(filter(None, found)) == sorted(filter(None, ["8", "9", seen]))
+    without = bridge.replace("vlan_filtering 1", "")
+    failed = lxc.run("start", "box", netns=without)
+    assert "lxc.net.0.veth.vlan: the bridge br-key looks at no VLANs (ip link set br-key type bridge" in failed.stderr
+    assert (failed.returncode, lxc.left) == (1, [])
+
+
+def test_a_pair_has_the_queues_that_are_asked_for(lxc: Scene) -> None:
+    lxc.define("box", f"{VETH}lxc.net.0.veth.n_rxqueues = 3\nlxc.net.0.veth.n_txqueues = 2\n")
+    show = "ip -d -o link show {} | grep -o 'num.xqueues [0-9]*' | tr '\\n' ' '; echo"
+    found = between(lxc, "ip link set lo up", show.format("vw-key"), f"nsenter -n -t $pid {show.format('eth0')}")
+    assert found == ["numtxqueues 3 numrxqueues 2", "numtxqueues 2 numrxqueues 3"]
+
+
+def test_a_router_leads_to_it_and_answers_for_its_gateway(lxc: Scene) -> None:
+    """No bridge: the host has routes to its addresses and to the networks behind it; what it asks for its gateway is
+    answered by the host's end. Packets pass both ways."""
+    given = "lxc.net.0.veth.mode = router\nlxc.net.0.ipv4.address = 198.18.9.2/32\nlxc.net.0.ipv6.address = fd00:9::2/128\n"
+    given += "lxc.net.0.ipv4.gateway = 169.254.1.1\nlxc.net.0.ipv6.gateway = fe80::1\n"
+    given += "lxc.net.0.veth.ipv4.route = 198.18.10.0/24\nlxc.net.0.veth.ipv6.route = fd00:a::/64\n"
+    lxc.define("box", VETH + given)
+    before = "ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add fd00:8::1/128 dev lo"
+    before += "; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"
+    # who answers for an address must know a way to it, and another one (arp_process of net/ipv4/arp.c)
+    before += "; ip link add up-key type veth peer name down-key; ip link set up-key up; ip route add default dev up-key"
+    told = (
+        "ip -4 route show dev vw-key; ip -6 route show dev vw-key | grep fd00 | sed 's/ metric.*//'",
+        "ip neighbour show proxy; cat /proc/sys/net/ipv4/conf/vw-key/forwarding",
+        "nsenter -n -t $pid ip route show",
+        "busybox ping -q -c 1 -W 5 -I 198.18.8.1 198.18.9.2 | grep -o '1 packets received'",
+        "nsenter -n -t $pid busybox ping -q -c 1 -W 5 198.18.8.1 | grep -o '1 packets received'",
+        "nsenter -n -t $pid busybox ping -6 -q -c 1 -W 9 fd00:8::1 | grep -o '1 packets received'",
+    )
+    found = between(lxc, before, *told, after="ip route show; ip neighbour show proxy; ip -o link | wc -l")
+    assert found[:2] == ["198.18.9.2 scope link", "198.18.10.0/24 scope link"] or sorted(found[:2]) == [
+        "198.18.10.0/24 scope link", "198.18.9.2 scope link"
+    ]  # fmt: skip
+    assert sorted(found[2:4]) == ["fd00:9::2", "fd00:a::/64"] or [line.split()[0] for line in sorted(found[2:4])] == [
+        "fd00:9::2", "fd00:a::/64"
+    ]  # fmt: skip
+    assert {line.split()[0] for line in found[4:6]} == {"169.254.1.1", "fe80::1"}
+    assert found[6] == "1"
+    assert sorted(found[7:9]) == ["169.254.1.1 dev eth0 scope link", "default via 169.254.1.1 dev eth0"]
+    assert found[9:] == ["1 packets received"] * 3 + ["default dev up-key scope link", "3"]
+    off = lxc.run("start", "box", netns="ip link set lo up")
+    assert "lxc.net.0.ipv6.gateway: net/ipv6/conf/all/forwarding is off" in off.stderr
+
+
+@pytest.mark.parametrize("end", ["stop", "kill -9"])
+def test_a_link_answers_for_it_as_long_as_it_runs(lxc: Scene, end: str) -> None:
+    given = "lxc.net.0.veth.mode = router\nlxc.net.0.link = up-key\nlxc.net.0.l2proxy = 1\n"
+    given += "lxc.net.0.ipv4.address = 198.18.9.2/32\nlxc.net.0.ipv4.gateway = 169.254.1.1\n"
+    lxc.define("box", VETH + given)
+    lxc.define("next")
+    before = "ip link set lo up; ip link add up-key type veth peer name down-key; ip link set up-key up"
+    before += "; echo 1 > /proc/sys/net/ipv4/conf/up-key/forwarding"
+    told = ["ip neighbour show proxy dev up-key"]
+    if end != "stop":
+        told += ["monitor=$(cut -d' ' -f4 /proc/$pid/stat)", "kill -9 $monitor; kill -9 $pid 2>/dev/null || :"]
+        told += [f"{lxc.command('execute')[0]} -P {lxc.root} next -- true", "set +e"]
+    found = between(lxc, before, *told, after="ip neighbour show proxy dev up-key; set +e") if end == "stop" else swept(
+        lxc, before, told
+    )
+    assert [line.split()[0] for line in found] == ["198.18.9.2"]
+    assert lxc.left == []
+    deaf = lxc.run("start", "box", netns=before.rpartition(";")[0])
+    assert "lxc.net.0.l2proxy: net/ipv4/conf/up-key/forwarding is off" in deaf.stderr
+
+
+def swept(lxc: Scene, before: str, told: list[str]) -> list[str]:
+    """The same with an end by force: the next start has taken it back."""
+    start, info = (f"{lxc.command(name)[0]} -P {lxc.root}" for name in ("start", "info"))
+    shell = [before, f"{start} box", f"pid=$({info} -p -H box)", *told, "ip neighbour show proxy dev up-key"]
+    done = subprocess.run(
+        ["unshare", "-n", "bash", "-ec", "\n".join(shell)], capture_output=True, text=True, env=lxc.env, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
+    return done.stdout.splitlines()

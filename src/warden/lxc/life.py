@@ -18,6 +18,7 @@ from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, scheduling, states, terminals
 from warden.lxc.cgroups import directories
+from warden.lxc.connecting import connected, record_outside
 from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Need
 from warden.lxc.namespaces import have_nodes
@@ -180,7 +181,9 @@ class _Making:
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
         spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
-        host, inside, self._links = running.connected(self._id, spec, start.translation)
+        net = connected(self._id, spec, start.translation)
+        self._links = net.links
+        record_outside(self._directory, net.outside, self._undo)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
             raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")
@@ -193,8 +196,8 @@ class _Making:
             binds=consoles.binds,
             joins=tuple(joins),
             into=job.place_in_v2(),
-            host_network=host,
-            container_network=inside,
+            host_network=net.host,
+            container_network=net.inside,
             programs=start.scene.programs(),
             permitted=running.permitted(),
             seccomp=self._filtered,

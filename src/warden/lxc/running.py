@@ -15,6 +15,7 @@ from warden.errors import BadInput, JobFailed, NotSupported, WrongState
 from warden.kernel.proc import parse_capabilities
 from warden.light import TYPE_CHECKING, late, logger, signal
 from warden.lxc import hooks, place, scheduling
+from warden.lxc.connecting import connected, record_outside
 from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
 from warden.lxc.limiting import confine, limited, manager_of
@@ -24,11 +25,10 @@ from warden.lxc.place import Running, Site
 from warden.lxc.settings import LxcConfig
 from warden.lxc.settling import settled, without_selinux
 from warden.lxc.translate import Translation
-from warden.model.interfaces import Bridge, Link, LinkKind
+from warden.model.interfaces import Link, LinkKind
 from warden.model.spec import ContainerSpec
 from warden.model.system import Init, System
-from warden.network import links
-from warden.plan.container import Batch, Placement
+from warden.plan.container import Placement
 from warden.plan.mountoptions import mount_options
 from warden.plan.steps import Op, Plan
 from warden.plan.system import plan_of, program_plan
@@ -42,15 +42,12 @@ if TYPE_CHECKING:
 
     from warden.engine import refusals
     from warden.kernel import sockets
-    from warden.lxc.networks import End
-    from warden.network.hostlink import HostLink
-    from warden.network.route import Route
     from warden.process import direct, packets
 else:
     refusals, direct, packets = map(late, ("warden.engine.refusals", "warden.process.direct", "warden.process.packets"))
 
 log = logger("warden.lxc")
-JOB, MTU = 1, 1500
+JOB = 1
 _PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
@@ -213,8 +210,9 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
 def _launch(start: Start, container_id: str, directory: str, group: ContainerGroup, undo: Undo) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
     manager = manager_of(start.site, start.spec)
-    host, inside, made = connected(container_id, spec, start.translation)
-    hold = lend(start, container_id, made, undo)
+    net = connected(container_id, spec, start.translation)
+    record_outside(directory, net.outside, undo)
+    hold = lend(start, container_id, net.links, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     where = Placement(
@@ -224,8 +222,8 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         id_base=None,
         joins=tuple(manager.supervisor_joins()),
         into=manager.supervisor_into(),
-        host_network=host,
-        container_network=inside,
+        host_network=net.host,
+        container_network=net.inside,
         programs=start.scene.programs(),
         permitted=permitted(),
         nodes=have_nodes(),
@@ -275,55 +273,6 @@ def permitted() -> int:
     """This process's own capabilities."""
     with open("/proc/self/status", "rb") as status:
         return parse_capabilities(status.read()).permitted
-
-
-def connected(
-    container_id: str, spec: ContainerSpec, translation: Translation
-) -> tuple[Batch | None, Batch | None, tuple[Link, ...]]:
-    """The host's part of its network, the container's, None without one, and its links. Raises WardenError."""
-    first, ends = [links.LOOPBACK] if translation.loopback else [], translation.ends
-    if not spec.interfaces:
-        return None, _batch(*first) if first else None, ()
-    from warden.engine import assignment  # a container without interfaces must not pay for them
-    from warden.engine.parents import check_kind, find_parent
-    from warden.network.interfaces import container_part, host_part
-    from warden.network.route import Route
-
-    parents: list[HostLink | Bridge] = []
-    indices = {}
-    with Route() as route:
-        for item in spec.interfaces:
-            check_kind(route, item.kind)
-            parent = find_parent(route, item, ())
-            indices[parent.name] = parent.index
-            parents.append(parent)
-        asked = list(zip(spec.interfaces, ends, strict=True))
-        sought = [_gateways(route, end, item.parent, indices[item.parent]) for item, end in asked]
-    made = assignment.with_gateways(assignment.links_of(container_id, spec, parents, MTU), spec, sought)
-    pairs = list(zip(made, ends, strict=True))
-    made = tuple(replace(link, host_name=end.host_name or link.host_name) for link, end in pairs)
-    down = [link.index for link, end in pairs if not end.up]
-    out = [(link.index, version) for link, end in pairs for version in end.out]
-    last = {(link.index, at): to for link, end in pairs for at, to in end.broadcasts}
-    return _batch(host_part(made, indices, MTU)), _batch(*first, container_part(made, down, out, last)), made
-
-
-def _gateways(route: Route, end: End, bridge: str, index: int) -> tuple[str, ...]:
-    """The bridge's own addresses, of the IP versions that ask for it. Raises BadInput."""
-    from warden.network.hostlink import addresses_of
-
-    have = [address.partition("/")[0] for address in addresses_of(route, index)] if end.seek else []
-    found = {version: next((text for text in have if (":" in text) is (version == 6)), "") for version in end.seek}
-    for version, text in found.items():
-        if not text:
-            problem = f"{end.key}.ipv{version}.gateway: auto: {bridge} has no IPv{version} address"
-            raise BadInput(problem, hint="give it one, or name the gateway")
-    return tuple(found.values())
-
-
-def _batch(*parts: links.Part) -> Batch:
-    made = links.batch_of(*parts)
-    return Batch(made.messages, made.text)
 
 
 @dataclass(frozen=True, slots=True)

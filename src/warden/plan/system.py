@@ -131,6 +131,7 @@ def _clone(spec: ContainerSpec, system: System, place: Placement) -> Iterator[St
             yield words.id_map(op, "\n".join(ranges), "root inside is nobody outside" if kind == "u" else "")
     if place.host_network is not None:
         yield words.netlink(place.host_network.messages, place.host_network.text, "the host's end of the link")
+        yield from (words.write(path, value, "of the host's end") for path, value in place.host_network.writes)
 
 
 def _go_back(place: Placement) -> Iterator[Step]:
