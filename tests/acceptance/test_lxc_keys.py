@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,7 +172,7 @@ def test_a_router_leads_to_it_and_answers_for_its_gateway(lxc: Scene) -> None:
     before = "ip link set lo up; ip address add 198.18.8.1/32 dev lo; ip address add fd00:8::1/128 dev lo"
     before += "; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"
     # who answers for an address must know a way to it, and another one (arp_process of net/ipv4/arp.c)
-    before += "; ip link add up-key type veth peer name down-key; ip link set up-key up; ip route add default dev up-key"
+    before += "; ip link add up-key type veth peer name down-key; ip link set up-key up; ip link set down-key up; ip route add default dev up-key"
     told = (
         "ip -4 route show dev vw-key; ip -6 route show dev vw-key | grep fd00 | sed 's/ metric.*//'",
         "ip neighbour show proxy; cat /proc/sys/net/ipv4/conf/vw-key/forwarding",
@@ -224,3 +226,60 @@ def swept(lxc: Scene, before: str, told: list[str]) -> list[str]:
     )
     assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
     return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("shared", ["made", "there"])
+def test_what_is_mounted_in_a_shared_directory_comes_in(lxc: Scene, shared: str, tmp_path: Path) -> None:
+    """One that is not shared yet is made so, and is as it was when the last container that has it has ended."""
+    path = tmp_path / "deep/tunnel"
+    given = f"lxc.mount.auto = shmounts:{path}\n"
+    for name in ("box", "other"):
+        lxc.define(name, given if name == "box" else given[:-1] + ":/inside\n")
+    if shared == "there":
+        path.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
+        subprocess.run(["mount", "--make-shared", path], check=True)
+    try:
+        lxc.start("box")
+        lxc.start("other")
+        (path / "sub").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "later", path / "sub"], check=True)
+        (path / "sub/seen").touch()
+        for name, where in (("box", "/dev/.lxc-mounts"), ("other", "/inside")):
+            assert lxc.ok("attach", name, "--", "/bin/ls", f"{where}/sub").split() == ["seen"]
+            assert "later" not in lxc.ok("attach", name, "--", "/bin/sh", "-c", f"grep -v {where} /proc/mounts")
+            inside = f"mkdir {where}/own; mount -t tmpfs own {where}/own"
+            assert lxc.run("attach", name, "--", "/bin/sh", "-c", inside).returncode == 0
+        assert "own" not in Path("/proc/mounts").read_text().split()
+        subprocess.run(["umount", path / "sub"], check=True)
+        lxc.ok("stop", "-k", "box")
+        subprocess.run(["mount", "-t", "tmpfs", "later", path / "sub"], check=True)
+        assert lxc.ok("attach", "other", "--", "/bin/sh", "-c", "grep -c later /proc/mounts").strip() == "1"
+        subprocess.run(["umount", path / "sub"], check=True)
+        for name in ("sub", "own"):
+            (path / name).rmdir()
+        lxc.ok("stop", "-k", "other")
+        assert [line for line in Path("/proc/mounts").read_text().splitlines() if str(path) in line] == (
+            [f"tmpfs {path} tmpfs rw,relatime 0 0"] if shared == "there" else []
+        )
+        assert path.exists() is (shared == "there")
+    finally:
+        subprocess.run(["umount", path], check=False, capture_output=True)
+
+
+def test_a_shared_directory_is_gone_after_a_kill_and_a_failed_start(lxc: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "tunnel"
+    lxc.define("box", f"lxc.mount.auto = shmounts:{path}\n")
+    lxc.define("next")
+    running = lxc.start("box").running
+    for pid in (running.monitor, running.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert lxc.run("execute", "next", "--", "true").returncode == 0
+    assert not path.exists()
+    assert lxc.run("start", "box", "--", "/no/such").returncode == 1
+    assert lxc.run("execute", "box", "--", "/no/such").returncode == 255
+    assert lxc.run("execute", "box", "--", "/bin/ls", "/dev/.lxc-mounts").returncode == 0
+    assert (path.exists(), lxc.left) == (False, [])
+    path.touch()
+    assert "is not a directory" in lxc.run("start", "box").stderr

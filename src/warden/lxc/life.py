@@ -123,6 +123,7 @@ class _Making:
         self.tell("STARTING")
         self._undo.add("post-stop", self._start.scene.run_on_host, "post-stop")
         self._start.scene.run_on_host("pre-start")
+        running.shared(self._start, self._directory, self._undo)
         before = self._start.spec
         self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
         self._away = self._start.spec is not before

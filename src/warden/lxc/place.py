@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from warden.kernel import sockets
 
 LENT = ".lent"  # beside the containers: what lending.py writes
+TUNNEL = "tunnel.json"  # in its directory: which directory of the host it shares
 OUTSIDE = "outside.json"  # in its directory: what it changed on links of the host
 TURN = ".ending"  # locked by who removes what is above the containers' cgroups
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
@@ -238,6 +239,10 @@ def undo_outside(path: str) -> None:
         from warden.lxc.connecting import undo_outside
 
         undo_outside(path)
+    if os.path.exists(f"{path}/{TUNNEL}"):
+        from warden.lxc.tunnel import closed
+
+        closed(path)
 
 
 def end(pidfd: int) -> None:

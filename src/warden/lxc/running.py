@@ -101,6 +101,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
             start.scene.run_on_host("pre-start")
             start = stored(start, f"{directory}/mnt/storage", undo)
             label = profile(start, undo)
+            shared(start, directory, undo)
             with place.starting(start.site):
                 group = limited(start.site, start.spec, container_id, undo, start.translation.missing)
                 launched = _launch(start, container_id, directory, group, undo)
@@ -194,6 +195,23 @@ def program_filter(config: LxcConfig) -> bytes:
     for sentence in unknown:
         log.warning("%s: %s", config.seccomp_profile, sentence)
     return program
+
+
+def shared(start: Start, directory: str, undo: Undo) -> None:
+    """The directory whose mounts come in later."""
+    if start.system.tunnel is not None:
+        from warden.lxc.tunnel import opened  # few have one
+
+        opened(directory, start.system.tunnel[0], undo)
+        undo.add("mount namespace", _go_home, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _go_home(namespace: int) -> None:
+    """A start that fails may stand where a root was mounted."""
+    from warden.kernel import quickmounts
+
+    quickmounts.enter(namespace)
+    os.close(namespace)
 
 
 def stored(start: Start, target: str, undo: Undo) -> Start:

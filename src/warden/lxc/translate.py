@@ -82,7 +82,7 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
                 user_namespace=bool(config.idmap),
                 system=system,
             )
-    missing = (*storage, *networks.missing, *limits.missing, *auto.missing, *spaces.missing, *_rest(config))
+    missing = (*storage, *networks.missing, *limits.missing, *spaces.missing, *_rest(config))
     skipped = tuple(item for item in mounts if isinstance(item, str))
     unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
     unset = (*unset, *_idle_root_options(root_options=config.rootfs_options, mounted=bool(storage)), *idle(config))
@@ -106,6 +106,7 @@ def _system(
             proc=auto.proc or ("rw" if around.execute else ""),
             sys=auto.sys,
             cgroups=auto.cgroups,
+            tunnel=auto.tunnel,
             filesystems=filesystems,
             sysctls=config.sysctl,
             entered=spaces.entered,

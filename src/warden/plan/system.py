@@ -47,13 +47,14 @@ def plan_of(spec: ContainerSpec, place: Placement) -> Plan:
 def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
     """The whole plan. *place.lower* is the root file system itself, *place.binds* what the engine adds: terminals."""
     early, late = split(system)
-    return Plan(
+    plan = Plan(
         (
             *_launch(system, place),
             *_clone(spec, system, place),
             *_root(system, place),
             *(_dev(system, place) if system.dev else ()),
             *(step for item in early for step in _mount(system, item)),
+            *_tunnel(system),
             *_terminals(system, place),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
             *_go_back(place),
@@ -70,6 +71,21 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *(_serve() if system.init is None else _first(system, system.init, place)),
         )
     )
+    return plan if system.tunnel is None else Plan(tuple(map(_private, plan.steps)))
+
+
+def _private(step: Step) -> Step:
+    """A bind of a mount that follows the host's would follow them too; the tunnel alone is to."""
+    if step.op is not Op.BIND or step.args[4]:
+        return step
+    return Step(Op.BIND, (*step.args[:4], flags.MS_PRIVATE), step.text, step.why)
+
+
+def _tunnel(system: System) -> Iterator[Step]:
+    if system.tunnel is not None:
+        source, target = system.tunnel
+        yield words.mkdir(target, 0o711, system.outside(0))
+        yield words.bind(source, target, 0, 0, "what is mounted there later comes in", flags.MS_SLAVE)
 
 
 def split(system: System) -> tuple[tuple[FileSystem, ...], tuple[FileSystem, ...]]:
@@ -98,7 +114,10 @@ def _launch(system: System, place: Placement) -> Iterator[Step]:
     if place.into is not None:
         yield words.into_cgroup(place.into, "the first process is in its container's cgroup from its birth")
     yield words.unshare(flags.CLONE_NEWNS, "mounts made from here on are not the host's")
-    yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
+    if system.tunnel is None:
+        yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
+    else:
+        yield words.propagation(flags.MS_REC | flags.MS_SLAVE, "rslave", "nothing propagates to the host")
     yield from run_steps(place.programs, Point.PARENT_BEFORE_CLONE)
     for name, path in system.entered:
         yield words.setns(path, _CLONE[name], f"its {name} namespace is another's")
