@@ -176,7 +176,7 @@ KEYS: tuple[Key, ...] = (
     _row("start.order", v.integer, "place among the others"),
     _many("group", v.words, "groups that it belongs to, for lxc-autostart and lxc-ls"),
     _row("ephemeral", v.switch, "destroyed when it stops"),
-    _row("monitor.unshare", v.switch, "the monitor has a mount namespace of its own", "nothing: a start has a mount namespace of its own"),
+    _row("monitor.unshare", v.switch, "the monitor has a mount namespace of its own", "nothing: a start has its own"),
     _row("monitor.signal.pdeath", v.signal_number, "signal it gets when the monitor dies", "monitor"),
     _row("log.level", v.level, "what is worth a line in the log", "", "loglevel"),
     _row("log.file", v.text, "the log", "", "logfile"),
