@@ -259,9 +259,8 @@ def test_what_is_mounted_in_a_shared_directory_comes_in(lxc: Scene, shared: str,
         for name in ("sub", "own"):
             (path / name).rmdir()
         lxc.ok("stop", "-k", "other")
-        assert [line for line in Path("/proc/mounts").read_text().splitlines() if str(path) in line] == (
-            [f"tmpfs {path} tmpfs rw,relatime 0 0"] if shared == "there" else []
-        )
+        left = [line.split()[:3] for line in Path("/proc/mounts").read_text().splitlines() if str(path) in line]
+        assert left == ([["tmpfs", str(path), "tmpfs"]] if shared == "there" else [])
         assert path.exists() is (shared == "there")
     finally:
         subprocess.run(["umount", path], check=False, capture_output=True)

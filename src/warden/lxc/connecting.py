@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from warden.lxc.translate import Translation
     from warden.model.interfaces import Interface
     from warden.network.hostlink import HostLink
+    from warden.network.netlink import Message
     from warden.network.route import Route
     from warden.undo import Undo
 
@@ -41,6 +42,16 @@ class Connected:
     inside: Batch | None = None
     links: tuple[Link, ...] = ()
     outside: tuple[Outside, ...] = ()
+    answers: tuple[Message, ...] = ()
+
+    def answer(self) -> None:
+        """When the container's ends are up: the host's answer for its gateways. Raises KernelRefused."""
+        if self.answers:
+            from warden.network.route import Route
+
+            with Route() as route:
+                for message in self.answers:
+                    route.ask(message, "ip neighbour add proxy")
 
 
 def connected(container_id: str, spec: ContainerSpec, translation: Translation) -> Connected:
@@ -49,7 +60,7 @@ def connected(container_id: str, spec: ContainerSpec, translation: Translation) 
     if not spec.interfaces:
         return Connected(inside=_batch(*first) if first else None)
     from warden.engine import assignment  # a container without interfaces must not pay for them
-    from warden.network.further import writes
+    from warden.network.further import answering, writes
     from warden.network.interfaces import host_part
     from warden.network.route import Route
 
@@ -70,6 +81,7 @@ def connected(container_id: str, spec: ContainerSpec, translation: Translation) 
         _batch(*first, _inside(pairs)),
         made,
         tuple(one.outside for one in more if one.outside.addresses),
+        tuple(item for link, one in zip(made, more, strict=True) for item in answering(link.host_index, one)),
     )
 
 

@@ -18,7 +18,7 @@ from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import hooks, place, running, scheduling, states, terminals
 from warden.lxc.cgroups import directories
-from warden.lxc.connecting import connected, record_outside
+from warden.lxc.connecting import Connected, connected, record_outside
 from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Need
 from warden.lxc.namespaces import have_nodes
@@ -112,6 +112,7 @@ class _Making:
         passing.add("mount namespace", os.close, self._home)
         self._away = False  # in a mount namespace where its root is mounted
         self._links: tuple[Link, ...] = ()
+        self._net = Connected()
         self._groups: dict[str, str] = {}
         self._made_groups: tuple[str, ...] = ()
 
@@ -183,7 +184,7 @@ class _Making:
                 self._groups.setdefault("blkio", path)
         spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
         net = connected(self._id, spec, start.translation)
-        self._links = net.links
+        self._net, self._links = net, net.links
         record_outside(self._directory, net.outside, self._undo)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
@@ -264,6 +265,7 @@ class _Making:
         start = self._start
         if self._away:  # what the container has is in its own by now
             go_home(self._home)
+        self._net.answer()
         confine(group, start.spec, start.translation.missing)
         if start.scene.config.sched_core:
             scheduling.separate(pid)

@@ -262,6 +262,7 @@ def _launch(start: Start, container_id: str, directory: str, group: ContainerGro
         except StepFailed as failed:
             raise refusals.refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
+    net.answer()
     groups, root = group.directories(), start.scene.config.rootfs_path
     name, pid = start.scene.name, launched.pid
     place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))

@@ -48,18 +48,20 @@ def _vlan(kind: int, index: int, number: int, flags: int) -> Message:
 
 
 def after_up(index: int, name: str, further: Further) -> Part:
-    """Routes to the host's end, and for what it answers."""
+    """Routes to the host's end. For what it answers is told when the other end is up (`answering`)."""
     messages, words = [], []
     if any(":" not in address for address in further.answers):
         messages.append(netlink.set_forwarding(index))
         words.append(f"sysctl -w net.ipv4.conf.{name}.forwarding=1")
-    for address in further.answers:
-        messages.append(netlink.proxy_neighbour(index, ipaddress.ip_address(address)))
-        words.append(f"ip neighbour add proxy {address} dev {name}")
     for text in further.routes:
         messages.append(netlink.add_route_by(index, ipaddress.ip_network(text)))
         words.append(f"ip route add {text} dev {name}")
     return messages, "; ".join(words)
+
+
+def answering(index: int, further: Further) -> list[Message]:
+    """The kernel forgets them when the link has no carrier, which a pair has with both ends up (neigh_carrier_down)."""
+    return [netlink.proxy_neighbour(index, ipaddress.ip_address(address)) for address in further.answers]
 
 
 def outside(made: Outside) -> Part:
