@@ -88,7 +88,7 @@ def test_what_cannot_be_started_is_said(lxc: Lxc) -> None:
         (["box", "true", "-s", "lxc.tty"], "-s lxc.tty: is not KEY=VALUE"),
         (["box", "true", "-s", "lxc.rootfs.path=/no/such"], "lxc.rootfs.path: /no/such: there is no such directory"),
         (["box", "true", "-s", "lxc.seccomp.profile=/x"], "/x: cannot be read: No such file or directory"),
-        (["box", "true", "-s", "lxc.sched.core=1"], "lxc.sched.core 1: is not carried out here"),
+        (["box", "true", "-s", "lxc.sched.core=1", "-s", "lxc.namespace.keep=pid"], "lxc.sched.core: needs a pid namespace of its own"),
         (["box", "true", "--share-net", "other"], "container other: is not running"),
         (["box", "true", "-s", "lxc.mount.entry=/no/such tmp none bind 0 0"], "No such file or directory"),
     ):

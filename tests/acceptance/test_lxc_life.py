@@ -76,7 +76,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(lxc: Scene) -> None:
         (["-s", "lxc.hook.start-host=echo no room >&2; exit 3; :"], "no room"),
         (["-s", "lxc.hook.mount=exit 4; :"], "lxc.hook.mount"),
         (["-s", "lxc.net.0.type=veth", "-s", "lxc.net.0.link=br-none", "-s", "lxc.net.0.flags=up"], "br-none"),
-        (["-s", "lxc.sched.core=1"], "is not carried out here"),
+        (["-s", "lxc.sched.core=1", "-s", "lxc.namespace.keep=pid"], "needs a pid namespace of its own"),
         (["-f", "/no/such"], "/no/such"),
     ):
         done = lxc.run("start", "box", *words)

@@ -9,8 +9,9 @@ import pytest
 from netlink_parser import NEST, Parsed, attributes, number, parse, text
 
 from warden.engine.ids import encode
+from warden.model.further import Further, Outside
 from warden.model.interfaces import Link, LinkKind
-from warden.network import netlink
+from warden.network import further, netlink
 from warden.network.interfaces import container_part, extra_index, extra_name, host_part
 from warden.network.links import batch_of, host_index
 
@@ -101,3 +102,34 @@ def test_every_end_of_a_container_has_a_name_and_an_index_of_its_own() -> None:
     ids = [encode(1_700_000_000_000_000 + n) for n in range(1000)]
     indices = {extra_index(one, place) for one in ids for place in places} | {host_index(one) for one in ids}
     assert len(indices) == 17_000 and max(indices) < 2**31
+
+
+def test_vlans_of_a_port_come_before_it_is_up_and_its_routes_after() -> None:
+    link = Link(LinkKind.BRIDGE, "br", "eth0", 3, host_name="w-x-0", host_index=77, bridge="br")
+    more = {3: Further(vlan=7, default=1, tagged=(9,), routes=("198.18.1.0/24",), answers=("169.254.1.1",))}
+    messages, text = host_part([link], {"br": 9}, 1500, more)
+    kinds = [(kind, flags) for kind, flags, _ in messages]
+    assert kinds == [(16, 0x600), (17, 0), (19, 0), (19, 0), (16, 0), (16, 0), (24, 0x600)]
+    assert [kind for kind, _, _ in further.answering(77, more[3])] == [28]
+    # struct bridge_vlan_info {flags, vid}: PVID and untagged are 2 and 4
+    assert [body[-4:] for _, _, body in messages[1:4]] == [struct.pack("<HH", *pair) for pair in ((0, 1), (6, 7), (0, 9))]
+    assert text.split("; ")[1:] == [
+        "bridge vlan delete dev w-x-0 vid 1", "bridge vlan add dev w-x-0 vid 7 pvid untagged",
+        "bridge vlan add dev w-x-0 vid 9", "ip link set w-x-0 up addrgenmode none",
+        "sysctl -w net.ipv4.conf.w-x-0.forwarding=1", "ip route add 198.18.1.0/24 dev w-x-0",
+    ]  # fmt: skip
+
+
+def test_queues_of_the_peer_are_the_contrary_outside() -> None:
+    link = Link(LinkKind.BRIDGE, "free-0", "eth0", 3, host_name="w-x-0", host_index=77, bridge="free-0")
+    messages, text = host_part([link], {"free-0": 0}, 1500, {3: Further(queues=(4, 2))})
+    pair, _ = parse(batch_of((messages, text)).messages)
+    peer = attributes(attributes(attributes(pair.attributes[LINKINFO | NEST])[2 | NEST])[1 | NEST][16:])
+    assert [number(found[kind]) for found in (peer, pair.attributes) for kind in (32, 31)] == [4, 2, 2, 4]
+    assert MASTER not in pair.attributes and "master" not in text
+
+
+def test_what_lies_on_other_links_is_taken_back() -> None:
+    outside = Outside(5, ("198.18.1.2", "fd00::2"), lo=True)
+    assert [kind for kind, _, _ in further.outside(outside)[0]] == [28, 24, 28, 24]
+    assert [kind for kind, _, _ in further.taken_back(outside)] == [29, 25, 29, 25]

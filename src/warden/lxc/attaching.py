@@ -36,6 +36,7 @@ NAMESPACES = {
     "cgroup": flags.CLONE_NEWCGROUP,
 }
 _MOST = 1 << 20
+SELINUX = "/sys/fs/selinux"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -43,7 +44,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Attachment:
     """*argv* (): the shell of the user. *namespaces*: those entered, None all that are not ours. *privileged*: what of the
     container's confinement is left out: "cgroup", "caps", "lsm". *remount*: /proc and /sys of what was entered.
-    *personality*: of personality(2), None that of the first process."""
+    *personality*: of personality(2), None that of the first process; *context*: of SELinux, "" the same."""
 
     running: Running
     argv: tuple[str, ...] = ()
@@ -55,11 +56,16 @@ class Attachment:
     gid: int = 0
     seccomp: bytes = b""
     personality: int | None = None
+    context: str = ""
 
 
 def attach(order: Attachment, streams: tuple[int, int, int], on_running: Callable[[int], None]) -> int:
     """Exit code of the program, 128 and the number of the signal that ended it. *on_running* is told the launcher's
     number. Raises JobFailed when it could not be become, WardenError else."""
+    if "scheduled" in order.running.tasks:
+        from warden.lxc.scheduling import join  # few are
+
+        join(order.running.pid)
     pidfd = _open(order.running)
     joins: list[int] = []
     try:
@@ -142,6 +148,10 @@ def _plan(order: Attachment, joins: int) -> Plan:
 
         if label := apparmor.label_of(pid):
             steps.append(words.profile(apparmor.exec_path(), label))
+    if "lsm" not in order.privileged and os.path.exists(SELINUX):
+        with open(f"/proc/{pid}/attr/current", encoding="utf-8", errors="surrogateescape") as file:
+            context = order.context or file.read().strip("\0\n")
+        steps.append(words.context("/proc/self/attr/exec", context, "SELinux's of its next exec"))
     mask = sum(NAMESPACES[name] for name in entered)
     if mask:
         steps.append(Step(Op.SETNS_PID, (pid, mask), f"setns(pidfd of {pid}, {', '.join(entered)})"))

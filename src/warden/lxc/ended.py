@@ -64,6 +64,7 @@ class _End:
         self._try("namespaces", self._release)
         self._try("cgroups", self._remove_cgroups)
         self._try("links", self._remove_links)
+        self._try("host's links", lambda: place.undo_outside(self._directory))
         if "profile" in tasks:
             self._try("profile", self._unload)
         if self._start is not None and "hooks" in tasks:

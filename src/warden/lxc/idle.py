@@ -18,7 +18,6 @@ _NOTHING = {
     "cgroup_dir_monitor_pivot": _OWN_TREE,
     "cgroup_relative": _OWN_TREE,
     "log_syslog": "the tools write no syslog; lxc.log.file names a log",
-    "selinux_context_keyring": "the keyring has the context of the first process",
     "seccomp_notify_proxy": "filters with notify are refused, so there is nobody to ask it",
     "seccomp_notify_cookie": "filters with notify are refused, so there is nobody to tell it",
 }

@@ -167,7 +167,7 @@ KEYS: tuple[Key, ...] = (
     _below("namespace.share", v.shared_namespace, "whose is used: a container, a pid or a path", "namespaces"),
     _row("time.offset.boot", v.nanoseconds, "offset of the boot clock", "time namespace"),
     _row("time.offset.monotonic", v.nanoseconds, "offset of the monotonic clock", "time namespace"),
-    _row("sched.core", v.switch, "core scheduling of its own", "scheduling"),
+    _row("sched.core", v.switch, "core scheduling domain of its own", "scheduling"),
     # life
     _below("hook", _hook, "a program run at " + ", ".join(HOOKS), "hooks"),
     _row("hook.version", _version, "how hooks are told: 0 arguments, 1 environment", "hooks"),
@@ -176,11 +176,11 @@ KEYS: tuple[Key, ...] = (
     _row("start.order", v.integer, "place among the others"),
     _many("group", v.words, "groups that it belongs to, for lxc-autostart and lxc-ls"),
     _row("ephemeral", v.switch, "destroyed when it stops"),
-    _row("monitor.unshare", v.switch, "the monitor has a mount namespace of its own", "nothing: no start shows mounts"),
+    _row("monitor.unshare", v.switch, "the monitor has a mount namespace of its own", "nothing: a start has its own"),
     _row("monitor.signal.pdeath", v.signal_number, "signal it gets when the monitor dies", "monitor"),
     _row("log.level", v.level, "what is worth a line in the log", "", "loglevel"),
     _row("log.file", v.text, "the log", "", "logfile"),
-    _row("log.syslog", v.text, "facility of syslog that gets it as well", "nothing: none is written", "syslog"),
+    _row("log.syslog", v.text, "facility of syslog that gets it as well", "nothing: no syslog is written", "syslog"),
 )
 BY_NAME = {key.name: key for key in KEYS}
 #: Name before 2.1 → name today; `lxc.mount` and `lxc.console` are both, an old key and the beginning of new ones.

@@ -16,9 +16,10 @@ from warden.engine.ids import IdSource
 from warden.errors import BadInput, JobFailed, KernelRefused, WardenError
 from warden.kernel import sockets
 from warden.light import TYPE_CHECKING, suppress
-from warden.lxc import hooks, place, running, states, terminals
+from warden.lxc import hooks, place, running, scheduling, states, terminals
 from warden.lxc.cgroups import directories
-from warden.lxc.limiting import limited, manager_of
+from warden.lxc.connecting import Connected, connected, record_outside
+from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Need
 from warden.lxc.namespaces import have_nodes
 from warden.lxc.options import Given
@@ -39,7 +40,12 @@ from warden.undo import Undo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DONE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.PROC_FILE, Need.SCRIPT, Need.STORAGE)
+    from warden.cgroup.groups import ContainerGroup
+
+DONE = (
+    *(Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.LSM, Need.PROC_FILE),
+    *(Need.SCHEDULING, Need.SCRIPT, Need.SECCOMP, Need.STORAGE),
+)
 #: Numbers under which the program at the end finds what marks the container as taken.
 CLAIM_FD, LOCK_FD = 3, 4
 #: In its directory: somebody in the foreground has its console again after a reboot.
@@ -48,6 +54,7 @@ TAKEN = "taken"
 HOOKS, LENT, SCRIPTS, EPHEMERAL, OWN_PIDS = "hooks", "lent", "scripts", "ephemeral", "own_pids"
 FILTERED = "filtered"  # for who is attached
 PROFILE = "profile"  # of AppArmor, made for it
+SCHEDULED = "scheduled"  # for who is attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ def start(order: Order) -> Running:
 
 def bring_up(order: Order, claim: sockets.socket) -> Running:
     """As `start`, for who has claimed it. The claim and all else is the monitor's from then on."""
-    running.check(order.start.translation.missing, DONE)
+    running.check(order.start.translation.missing, order.start.system, DONE)
     filtered = running.program_filter(order.start.scene.config)
     with Undo() as passing, Undo() as undo:
         making = _Making(order, claim, filtered, undo, passing)
@@ -105,6 +112,7 @@ class _Making:
         passing.add("mount namespace", os.close, self._home)
         self._away = False  # in a mount namespace where its root is mounted
         self._links: tuple[Link, ...] = ()
+        self._net = Connected()
         self._groups: dict[str, str] = {}
         self._made_groups: tuple[str, ...] = ()
 
@@ -116,6 +124,7 @@ class _Making:
         self.tell("STARTING")
         self._undo.add("post-stop", self._start.scene.run_on_host, "post-stop")
         self._start.scene.run_on_host("pre-start")
+        running.shared(self._start, self._directory, self._undo)
         before = self._start.spec
         self._start = running.stored(self._start, f"{self._directory}/mnt/storage", self._undo)
         self._away = self._start.spec is not before
@@ -153,6 +162,7 @@ class _Making:
             EPHEMERAL: config.ephemeral,
             PROFILE: config.apparmor_profile == "generated" and os.path.exists("/sys/module/apparmor"),
             FILTERED: bool(config.seccomp_profile),
+            SCHEDULED: config.sched_core,
             OWN_PIDS: "pid" not in (*system.kept, *(name for name, _ in system.entered)),
         }
         return [name for name, holds in wanted.items() if holds]
@@ -174,7 +184,9 @@ class _Making:
             if os.path.basename(path) == f"io-{self._id}":
                 self._groups.setdefault("blkio", path)
         spec = replace(start.spec, system=settled(start.system, rootfs, self._groups))
-        host, inside, self._links = running.connected(self._id, spec, self._start.translation.ends)
+        net = connected(self._id, spec, start.translation)
+        self._net, self._links = net, net.links
+        record_outside(self._directory, net.outside, self._undo)
         hold = running.lend(start, self._id, self._links, self._undo)
         if not os.path.isdir(rootfs):
             raise BadInput(f"lxc.rootfs.path: {rootfs}: there is no such directory")
@@ -187,8 +199,8 @@ class _Making:
             binds=consoles.binds,
             joins=tuple(joins),
             into=job.place_in_v2(),
-            host_network=host,
-            container_network=inside,
+            host_network=net.host,
+            container_network=net.inside,
             programs=start.scene.programs(),
             permitted=running.permitted(),
             seccomp=self._filtered,
@@ -204,7 +216,7 @@ class _Making:
             if hold is not None:
                 hold(pid)
 
-        return self._run(plan_of(spec, where), passed, cloned)
+        return self._run(plan_of(spec, where), passed, cloned, group)
 
     def _monitor(self, consoles: terminals.Terminals, passed: tuple[int, ...], back: list[str]) -> Monitor:
         claim, lock = len(passed) - 2, len(passed) - 1
@@ -220,7 +232,9 @@ class _Making:
             buffer=consoles.bounds[1],
         )
 
-    def _run(self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None]) -> Launched:
+    def _run(
+        self, plan: Plan, passed: tuple[int, ...], cloned: Callable[[int], None], group: ContainerGroup
+    ) -> Launched:
         scene = self._start.scene
         binary = Binary()
         try:
@@ -234,18 +248,22 @@ class _Making:
                     on_cloned=cloned,
                     patience_s=hooks.PATIENCE_S,
                     title=f"[lxc monitor] {self._start.lxcpath} {scene.name}",
-                    on_made=self._made,
+                    on_made=lambda pid, launcher: self._made(pid, launcher, group),
                 )
         except StepFailed as failed:
             raise _failure(plan, failed, self._start) from failed
         finally:
             binary.close()
 
-    def _made(self, pid: int, monitor: int) -> None:
+    def _made(self, pid: int, monitor: int, group: ContainerGroup) -> None:
         """All is there but the program itself, which may end, and be cleared away, as soon as it is let go."""
         start = self._start
         if self._away:  # what the container has is in its own by now
             go_home(self._home)
+        self._net.answer()
+        confine(group, start.spec, start.translation.missing)
+        if start.scene.config.sched_core:
+            scheduling.separate(pid)
         for name, value in start.scene.config.proc:
             _write_proc(pid, name, value)
         told = {"LXC_PID": str(pid)}

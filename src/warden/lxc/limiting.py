@@ -16,6 +16,7 @@ from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Site
 from warden.model.limits import Limits
 from warden.model.spec import ContainerSpec
+from warden.records import replace
 from warden.undo import Undo
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def manager_of(site: Site, spec: ContainerSpec) -> Manager:
 def limited(
     manager: Manager, site: Site, spec: ContainerSpec, container_id: str, undo: Undo, missing: Sequence[Missing] = ()
 ) -> ContainerGroup:
-    """Its cgroups, with its limits in force, and what of *missing* is a file of them. Those that it sees are its own in
-    every hierarchy that can be one."""
+    """Its cgroups, with its limits in force but for those on devices (`confine`), and what of *missing* is a file of them.
+    Those that it sees are its own in every hierarchy that can be one."""
     try:
         manager.prepare()
     except KernelRefused as error:
@@ -49,8 +50,11 @@ def limited(
     group = manager.container(container_id)
     undo.add("cgroups", place.remove_cgroups, site, container_id)
     group.create()
-    group.set_limits(spec.limits, Limits())
-    _write_files(group, [item for item in missing if item.need is Need.CGROUP])
+    early = spec.limits if _at_once(spec) else replace(spec.limits, devices=None)
+    group.set_limits(early, Limits())
+    _write_files(group, [item for item in missing if item.need is Need.CGROUP and not _of_devices(item)])
+    if early is not spec.limits or any(_of_devices(item) for item in missing):
+        _join_devices(group)
     if spec.system is not None and spec.system.cgroups:
         from warden.lxc.nested import give_out
 
@@ -61,10 +65,35 @@ def limited(
     return group
 
 
+def confine(group: ContainerGroup, spec: ContainerSpec, missing: Sequence[Missing] = ()) -> None:
+    """Its limits on devices, when all is there but its program: until then a /dev is made for it, whose devices it may not
+    have. Raises as `limited`."""
+    if not _at_once(spec) and spec.limits.devices is not None:
+        group.set_limits(spec.limits, replace(spec.limits, devices=None))
+    _write_files(group, [item for item in missing if _of_devices(item)])
+
+
+def _at_once(spec: ContainerSpec) -> bool:
+    """One that sees its cgroups has a group below this one from its birth on, and then v1 takes no `a` any more
+    (devcgroup_update_access, security/device_cgroup.c)."""
+    return spec.system is not None and bool(spec.system.cgroups)
+
+
+def _of_devices(item: Missing) -> bool:
+    return item.need is Need.CGROUP and ".devices." in item.key
+
+
+def _join_devices(group: ContainerGroup) -> None:
+    """So that its first process is born in the group that will be limited."""
+    place = group.place("devices")
+    if place is not None and not place.made:
+        group.use("devices")
+
+
 def _write_files(group: ContainerGroup, files: Sequence[Missing]) -> None:
-    """Verbatim and in this order, the devices' last (`lxc.cgroup.FILE` that is none of the limits). Raises KernelRefused,
+    """Verbatim and in this order (`lxc.cgroup.FILE` that is none of the limits). Raises KernelRefused,
     and BadInput for a controller that no hierarchy has."""
-    for item in sorted(files, key=lambda item: ".devices." in item.key):
+    for item in files:
         _, version, name = item.key.split(".", 2)
         controller = "" if version == "cgroup2" else name.partition(".")[0]
         where = group.place(controller)

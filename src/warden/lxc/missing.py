@@ -13,14 +13,12 @@ class Need(Enum):
     CONSOLE = "console"  # the process that owns the terminals
     HOOK = "hook"  # programs at points of its life
     SCRIPT = "script"  # programs around a network interface
-    LINK = "link"  # something of an interface
     CGROUP = "cgroup"  # a file of a cgroup that is not one of the limits
     NAMESPACE = "namespace"  # of another container, by its name
     SECCOMP = "seccomp"
     LSM = "lsm"
     PROC_FILE = "proc_file"
     SCHEDULING = "scheduling"
-    SHARED_MOUNTS = "shared_mounts"
 
 
 @dataclass(frozen=True, slots=True)

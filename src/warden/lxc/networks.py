@@ -8,6 +8,7 @@ from __future__ import annotations
 from warden.errors import BadInput
 from warden.light import TYPE_CHECKING, NamedTuple, late
 from warden.lxc import values
+from warden.model.further import NOTHING, Further
 from warden.plainaddress import IPv4Address, IPv4Interface, ip_address
 from warden.records import dataclass
 
@@ -127,8 +128,37 @@ def vlan_id(value: str) -> int:
     return int(value)
 
 
+def _bridge_vlan(value: str) -> int:
+    if not 1 <= values.number(value) <= 4094:  # br_vlan_valid_id of net/bridge/br_private.h
+        raise BadInput(f"{value} is out of range", hint="1 to 4094")
+    return int(value)
+
+
+def _bridge_vlans(value: str) -> tuple[int, ...]:
+    return (_bridge_vlan(value),)
+
+
 def _untagged(value: str) -> str:
-    return value if value == "none" else str(vlan_id(value))
+    return value if value == "none" else str(_bridge_vlan(value))
+
+
+def _route(version: int) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        try:
+            found = ipaddress.ip_network(value, strict=False) if "/" in value else None
+        except ValueError:
+            found = None
+        if found is None or found.version != version:
+            raise BadInput(f"{value!r} is not an IPv{version} network", hint="NETWORK/PREFIX")
+        return (str(found),)
+
+    return parse
+
+
+def _queues(value: str) -> int:
+    if not 1 <= values.number(value) <= 4096:  # rtnl_create_link, net/core/rtnetlink.c
+        raise BadInput(f"{value} is out of range", hint="1 to 4096")
+    return int(value)
 
 
 def _flags(value: str) -> tuple[str, ...]:
@@ -140,14 +170,21 @@ def _flags(value: str) -> tuple[str, ...]:
 class End:
     """What an interface has beside an `Interface`. *key*: that its keys begin with. *host_name*: of the host's end, ""
     ours. *seek*: IP versions whose gateway is the bridge's own address; *out*: those whose default route is the interface
-    alone; *broadcasts*: of its addresses, as they were given."""
+    alone; *beyond*: gateways that are in no network of its addresses; *broadcasts*: of its addresses, as they were given.
+    *free*: the host's end is no port of a bridge; *link*: as it is given. *further*: what it has on the host, but for what
+    only the host knows; *proxied*: the link answers for its addresses."""
 
     key: str
     up: bool = True
     host_name: str = ""
     seek: tuple[int, ...] = ()
     out: tuple[int, ...] = ()
+    beyond: tuple[str, ...] = ()
     broadcasts: tuple[tuple[str, str], ...] = ()
+    free: bool = False
+    link: str = ""
+    further: Further = NOTHING
+    proxied: bool = False
 
 
 class SubKey(NamedTuple):  # of which there are many at every start
@@ -177,14 +214,14 @@ SUB_KEYS = (
     SubKey("ipv6.gateway", "ipv6.gateway", "ipv6_gateway", _gateway(6), "address, auto (the bridge's) or dev"),
     SubKey("veth.pair", "veth.pair", "veth_pair", link_name, "name of the host's end", types=_VETH),
     SubKey("veth.mode", "", "veth_mode", values.one_of("bridge", "router"), "how the host's end is used", types=_VETH),
-    SubKey("veth.ipv4.route", "", "veth_ipv4_routes", values.texts, "static route on the host", True, _VETH),
-    SubKey("veth.ipv6.route", "", "veth_ipv6_routes", values.texts, "static route on the host", True, _VETH),
+    SubKey("veth.ipv4.route", "", "veth_ipv4_routes", _route(4), "static route on the host", True, _VETH),
+    SubKey("veth.ipv6.route", "", "veth_ipv6_routes", _route(6), "static route on the host", True, _VETH),
     SubKey("veth.vlan.id", "", "veth_vlan_id", _untagged, "untagged VLAN on the bridge", types=_VETH),
     SubKey(
-        "veth.vlan.tagged.id", "", "veth_vlan_tagged", lambda v: (vlan_id(v),), "tagged VLAN on the bridge", True, _VETH
+        "veth.vlan.tagged.id", "", "veth_vlan_tagged", _bridge_vlans, "tagged VLAN on the bridge", True, _VETH
     ),
-    SubKey("veth.n_rxqueues", "", "veth_rx_queues", values.number, "receive queues", types=_VETH),
-    SubKey("veth.n_txqueues", "", "veth_tx_queues", values.number, "transmit queues", types=_VETH),
+    SubKey("veth.n_rxqueues", "", "veth_rx_queues", _queues, "receive queues", types=_VETH),
+    SubKey("veth.n_txqueues", "", "veth_tx_queues", _queues, "transmit queues", types=_VETH),
     SubKey(
         "macvlan.mode",
         "macvlan.mode",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from warden.kernel import sockets
 
 LENT = ".lent"  # beside the containers: what lending.py writes
+TUNNEL = "tunnel.json"  # in its directory: which directory of the host it shares
+OUTSIDE = "outside.json"  # in its directory: what it changed on links of the host
 TURN = ".ending"  # locked by who removes what is above the containers' cgroups
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
@@ -205,6 +207,7 @@ def sweep(site: Site) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             end_left(path)
+            undo_outside(path)
             remove_cgroups(site, container_id)
             remove_directory(path)
         except (OSError, WardenError):
@@ -228,6 +231,18 @@ def end_left(path: str) -> None:
         _, ancillary, _, _ = sock.recvmsg(65536, sockets.CMSG_SPACE(32), sockets.MSG_CMSG_CLOEXEC)
         for pidfd in descriptors_of(ancillary):
             end(pidfd)
+
+
+def undo_outside(path: str) -> None:
+    """What a container changed on the host that does not go with it. Raises KernelRefused."""
+    if os.path.exists(f"{path}/{OUTSIDE}"):
+        from warden.lxc.connecting import undo_outside
+
+        undo_outside(path)
+    if os.path.exists(f"{path}/{TUNNEL}"):
+        from warden.lxc.tunnel import closed
+
+        closed(path)
 
 
 def end(pidfd: int) -> None:

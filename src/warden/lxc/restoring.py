@@ -17,7 +17,8 @@ from warden.light import TYPE_CHECKING, signal
 from warden.lxc import life, place, running, states
 from warden.lxc.cgroups import directories
 from warden.lxc.checkpointing import Criu, check, held_files, program, restore_options, run_criu
-from warden.lxc.limiting import limited, manager_of
+from warden.lxc.connecting import connected
+from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.options import Given
 from warden.lxc.place import Running
 from warden.lxc.running import JOB, Start
@@ -138,10 +139,11 @@ class _Restoring:
             job = group.job(JOB)
             job.create()
             joins = list(job.join_paths())
-            _, _, links = running.connected(self._id, replace(start.spec, system=start.system), start.translation.ends)
+            links = connected(self._id, replace(start.spec, system=start.system), start.translation).links
             remember_links(directory, links)
             pid = self._by_criu(root, links, joins, directory)
         undo.add("first process", os.kill, pid, signal.SIGKILL)
+        confine(group, start.spec, start.translation.missing)
         start.scene.run_on_host("start-host", {"LXC_PID": str(pid)})
         groups = group.directories()
         return self._remember(pid, groups, directories(groups.values(), joins))

@@ -15,21 +15,21 @@ from warden.engine.ids import IdSource
 from warden.errors import BadInput, JobFailed, NotSupported, WrongState
 from warden.kernel.proc import parse_capabilities
 from warden.light import TYPE_CHECKING, late, logger, signal
-from warden.lxc import hooks, place
+from warden.lxc import hooks, place, scheduling
+from warden.lxc.connecting import connected, record_outside
 from warden.lxc.home import Home
 from warden.lxc.hooks import Scene
-from warden.lxc.limiting import limited, manager_of
+from warden.lxc.limiting import confine, limited, manager_of
 from warden.lxc.missing import Missing, Need
 from warden.lxc.namespaces import have_nodes
 from warden.lxc.place import Running, Site
 from warden.lxc.settings import LxcConfig
-from warden.lxc.settling import settled
+from warden.lxc.settling import settled, without_selinux
 from warden.lxc.translate import Translation
-from warden.model.interfaces import Bridge, Link, LinkKind
+from warden.model.interfaces import Link, LinkKind
 from warden.model.spec import ContainerSpec
 from warden.model.system import Init, System
-from warden.network import links
-from warden.plan.container import Batch, Placement
+from warden.plan.container import Placement
 from warden.plan.mountoptions import mount_options
 from warden.plan.steps import Op, Plan
 from warden.plan.system import plan_of, program_plan
@@ -43,23 +43,21 @@ if TYPE_CHECKING:
 
     from warden.engine import refusals
     from warden.kernel import sockets
-    from warden.lxc.networks import End
-    from warden.network.hostlink import HostLink
-    from warden.network.route import Route
     from warden.process import direct, packets
 else:
     refusals, direct, packets = map(late, ("warden.engine.refusals", "warden.process.direct", "warden.process.packets"))
 
 log = logger("warden.lxc")
-JOB, MTU = 1, 1500
+JOB = 1
 _PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
-_OF_NO_USE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.SECCOMP, Need.STORAGE)
+_OF_NO_USE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.LSM, Need.SCHEDULING, Need.SECCOMP, Need.STORAGE)
 _LSM_SHOWN = {
     "lxc.apparmor.profile": "/sys/module/apparmor",
     "lxc.apparmor.raw": "/sys/module/apparmor",
     "lxc.selinux.context": "/sys/fs/selinux",
+    "lxc.selinux.context.keyring": "/sys/fs/selinux",
 }
 
 
@@ -86,7 +84,7 @@ class Start:
 def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda: None) -> int:
     """Runs *program* beside a PID 1 of ours, on the caller's standard streams; its exit code, or 128 and the number of
     the signal that ended it. Raises WardenError when the container or the program cannot be started."""
-    check(start.translation.missing)
+    check(start.translation.missing, start.system)
     if start.system.cgroups:  # its first process is in a group of all of them, and would show that
         raise NotSupported("lxc.mount.auto: cgroup by force is not carried out here", hint="lxc-start does it")
     filtered = program_filter(start.scene.config)
@@ -104,10 +102,14 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
             start.scene.run_on_host("pre-start")
             start = stored(start, f"{directory}/mnt/storage", undo)
             label = profile(start, undo)
+            shared(start, directory, undo)
             with place.starting(start.site):
                 manager = manager_of(start.site, start.spec)
                 group = limited(manager, start.site, start.spec, container_id, undo, start.translation.missing)
                 launched = _launch(start, container_id, directory, manager, group, undo)
+                confine(group, start.spec, start.translation.missing)
+                if start.scene.config.sched_core:
+                    scheduling.separate(launched.pid)
         finally:
             os.close(making)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
@@ -164,11 +166,13 @@ def absent(item: Missing) -> bool:
     return item.need is Need.LSM and not os.path.exists(_LSM_SHOWN[item.key])
 
 
-def check(missing: Sequence[Missing], done: Collection[Need] = _OF_NO_USE) -> None:
-    """Raises NotSupported for what would be left out silently and is no matter of taste; *done*: what is not."""
+def check(missing: Sequence[Missing], system: System, done: Collection[Need] = _OF_NO_USE) -> None:
+    """Raises NotSupported for what would be left out silently and is no matter of taste, BadInput for what cannot be;
+    *done*: what is not."""
     for item in missing:
-        carried_out = item.need in done or item.key.startswith("lxc.apparmor.")  # apparmor.py
-        if not carried_out and not absent(item):
+        if item.need is Need.SCHEDULING:
+            scheduling.check(system)
+        if item.need not in done:
             value = f" {item.value}" if item.value else ""
             raise NotSupported(f"{item.key}{value}: is not carried out here", hint=item.what)
 
@@ -195,6 +199,23 @@ def program_filter(config: LxcConfig) -> bytes:
     return program
 
 
+def shared(start: Start, directory: str, undo: Undo) -> None:
+    """The directory whose mounts come in later."""
+    if start.system.tunnel is not None:
+        from warden.lxc.tunnel import opened  # few have one
+
+        opened(directory, start.system.tunnel[0], undo)
+        undo.add("mount namespace", _go_home, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _go_home(namespace: int) -> None:
+    """A start that fails may stand where a root was mounted."""
+    from warden.kernel import quickmounts
+
+    quickmounts.enter(namespace)
+    os.close(namespace)
+
+
 def stored(start: Start, target: str, undo: Undo) -> Start:
     """With its root mounted, where that is no directory."""
     if all(item.need is not Need.STORAGE for item in start.translation.missing):
@@ -210,8 +231,9 @@ def _launch(
     start: Start, container_id: str, directory: str, manager: Manager, group: ContainerGroup, undo: Undo
 ) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
-    host, inside, made = connected(container_id, spec, start.translation.ends)
-    hold = lend(start, container_id, made, undo)
+    net = connected(container_id, spec, start.translation)
+    record_outside(directory, net.outside, undo)
+    hold = lend(start, container_id, net.links, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     where = Placement(
@@ -221,8 +243,8 @@ def _launch(
         id_base=None,
         joins=tuple(manager.supervisor_joins()),
         into=manager.supervisor_into(),
-        host_network=host,
-        container_network=inside,
+        host_network=net.host,
+        container_network=net.inside,
         programs=start.scene.programs(),
         permitted=permitted(),
         nodes=have_nodes(),
@@ -243,6 +265,7 @@ def _launch(
         except StepFailed as failed:
             raise refusals.refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
+    net.answer()
     groups, root = group.directories(), start.scene.config.rootfs_path
     name, pid = start.scene.name, launched.pid
     place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))
@@ -274,54 +297,6 @@ def permitted() -> int:
         return parse_capabilities(status.read()).permitted
 
 
-def connected(
-    container_id: str, spec: ContainerSpec, ends: Sequence[End]
-) -> tuple[Batch | None, Batch, tuple[Link, ...]]:
-    """The host's part of its network, None without one, the container's, and its links. Raises WardenError."""
-    if not spec.interfaces:
-        return None, _batch(links.LOOPBACK), ()
-    from warden.engine import assignment  # a container without interfaces must not pay for them
-    from warden.engine.parents import check_kind, find_parent
-    from warden.network.interfaces import container_part, host_part
-    from warden.network.route import Route
-
-    parents: list[HostLink | Bridge] = []
-    indices = {}
-    with Route() as route:
-        for item in spec.interfaces:
-            check_kind(route, item.kind)
-            parent = find_parent(route, item, ())
-            indices[parent.name] = parent.index
-            parents.append(parent)
-        asked = list(zip(spec.interfaces, ends, strict=True))
-        sought = [_gateways(route, end, item.parent, indices[item.parent]) for item, end in asked]
-    made = assignment.with_gateways(assignment.links_of(container_id, spec, parents, MTU), spec, sought)
-    pairs = list(zip(made, ends, strict=True))
-    made = tuple(replace(link, host_name=end.host_name or link.host_name) for link, end in pairs)
-    down = [link.index for link, end in pairs if not end.up]
-    out = [(link.index, version) for link, end in pairs for version in end.out]
-    last = {(link.index, at): to for link, end in pairs for at, to in end.broadcasts}
-    return _batch(host_part(made, indices, MTU)), _batch(links.LOOPBACK, container_part(made, down, out, last)), made
-
-
-def _gateways(route: Route, end: End, bridge: str, index: int) -> tuple[str, ...]:
-    """The bridge's own addresses, of the IP versions that ask for it. Raises BadInput."""
-    from warden.network.hostlink import addresses_of
-
-    have = [address.partition("/")[0] for address in addresses_of(route, index)] if end.seek else []
-    found = {version: next((text for text in have if (":" in text) is (version == 6)), "") for version in end.seek}
-    for version, text in found.items():
-        if not text:
-            problem = f"{end.key}.ipv{version}.gateway: auto: {bridge} has no IPv{version} address"
-            raise BadInput(problem, hint="give it one, or name the gateway")
-    return tuple(found.values())
-
-
-def _batch(*parts: links.Part) -> Batch:
-    made = links.batch_of(*parts)
-    return Batch(made.messages, made.text)
-
-
 @dataclass(frozen=True, slots=True)
 class _Inside:
     container_id: str
@@ -340,7 +315,8 @@ def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], 
         for fd in joins:
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})
-        plan = program_plan(start.system, program, len(joins), permitted(), inside.seccomp, inside.profile)
+        system = without_selinux(start.system)
+        plan = program_plan(system, program, len(joins), permitted(), inside.seccomp, inside.profile)
         served = direct.Direct(f"{inside.directory}/run")
         undo.add("connection", served.close)
         with _Forwarding(served) as forwarding:

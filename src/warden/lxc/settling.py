@@ -28,7 +28,15 @@ def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
         if _wanted(wanted, rootfs, found):
             found.append(wanted)
     # a kernel without CONFIG_KEYS has no keyctl(2), and nothing to be kept from anybody
-    return replace(system, filesystems=tuple(found), keyring=system.keyring and os.path.exists("/proc/keys"))
+    keys = os.path.exists("/proc/keys")
+    return replace(without_selinux(system), filesystems=tuple(found), keyring=system.keyring and keys)
+
+
+def without_selinux(system: System) -> System:
+    """Without its contexts, where the kernel has none."""
+    if not (system.context or system.key_context) or os.path.exists("/sys/fs/selinux"):
+        return system
+    return replace(system, context="", key_context="")
 
 
 def _below(path: str, rootfs: str) -> str:

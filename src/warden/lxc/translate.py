@@ -36,12 +36,14 @@ _NO_LSM = ("", "unconfined", "unchanged")
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """*spec*, and what it cannot say; *warnings*: what was read and comes to nothing; *ends*: more of each interface."""
+    """*spec*, and what it cannot say; *warnings*: what was read and comes to nothing; *ends*: more of each interface;
+    *loopback*: whether lo is taken up."""
 
     spec: ContainerSpec
     missing: tuple[Missing, ...] = ()
     warnings: tuple[str, ...] = ()
     ends: tuple[End, ...] = ()
+    loopback: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,13 @@ def translate(config: LxcConfig, name: str, around: Circumstances = Circumstance
                 user_namespace=bool(config.idmap),
                 system=system,
             )
-    missing = (*storage, *networks.missing, *limits.missing, *auto.missing, *spaces.missing, *_rest(config))
+    missing = (*storage, *networks.missing, *limits.missing, *spaces.missing, *_rest(config))
     skipped = tuple(item for item in mounts if isinstance(item, str))
     unset = tuple(f"lxc.environment: {name}: is not set here: left out" for name in _unset(config, around.environ))
     unset = (*unset, *_idle_root_options(root_options=config.rootfs_options, mounted=bool(storage)), *idle(config))
     warnings = (*config.warnings, *networks.warnings, *limits.warnings, *skipped, *unset)
-    return Translation(spec, missing, warnings, networks.ends if spaces.network is NetworkMode.NONE else ())
+    ends = networks.ends if spaces.network is NetworkMode.NONE else ()
+    return Translation(spec, missing, warnings, ends, networks.loopback)
 
 
 def _system(
@@ -103,6 +106,7 @@ def _system(
             proc=auto.proc or ("rw" if around.execute else ""),
             sys=auto.sys,
             cgroups=auto.cgroups,
+            tunnel=auto.tunnel,
             filesystems=filesystems,
             sysctls=config.sysctl,
             entered=spaces.entered,
@@ -110,6 +114,8 @@ def _system(
             clocks=(config.time_offset_boot, config.time_offset_monotonic),
             personality=PER_LINUX32 if config.arch in ARCH_32 else 0,
             keyring=config.keyring_session,
+            context=config.selinux_context,
+            key_context=config.selinux_context_keyring,
         )
     with naming("lxc.idmap"):
         system.outside(0)
@@ -257,6 +263,9 @@ def _rest(config: LxcConfig) -> Iterator[Missing]:
         )
     if config.selinux_context:
         yield Missing(Need.LSM, "lxc.selinux.context", config.selinux_context, "confined by SELinux")
+    if config.selinux_context_keyring:
+        key = "lxc.selinux.context.keyring"
+        yield Missing(Need.LSM, key, config.selinux_context_keyring, "its keyring confined by SELinux")
     for name, value in config.proc:
         yield Missing(Need.PROC_FILE, f"lxc.proc.{name}", value, "written to /proc of the first process")
     if config.sched_core:

@@ -11,7 +11,6 @@ import os
 from warden.errors import BadInput
 from warden.light import TYPE_CHECKING
 from warden.lxc.fstab import FstabEntry
-from warden.lxc.missing import Missing, Need
 from warden.lxc.naming import BadKey, naming
 from warden.model.system import FileSystem
 from warden.plan.mountoptions import mount_options
@@ -20,23 +19,24 @@ from warden.records import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+TUNNEL = "/dev/.lxc-mounts"
 #: Options that are LXC's own, never the kernel's.
 _OURS = ("optional", "relative", "create=dir", "create=file")
 
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """*proc*, *sys*, *cgroups*: as System has them."""
+    """*proc*, *sys*, *cgroups*, *tunnel*: as System has them."""
 
     proc: str
     sys: str
     cgroups: str
-    missing: tuple[Missing, ...]
+    tunnel: tuple[str, str] | None = None
 
 
 def automatic(words: Iterable[str]) -> Mounts:
     """What lxc.mount.auto asks for; of two words for the same the last counts."""
-    proc, sys, cgroups, missing = "", "", "", []
+    proc, sys, cgroups, tunnel = "", "", "", None
     for word in words:
         what, _, how = word.partition(":")
         if what == "proc":
@@ -44,13 +44,23 @@ def automatic(words: Iterable[str]) -> Mounts:
         elif what == "sys":
             sys = how or "mixed"
         elif what == "shmounts":
-            missing.append(
-                Missing(Need.SHARED_MOUNTS, "lxc.mount.auto", word, "a directory whose mounts come in later")
-            )
+            tunnel = _tunnel(how)
         elif word.endswith(":force"):
             cgroups = "ro" if "ro" in word.split(":") else "rw"
         # else: nothing, as LXC does where there are cgroup namespaces: its init mounts what it sees
-    return Mounts(proc, sys, cgroups, tuple(missing))
+    return Mounts(proc, sys, cgroups, tunnel)
+
+
+def _tunnel(paths: str) -> tuple[str, str]:
+    """HOST[:INSIDE]. Raises BadKey."""
+    source, _, target = paths.partition(":")
+    if not source.startswith("/") or "\0" in source:
+        hint = "shmounts:/DIRECTORY[:/INSIDE], a directory of the host"
+        raise BadKey("lxc.mount.auto", f"shmounts: {source!r} is not an absolute path", hint=hint)
+    inside = os.path.normpath("/" + (target or TUNNEL).lstrip("/"))
+    if ".." in target.split("/") or inside == "/":
+        raise BadKey("lxc.mount.auto", f"shmounts: {target!r} is not a path below the root", hint=f"such as {TUNNEL}")
+    return os.path.normpath(source), inside
 
 
 def filesystem(entry: FstabEntry, rootfs: str, prefixes: tuple[str, ...], key: str) -> FileSystem | str:

@@ -74,7 +74,9 @@ class System:
     "ro", "mixed" or "rw". *cgroups*: its own on /sys/fs/cgroup, "", "ro" or "rw".
     *filesystems*: in the order in which they are mounted. *entered*: (namespace, path of it) of
     somebody else; *kept*: namespaces shared with the host. *clocks*: nanoseconds that boot and monotonic clock are ahead.
-    *personality*: of personality(2), 0 leaves it. *keyring*: a session keyring of its own.
+    *personality*: of personality(2), 0 leaves it. *keyring*: a session keyring of its own. *context*, *key_context*: of
+    SELinux, of the first program and of that keyring, "" none; who places the container leaves them out without SELinux.
+    *tunnel*: a directory of the host, and where it is inside: what is mounted below it on the host appears there.
     """
 
     init: Init | None = None
@@ -94,6 +96,9 @@ class System:
     clocks: tuple[int, int] = (0, 0)
     personality: int = 0
     keyring: bool = False
+    context: str = ""
+    key_context: str = ""
+    tunnel: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name in (*self.kept, *(name for name, _ in self.entered)):

@@ -21,6 +21,7 @@ IFLA_LINK, IFLA_MIN_MTU, IFLA_MAX_MTU, IFLA_PERM_ADDRESS = 5, 50, 51, 54
 IFF_LOOPBACK = 0x8
 ARPHRD_ETHER = 1
 RT_SCOPE_LINK = 253
+_IFLA_BR_VLAN_FILTERING, _IFLA_BR_VLAN_DEFAULT_PVID = 7, 39
 _INFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefixlen, flags, scope, index
 
@@ -85,6 +86,15 @@ def find_link(route: Route, name: str | None = None, index: int = 0) -> HostLink
 def all_links(route: Route, most: int | None = None) -> list[HostLink]:
     """Of this network namespace; *most*: see Route.ask."""
     return [parse_link(reply) for reply in route.ask(get_link(), "ip link show", most=most)]
+
+
+def vlans_of(route: Route, index: int) -> tuple[bool, int]:
+    """Of a bridge: whether it looks at VLANs at all, and the one of untagged frames on a new port, 0 none."""
+    (reply,) = route.ask(get_link(None, index), f"ip -d link show {index}")
+    info = attributes(attributes(reply[_INFO.size :]).get(IFLA_LINKINFO, b""))
+    found = attributes(info.get(netlink.IFLA_INFO_DATA, b""))
+    default = found.get(_IFLA_BR_VLAN_DEFAULT_PVID, b"\0\0")
+    return found.get(_IFLA_BR_VLAN_FILTERING, b"\0") == b"\1", int(struct.unpack("=H", default)[0])
 
 
 def addresses_of(route: Route, index: int) -> list[str]:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 20, 24
+RTM_DELROUTE, RTM_NEWNEIGH, RTM_DELNEIGH, NTF_PROXY, NDA_DST = 25, 28, 29, 8, 1
 RTM_SETLINK, AF_BRIDGE, IFLA_PROTINFO, IFLA_BRPORT_MODE = 19, 7, 12, 4
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_ECHO = 0x1, 0x4, 0x8
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 IFF_UP, IFF_PROMISC, IFF_ALLMULTI = 0x1, 0x100, 0x200
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_NEW_IFINDEX = 26, 28, 49
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_INET_CONF, IPV4_DEVCONF_FORWARDING, IPV4_DEVCONF_RP_FILTER = 1, 1, 8
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
@@ -88,15 +90,23 @@ def add_veth(
     mtu: int,
     peer_mac: str | None = None,
     master: int = 0,
+    peer_queues: tuple[int, int] = (0, 0),
 ) -> Message:
     """ip link add NAME type veth peer name PEER netns FD: the peer is born where it belongs, moving one costs 16 ms.
-    *master*: the bridge that NAME becomes a port of."""
+    *master*: the bridge that NAME becomes a port of. *peer_queues*: to receive and to transmit; NAME's are the contrary."""
     peer_data = ifinfo(index=peer_index) + text(IFLA_IFNAME, peer) + number(IFLA_MTU, mtu)
     peer_data += number(IFLA_NET_NS_FD, netns_fd) + (hardware(peer_mac) if peer_mac else b"")
+    peer_data += _queues(*peer_queues)
     data = attribute(IFLA_INFO_DATA | NESTED, attribute(VETH_INFO_PEER | NESTED, peer_data))
     info = attribute(IFLA_LINKINFO | NESTED, text(IFLA_INFO_KIND, "veth") + data)
     body = ifinfo(index=index) + text(IFLA_IFNAME, name) + number(IFLA_MTU, mtu) + info
+    body += _queues(*reversed(peer_queues))
     return RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body + (number(IFLA_MASTER, master) if master else b"")
+
+
+def _queues(receive: int, transmit: int) -> bytes:
+    asked = ((IFLA_NUM_RX_QUEUES, receive), (IFLA_NUM_TX_QUEUES, transmit))
+    return b"".join(number(kind, count) for kind, count in asked if count)
 
 
 def add_link(
@@ -169,6 +179,31 @@ def set_up(index: int, *, forwarding: bool = False, quiet: bool = False) -> Mess
         spec += attribute(sockets.AF_INET6 | NESTED, mode)
     spec = attribute(IFLA_AF_SPEC | NESTED, spec) if spec else b""
     return RTM_NEWLINK, 0, ifinfo(index=index, flags=IFF_UP, change=IFF_UP) + spec
+
+
+def set_forwarding(index: int) -> Message:
+    """sysctl -w net.ipv4.conf.NAME.forwarding=1."""
+    conf = attribute(IFLA_INET_CONF | NESTED, number(IPV4_DEVCONF_FORWARDING, 1))
+    return RTM_NEWLINK, 0, ifinfo(index=index) + attribute(IFLA_AF_SPEC | NESTED, attribute(sockets.AF_INET | NESTED, conf))
+
+
+def proxy_neighbour(
+    index: int, address: ipaddress.IPv4Address | ipaddress.IPv6Address, *, gone: bool = False
+) -> Message:
+    """ip neighbour add proxy ADDRESS dev LINK; *gone*: delete."""
+    head = struct.pack("=BxxxiHBB", _family(address.version), index, 0, NTF_PROXY, RTN_UNICAST)
+    kind, how = (RTM_DELNEIGH, 0) if gone else (RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL)
+    return kind, how, head + attribute(NDA_DST, address.packed)
+
+
+def add_route_by(
+    index: int, network: ipaddress.IPv4Network | ipaddress.IPv6Network, *, gone: bool = False
+) -> Message:
+    """ip route add NETWORK dev LINK, scope link; *gone*: delete."""
+    length, family = network.prefixlen, _family(network.version)
+    head = struct.pack("=BBBBBBBBI", family, length, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, _RT_SCOPE_LINK, RTN_UNICAST, 0)
+    kind, how = (RTM_DELROUTE, 0) if gone else (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL)
+    return kind, how, head + attribute(RTA_DST, network.network_address.packed) + number(RTA_OIF, index)
 
 
 def _family(version: int) -> int:

@@ -66,10 +66,12 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Netlink messages and their words."""
+    """Netlink messages and their words. *writes*: files of /proc/sys of the same namespace, and what is written to them
+    after that."""
 
     messages: bytes
     text: str
+    writes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,14 @@ def plan_of(spec: ContainerSpec, place: Placement) -> Plan:
 def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
     """The whole plan. *place.lower* is the root file system itself, *place.binds* what the engine adds: terminals."""
     early, late = split(system)
-    return Plan(
+    plan = Plan(
         (
             *_launch(system, place),
             *_clone(spec, system, place),
             *_root(system, place),
             *(_dev(system, place) if system.dev else ()),
             *(step for item in early for step in _mount(system, item)),
+            *_tunnel(system),
             *_terminals(system, place),
             *run_steps(place.programs, Point.PARENT_AFTER_CLONE),
             *_go_back(place),
@@ -63,12 +64,28 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *_names(spec, system, place),
             *run_steps(place.programs, Point.CHILD_BEFORE_PIVOT),
             *((words.profile(*place.profile),) if place.profile else ()),
+            *(_context(system) if system.init is not None else ()),
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
             *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
             Step(Op.UMASK, (0o022,), "umask(022)"),
             *(_serve() if system.init is None else _first(system, system.init, place)),
         )
     )
+    return plan if system.tunnel is None else Plan(tuple(map(_private, plan.steps)))
+
+
+def _private(step: Step) -> Step:
+    """A bind of a mount that follows the host's would follow them too; the tunnel alone is to."""
+    if step.op is not Op.BIND or step.args[4]:
+        return step
+    return Step(Op.BIND, (*step.args[:4], flags.MS_PRIVATE), step.text, step.why)
+
+
+def _tunnel(system: System) -> Iterator[Step]:
+    if system.tunnel is not None:
+        source, target = system.tunnel
+        yield words.mkdir(target, 0o711, system.outside(0))
+        yield words.bind(source, target, 0, 0, "what is mounted there later comes in", flags.MS_SLAVE)
 
 
 def split(system: System) -> tuple[tuple[FileSystem, ...], tuple[FileSystem, ...]]:
@@ -97,7 +114,10 @@ def _launch(system: System, place: Placement) -> Iterator[Step]:
     if place.into is not None:
         yield words.into_cgroup(place.into, "the first process is in its container's cgroup from its birth")
     yield words.unshare(flags.CLONE_NEWNS, "mounts made from here on are not the host's")
-    yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
+    if system.tunnel is None:
+        yield words.propagation(flags.MS_REC | flags.MS_PRIVATE, "rprivate", "nothing propagates either way")
+    else:
+        yield words.propagation(flags.MS_REC | flags.MS_SLAVE, "rslave", "nothing propagates to the host")
     yield from run_steps(place.programs, Point.PARENT_BEFORE_CLONE)
     for name, path in system.entered:
         yield words.setns(path, _CLONE[name], f"its {name} namespace is another's")
@@ -130,6 +150,7 @@ def _clone(spec: ContainerSpec, system: System, place: Placement) -> Iterator[St
             yield words.id_map(op, "\n".join(ranges), "root inside is nobody outside" if kind == "u" else "")
     if place.host_network is not None:
         yield words.netlink(place.host_network.messages, place.host_network.text, "the host's end of the link")
+        yield from (words.write(path, value, "of the host's end") for path, value in place.host_network.writes)
 
 
 def _go_back(place: Placement) -> Iterator[Step]:
@@ -202,6 +223,8 @@ def _terminals(system: System, place: Placement) -> Iterator[Step]:
 def _inside(system: System, place: Placement) -> Iterator[Step]:
     if system.id_map:
         yield from words.owner_ids(0, 0, "root of its user namespace")
+    if system.key_context:
+        yield words.context("/proc/self/attr/keycreate", system.key_context, "SELinux's of its keyring")
     if system.keyring:
         yield words.simple(Op.KEYRING, "keyctl(KEYCTL_JOIN_SESSION_KEYRING)", "whose keys it finds are its own")
     own = flags.CLONE_NEWNS
@@ -227,6 +250,11 @@ def _inside(system: System, place: Placement) -> Iterator[Step]:
         group = ",gid=5" if system.maps(5, "g") else ""  # tty, in every distribution; one that is not mapped is EINVAL
         data = f"newinstance,ptmxmode=0666,mode=0620{group},max={system.terminals}"
         yield words.mount("devpts", "/dev/pts", "devpts", shared, data)
+
+
+def _context(system: System) -> tuple[Step, ...]:
+    path = "/proc/self/attr/exec"
+    return (words.context(path, system.context, "SELinux's of its next exec"),) if system.context else ()
 
 
 def _names(spec: ContainerSpec, system: System, place: Placement) -> Iterator[Step]:
@@ -302,6 +330,7 @@ def program_plan(
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
     steps += [words.profile(*profile)] if profile else []
+    steps += _context(system)
     return Plan((*steps, *_become(system, program, permitted, seccomp)))
 
 

@@ -110,6 +110,11 @@ def profile(path: str, name: str) -> Step:
     return write(path, f"exec {name}", "what its next exec may do")
 
 
+def context(path: str, name: str, why: str) -> Step:
+    """selinux(8): of the next exec, or of keys to come, told in a file of the process's own attributes."""
+    return write(path, name, why)
+
+
 def hostname(name: str) -> Step:
     return Step(Op.HOSTNAME, (name.encode(),), f"sethostname({name})")
 

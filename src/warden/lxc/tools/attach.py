@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from warden.errors import BadInput, JobFailed, NotSupported, WardenError, WrongState
+from warden.errors import BadInput, JobFailed, WardenError, WrongState
 from warden.light import TYPE_CHECKING, signal, suppress
 from warden.lxc import states
 from warden.lxc.options import Given, Option, Tool
@@ -67,8 +67,6 @@ def main(argv: list[str] | None = None) -> int:
 def _attach(given: Given) -> int:
     from warden.lxc.attaching import Attachment
 
-    if given.has("context"):
-        _context(given)
     namespaces = _chosen(given.last("namespaces"), _WORDS, "--namespaces") if given.has("namespaces") else None
     privileged = _privileged(given)
     running = _running(given)
@@ -83,15 +81,16 @@ def _attach(given: Given) -> int:
         _id(given, "gid"),
         b"" if "lsm" in privileged else _filter(given, running),
         _personality(given),
+        _context(given),
     )
     return _run(order, given)
 
 
-def _context(given: Given) -> None:
+def _context(given: Given) -> str:
     """LXC has no use for it either where there is no SELinux."""
-    if os.path.exists("/sys/fs/selinux"):
-        raise NotSupported("--context: is not carried out here", hint="runcon(1) inside changes it")
-    say(TOOL, given, "WARN", "--context: this kernel has no SELinux: ignored")
+    if given.has("context") and not os.path.exists("/sys/fs/selinux"):
+        say(TOOL, given, "WARN", "--context: this kernel has no SELinux: ignored")
+    return given.last("context")
 
 
 def _personality(given: Given) -> int | None:
