@@ -69,6 +69,15 @@ def processes_of(private: PrivateDaemon) -> set[int]:
     return found
 
 
+def commands_of(private: PrivateDaemon) -> dict[int, str]:
+    """The same, each with the name of its program (comm)."""
+    found = {}
+    for pid in processes_of(private):
+        with suppress(OSError), open(f"/proc/{pid}/comm") as file:
+            found[pid] = file.read().strip()
+    return found
+
+
 def holdings(private: PrivateDaemon) -> dict[str, set[str]]:
     """All that belongs to its containers, by kind."""
     seen = leaks.look(private.cgroup_parent, private.root)
