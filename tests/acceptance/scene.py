@@ -78,6 +78,15 @@ def commands_of(private: PrivateDaemon) -> dict[int, str]:
     return found
 
 
+def command_lines_of(private: PrivateDaemon) -> list[str]:
+    """Their words, with spaces between them."""
+    found = []
+    for pid in processes_of(private):
+        with suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+            found.append(file.read().rstrip("\0").replace("\0", " "))
+    return found
+
+
 def holdings(private: PrivateDaemon) -> dict[str, set[str]]:
     """All that belongs to its containers, by kind."""
     seen = leaks.look(private.cgroup_parent, private.root)

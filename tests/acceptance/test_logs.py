@@ -190,15 +190,15 @@ def test_not_a_byte_is_lost_or_doubled_over_kills_of_the_daemon(daemon: PrivateD
         with following(daemon, "box") as follower, following(daemon, "--stream", "stderr", "box") as other:
             wait_until_connected(follower.process.pid)
             wait_until_connected(other.process.pid)
-            for _ in range(4):
-                time.sleep(0.7)
+            for turn in range(4):
+                follower.has(b"\na%d\n" % (700 * turn + 300))
                 daemon.kill()
                 daemon.start()
             with client_of(daemon) as after:
                 again = after.container("box")
                 assert again.wait(timeout=60).ok
                 again.wait(talk(again, "b", 100))
-                follower.has(b"b100\n")
+                wait_until(lambda: all(seen.endswith(b"b100\n") for seen in (*follower.seen, other.seen[1])))
                 again.destroy()
             assert follower.end() == other.end() == 0
             wanted = lines("a", 3000) + lines("b", 100)

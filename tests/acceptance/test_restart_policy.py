@@ -224,7 +224,7 @@ def test_a_restart_that_was_counted_and_not_done_is_done(client: Client, flags: 
     written["warden"]["restarts"] = 1
     record.write_text(json.dumps(written))
     (flags / "go").write_text("3")
-    wait_until(lambda: len(processes_of(daemon)) == 1)
+    wait_until(lambda: len(processes_of(daemon)) == 1, "the main job does not end")
     daemon.start()
     wait_until(lambda: runs(flags) == 2 and not main_runs(container.info()))
     assert container.info().restarts == 1
