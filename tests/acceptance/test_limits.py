@@ -83,7 +83,7 @@ def rate_out(container: Container, host_ip: str) -> float:
     """Bytes a second from the container to its host's end."""
     with socket.create_server((host_ip, 0)) as server:
         job = container.spawn(["python3", "-c", SENDER, host_ip, str(server.getsockname()[1]), str(SECONDS)])
-        server.settimeout(20)
+        server.settimeout(60)
         peer = server.accept()[0]
         with peer:
             total = len(peer.recv(65536))
@@ -98,7 +98,7 @@ def rate_in(container: Container, host_ip: str) -> float:
     """Bytes a second from the host's end to the container."""
     with socket.create_server((host_ip, 0)) as server:
         job = container.spawn(["python3", "-c", RECEIVER, host_ip, str(server.getsockname()[1])])
-        server.settimeout(20)
+        server.settimeout(60)
         peer = server.accept()[0]
         with peer:
             until = time.monotonic() + SECONDS

@@ -96,7 +96,13 @@ def joined(box: Container, **options: object) -> bytes:
 
 def test_lines_by_time_by_number_and_by_stream(client: Client, shared_daemon: PrivateDaemon) -> None:
     with client.create(network="none") as box:
-        first = box.spawn(["sh", "-c", "echo one; sleep 0.2; echo two >&2; sleep 0.2; printf thr; sleep 0.2; echo ee"])
+        script = "echo one; read x; echo two >&2; read x; printf thr; read x; echo ee"
+        first = box.spawn(["sh", "-c", script], interactive=True)
+        with first.attach() as attachment:
+            for _ in range(3):
+                next(attachment)
+                attachment.write(b"go on\n")
+            list(attachment)
         box.wait(first.id)
         chunks = list(box.logs())
         assert [(chunk.stream, chunk.data, chunk.job) for chunk in chunks] == [
@@ -134,7 +140,7 @@ def test_a_follower_sees_later_jobs_and_ends_with_the_container(client: Client, 
             follower.has(b"old3\n")
             for tag in ("a", "b", "c"):
                 box.wait(talk(box, tag, 200))
-            follower.has(b"c200\n")
+            wait_until(lambda: all(seen.endswith(b"c200\n") for seen in follower.seen))
             assert follower.process.poll() is None
             box.destroy()
             assert follower.end() == 0
@@ -179,7 +185,7 @@ def test_a_job_whose_result_is_collected_is_still_followed_to_its_end(client: Cl
         for number in range(30):
             box.run(["sh", "-c", f"echo {number}; echo {number}"])
         box.destroy()
-        thread.join(30)
+        thread.join(60)
         assert b"".join(found[1:]) == b"".join(b"%d\n%d\n" % (number, number) for number in range(30))
 
 

@@ -293,7 +293,7 @@ def test_no_more_than_so_many_questions_wait(there: Client, upstream: Upstream) 
         sock.connect((server_of(box), RESOLVER_PORT))
         for number in range(300):
             sock.send(struct.pack("!H", number) + message("silent.example")[2:])
-        found = (send(box, message("many"), wait_s=1) for _ in range(5))  # one datagram may be lost among so many
+        found = (send(box, message("many"), wait_s=5) for _ in range(5))  # one datagram may be lost among so many
         assert any(answer is not None and dns.rcode_of(answer) == 0 for answer in found), "its own names are answered"
         assert len(upstream.asked) <= 64
 
@@ -313,7 +313,7 @@ def test_who_hides_its_link_address_stops_nobody_elses_names(there: Client, plac
                 sock.send(message("heard"))
                 if number % 20 == 0:
                     time.sleep(0.005)
-        found = [send(heard, message("heard"), wait_s=1) for _ in range(5)]
+        found = [send(heard, message("heard")) for _ in range(5)]
         assert all(found), "another's questions are answered"
 
 

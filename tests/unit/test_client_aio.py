@@ -36,7 +36,7 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 @pytest.fixture
 async def client(socket: str, engine: FakeEngine) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(socket, timeout=10) as client:
+    async with AsyncClient(socket, timeout=60) as client:
         yield client
 
 

@@ -43,7 +43,7 @@ class Peer:
 
     async def receive(self) -> Any:
         while not self._frames:
-            data = await asyncio.wait_for(self.reader.read(65536), 10)
+            data = await asyncio.wait_for(self.reader.read(65536), 60)
             if not data:
                 raise EOFError
             self._frames += self._parser.feed(data)
@@ -290,7 +290,7 @@ async def test_a_drain_waits_for_a_copy(socket: str, monkeypatch: pytest.MonkeyP
     assert not running.done() and not slow.cancelled
     slow.may_end.set()
     assert isinstance(await peer.receive(), pb.CopyInResponse)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     await peer.close()
 
 
@@ -681,7 +681,7 @@ async def test_drain_finishes_what_does_not_only_wait(socket: str, tmp_path: Pat
     assert (await creator.receive()).handle == b"slow"
     with pytest.raises(EOFError):
         await creator.receive()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert engine.closed
     assert not engine.jobs[0].forgotten
     assert not pidfile.exists()
@@ -699,7 +699,7 @@ async def test_term_ends_at_once(socket: str) -> None:
     peer.send(pb.LinkRequest(handle=b"c", job_id=job_id))
     await asyncio.sleep(0.05)
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert engine.closed and engine.jobs[0].result is None and not engine.jobs[0].forgotten
     await peer.close()
 

@@ -34,7 +34,7 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 @pytest.fixture
 async def client(socket: str, engine: FakeEngine) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(socket, timeout=10) as client:
+    async with AsyncClient(socket, timeout=60) as client:
         for handle in ("a", "b", "c"):
             await client.create(handle, memory="64M")
         yield client
@@ -196,7 +196,7 @@ async def test_a_stream_keeps_what_it_names_alive(socket: str, engine: FakeEngin
 
 def test_the_blocking_client(tmp_path: Path) -> None:
     socket = str(tmp_path / "b.sock")
-    with serving_in_thread(socket), Client(socket, timeout=10) as client:
+    with serving_in_thread(socket), Client(socket, timeout=60) as client:
         box = client.create("box")
         client.create("web")
         assert [found.handle for found in client.stats()] == ["box", "web"]
