@@ -101,6 +101,7 @@ def test_lines_by_time_by_number_and_by_stream(client: Client, shared_daemon: Pr
         with first.attach() as attachment:
             for _ in range(3):
                 next(attachment)
+                time.sleep(0.2)  # what comes sooner may be told as one piece
                 attachment.write(b"go on\n")
             list(attachment)
         box.wait(first.id)

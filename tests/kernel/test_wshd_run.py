@@ -167,7 +167,7 @@ def test_in_a_pid_namespace_all_that_it_leaves_is_killed(ran: Ran) -> None:
         step(Op.RELEASE),
         step(Op.UNSHARE, NEWNS),
         step(Op.MOUNT, "proc", "/proc", "proc", 0, ""),
-        run(sh(script), ms=10000),
+        run(sh(script), ms=60000),
         run(sh(count)),
     )
     texts = [said for message, said in found if message.kind == RAN]
