@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -107,6 +107,12 @@ def rate_in(container: Container, host_ip: str) -> float:
         return float(job.wait().stdout)
 
 
+def holds(container: Container, measure: Callable[[Container, str], float], wanted: float) -> bool:
+    """In one of three tries: who is kept from the processor measures nonsense."""
+    host_ip = container.info().host_ip
+    return any(0.5 * wanted <= measure(container, host_ip) <= 1.25 * wanted for _ in range(3))
+
+
 def test_bandwidth_is_limited_both_ways_and_changed_at_once(client: Client) -> None:
     with client.create() as container:
         unlimited = container.info()
@@ -115,10 +121,10 @@ def test_bandwidth_is_limited_both_ways_and_changed_at_once(client: Client) -> N
         assert container.limit_bandwidth(RATE, BURST) == Bandwidth(RATE, BURST)
         assert container.info().bandwidth == BandwidthStat(RATE, BURST, RATE, BURST)
         for measure in (rate_out, rate_in):
-            assert 0.5 * RATE <= measure(container, unlimited.host_ip) <= 1.25 * RATE
+            assert holds(container, measure, RATE)
         container.limit_bandwidth(RATE // 4, BURST)
         for measure in (rate_out, rate_in):
-            assert 0.5 * RATE / 4 <= measure(container, unlimited.host_ip) <= 1.25 * RATE / 4
+            assert holds(container, measure, RATE / 4)
 
 
 def test_a_bandwidth_of_nothing_is_refused_by_name(client: Client) -> None:
