@@ -44,13 +44,6 @@ def client(drained: PrivateDaemon) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    directory = tmp_path / "flags"
-    directory.mkdir(mode=0o755)
-    return directory
-
-
 class Waiter(threading.Thread):
     """Waits for a job on a connection of its own; *error* is what it ended with."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scene import client_of, daemon_with, nothing_new, processes_of, wait_until
+from scene import daemon_with, nothing_new, processes_of, wait_until
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput, UnknownHandle
@@ -28,12 +28,6 @@ def daemon() -> Iterator[PrivateDaemon]:
     """One whose containers may talk to the host, so that rates are measured without a third party."""
     with daemon_with(allow_host_access=True) as private:
         yield private
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
 
 
 def shares_files(daemon: PrivateDaemon, container_id: str) -> list[Path]:

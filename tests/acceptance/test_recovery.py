@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,20 +39,6 @@ pytestmark = pytest.mark.root
 COUNT = "for i in $(seq {last}); do echo out $i; echo err $i >&2; sleep 0.01; done; exit {code}"
 AWAIT = "while ! [ -e /flags/go ]; do sleep 0.01; done; "
 ROUNDS, THREADS = 6, 20
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    """A directory of the host that containers see: a file in it tells a job to go on while no daemon is there."""
-    directory = tmp_path / "flags"
-    directory.mkdir(mode=0o755)
-    return directory
 
 
 def crash(daemon: PrivateDaemon) -> None:

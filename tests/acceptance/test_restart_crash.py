@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,20 +22,6 @@ pytestmark = pytest.mark.root
 SLOW = "trap ': > /flags/asked' TERM; echo run >> /flags/runs; until [ -e /flags/go ]; do sleep 0.05; done; rm /flags/go; : > /flags/ended"
 #: Ends at once when it is asked.
 QUICK = "trap 'exit 0' TERM; echo run >> /flags/runs; while :; do sleep 0.05; done"
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    directory = tmp_path / "flags"
-    directory.mkdir()
-    directory.chmod(0o777)
-    return directory
 
 
 def started(client: Client, flags: Path, script: str = SLOW, **options: object) -> Container:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -27,20 +27,6 @@ pytestmark = pytest.mark.root
 Warden = Callable[..., "subprocess.CompletedProcess[str]"]
 #: Notes that it ran, and ends as soon as it is told how; with *go* there it ends at once.
 WORK = "echo $$ > /flags/pid; echo run >> /flags/runs; while ! [ -e /flags/go ]; do sleep 0.01; done; exit $(cat /flags/go)"
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    directory = tmp_path / "flags"
-    directory.mkdir()
-    directory.chmod(0o777)
-    return directory
 
 
 @pytest.fixture

@@ -53,12 +53,6 @@ def daemon() -> Iterator[PrivateDaemon]:
         yield private
 
 
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
 def measured(container: Container, is_so: Callable[[Stats], object]) -> Stats:
     """The statistics once they are as wanted."""
     found = [container.stats()]

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,20 +24,6 @@ pytestmark = pytest.mark.root
 AWAIT = "while ! [ -e /flags/go ]; do sleep 0.01; done; "
 BURN = "import time, sys\nwhile time.process_time() < float(sys.argv[1]): pass\n"
 HOG = "python3 -c 'a=[]\nwhile True: a.append(bytearray(4<<20))'"
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    """A directory of the host that containers see: a file in it tells a job to go on while no daemon is there."""
-    directory = tmp_path / "flags"
-    directory.mkdir(mode=0o755)
-    return directory
 
 
 def cpu_of(result: Result) -> float:

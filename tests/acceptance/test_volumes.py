@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,12 +31,6 @@ from warden.rootfs.volumecopy import MAX_DEPTH
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
 
 
 def made(client: Client, *mounts: Mount | tuple[str, str] | tuple[str, str, str], **options: object) -> Container:
