@@ -45,7 +45,7 @@ def configured_daemon(**sections: dict[str, Any]) -> Iterator[PrivateDaemon]:
         yield private
     found = leaks.leaks(before, private.cgroup_parent, private.root)
     assert not found, f"left behind: {found}"
-    assert not processes_of(private), "processes were left behind"
+    wait_until(lambda: not processes_of(private), "processes were left behind")
 
 
 @contextmanager

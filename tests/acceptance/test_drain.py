@@ -144,7 +144,7 @@ def test_a_drain_under_load_finishes_what_was_begun() -> None:
             for handle in found:
                 assert client.container(handle).run("echo works").stdout == b"works\n"
             ids = {info.id for info in client.containers()}
-            assert holdings(private)["directories"] == ids
+            wait_until(lambda: holdings(private)["directories"] == ids)
 
 
 class Raw:

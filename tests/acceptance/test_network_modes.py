@@ -648,9 +648,9 @@ def test_nothing_is_left_after_200_cycles(scene: Scene) -> None:
             if network == "warden":
                 scene.client.create(network=f"container:{box.handle}", interfaces=()).destroy()
     eventually(lambda: scene.links().keys() == before.keys())
-    assert not os.listdir(f"{scene.private.depot}/.network/bridges")
-    assert not os.listdir(f"{scene.private.depot}/.network/lent")
-    assert len(os.listdir(f"/proc/{scene.private.pid}/fd")) <= held + 4
+    eventually(lambda: not os.listdir(f"{scene.private.depot}/.network/bridges"))
+    eventually(lambda: not os.listdir(f"{scene.private.depot}/.network/lent"))
+    eventually(lambda: len(os.listdir(f"/proc/{scene.private.pid}/fd")) <= held + 4)
     eventually(lambda: ruleset(scene) == rules)
     assert len([name for name in os.listdir("/run/warden") if scene.private.nft_table in name]) == 1
     scene.host.run("ip", "link", "delete", "nic8")
@@ -674,8 +674,8 @@ def test_networks_that_come_and_go_leave_nothing(scene: Scene) -> None:
     eventually(lambda: namespaces(scene) == spaces)
     neighbours = json.loads(scene.host.run("ip", "-j", "neighbour", "show", "nud", "all"))
     assert {one["dev"] for one in neighbours} <= before.keys()
-    assert not os.listdir(f"{scene.private.depot}/.network/bridges")
-    assert len(os.listdir(f"/proc/{scene.private.pid}/fd")) <= held + 4
+    eventually(lambda: not os.listdir(f"{scene.private.depot}/.network/bridges"))
+    eventually(lambda: len(os.listdir(f"/proc/{scene.private.pid}/fd")) <= held + 4)
 
 
 def ruleset(scene: Scene) -> str:
