@@ -317,19 +317,29 @@ def test_who_hides_its_link_address_stops_nobody_elses_names(there: Client, plac
         assert all(found), "another's questions are answered"
 
 
-def test_a_flood_of_connections_is_paced(there: Client) -> None:
-    """Those beyond do not come to the daemon; its datagrams and the others' connections do."""
-    with ExitStack() as stack:
-        one, other = (stack.enter_context(there.create(network="bridge")) for _ in range(2))
-        server = server_of(one)
-        *crowd, late = inside(one).call(lambda: [stack.enter_context(socket.socket()) for _ in range(401)])
+def is_held_back(stack: ExitStack, where: Namespace, server: str) -> bool:
+    """Whether one that comes after four hundred others has to wait; then *stack* keeps them all."""
+    with ExitStack() as mine:
+        *crowd, late = where.call(lambda: [mine.enter_context(socket.socket()) for _ in range(401)])
         for sock in crowd:
             sock.setblocking(False)
             with suppress(OSError):
                 sock.connect((server, 53))
         late.settimeout(0.3)
-        with pytest.raises(TimeoutError):
+        try:
             late.connect((server, 53))
+        except TimeoutError:
+            stack.enter_context(mine.pop_all())
+            return True
+        return False
+
+
+def test_a_flood_of_connections_is_paced(there: Client) -> None:
+    """Those beyond do not come to the daemon; its datagrams and the others' connections do."""
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(there.create(network="bridge")) for _ in range(2))
+        server = server_of(one)
+        assert any(is_held_back(stack, inside(one), server) for _ in range(10)), "a busy machine may take longer than the pace"
         assert code(send(one, message(other.handle))) == dns.NOERROR
         assert code(send_tcp(other, message(one.handle))) == dns.NOERROR
 
