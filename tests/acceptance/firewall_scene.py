@@ -21,7 +21,7 @@ from warden.testing.daemon import PrivateDaemon
 
 def table(host: Namespace, daemon: PrivateDaemon) -> str:
     """As nft lists it, without what packets add to it, and without what shuts links in of containers that are gone."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         text = host.run("nft", "list", "table", "inet", daemon.nft_table)
         text = re.sub(r"\tset (refused|pace|over|knocks)\w* \{.*?\n\t\}\n", "", text, flags=re.DOTALL)
@@ -45,7 +45,7 @@ def daemon_in(place: World, *network: str) -> Iterator[tuple[PrivateDaemon, Clie
     found = leaks.leaks(before, private.cgroup_parent, private.root)
     assert not found, f"left behind: {found}"
     assert private.nft_table not in place.host.run("nft", "list", "tables")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while "w-" in place.host.run("ip", "-o", "link"):
         assert time.monotonic() < deadline, "a link was left behind"
         time.sleep(0.05)
@@ -103,7 +103,7 @@ def opened(at: Namespace) -> set[str]:
 TCP_OUTSIDE = {"tcp 80", "tcp 81", "tcp 8080", "tcp 8090", "tcp 8091"}
 
 
-def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline

@@ -64,7 +64,7 @@ class OldClient:
 
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         self.socket.connect(path)
         self.file = self.socket.makefile("rb")
 

@@ -5,7 +5,10 @@ Owns looking and waiting. It asserts nothing about what a container may do: that
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -42,7 +45,7 @@ def configured_daemon(**sections: dict[str, Any]) -> Iterator[PrivateDaemon]:
         yield private
     found = leaks.leaks(before, private.cgroup_parent, private.root)
     assert not found, f"left behind: {found}"
-    assert not processes_of(private), "processes were left behind"
+    wait_until(lambda: not processes_of(private), "processes were left behind")
 
 
 @contextmanager
@@ -66,6 +69,24 @@ def processes_of(private: PrivateDaemon) -> set[int]:
                     found.add(int(name))
         except OSError:
             continue  # it ended while we looked
+    return found
+
+
+def commands_of(private: PrivateDaemon) -> dict[int, str]:
+    """The same, each with the name of its program (comm)."""
+    found = {}
+    for pid in processes_of(private):
+        with suppress(OSError), open(f"/proc/{pid}/comm") as file:
+            found[pid] = file.read().strip()
+    return found
+
+
+def command_lines_of(private: PrivateDaemon) -> list[str]:
+    """Their words, with spaces between them."""
+    found = []
+    for pid in processes_of(private):
+        with suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+            found.append(file.read().rstrip("\0").replace("\0", " "))
     return found
 
 
@@ -144,16 +165,35 @@ def wait_until(
 
 def wait_until_connected(pid: int) -> None:
     """Until a command keeps a connection to its daemon, and so has asked for something that is not answered at once."""
-    held: list[set[str]] = [set()]
 
     def keeps_one() -> bool:
-        now = _connected(pid)
-        kept = held[0] & now
-        held[0] = now
-        time.sleep(0.1)
-        return bool(kept & _connected(pid))
+        return bool(_connected(pid)) and is_waiting(f"/proc/{pid}") and bool(_connected(pid))
 
     wait_until(keeps_one, "it never connected")
+
+
+def is_waiting(task: str) -> bool:
+    """Whether a task, by its directory in /proc, sleeps and did so all the time of a while: what waits for a processor
+    does not sleep, and who was woken has switched."""
+    before = _sleep_of(task)
+    for _ in range(3):
+        time.sleep(0.1)
+        if before is None or _sleep_of(task) != before:
+            return False
+    return True
+
+
+def _sleep_of(task: str) -> str | None:
+    """Its context switches; None when it does not sleep."""
+    with open(f"{task}/status") as file:
+        found = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+    switches = found["voluntary_ctxt_switches"].strip()
+    return switches if found["State"].startswith("S") else None
+
+
+def wait_until_read(sock: socket.socket) -> None:
+    """Until the daemon has read what was sent to it: the rest counts as this end's (SIOCOUTQ of unix(7))."""
+    wait_until(lambda: not any(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))), "the daemon does not read")
 
 
 def _connected(pid: int) -> set[str]:

@@ -62,7 +62,7 @@ class Terminal:
 
     def expect(self, text: bytes) -> None:
         """Waits for *text* and takes everything up to it."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while text not in self.seen:
             assert time.monotonic() < deadline, f"{text!r} not in {self.seen!r}"
             if select.select([self.master], [], [], 0.1)[0]:
@@ -80,7 +80,7 @@ class Terminal:
 
     def end(self) -> int:
         """Its exit code; its terminal must be as it was."""
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         assert termios.tcgetattr(self.slave) == self.before
         return code
 
@@ -187,7 +187,7 @@ def test_pipes_give_and_take_and_do_not_end_the_job_s_input(shared_daemon: Priva
         assert first.stdout.readline() == b"got-one\n"
         done = command(shared_daemon, "attach", handle, data=b"two\nend\n")
         assert (done.returncode, done.stdout) == (6, b"got-two\ngot-end\n")
-        assert first.wait(30) == 6
+        assert first.wait(60) == 6
         assert first.stdout.read() == b"got-two\ngot-end\n"
         first.stdout.close()
 
@@ -204,7 +204,7 @@ def test_only_looking(shared_daemon: PrivateDaemon, client: Client) -> None:
             assert attached.stdout.readline() == b"two\r\n"
             box.run(["touch", "/tmp/go"])
             assert attached.stdout.read() == b"three\r\n"
-            assert attached.wait(30) == 3
+            assert attached.wait(60) == 3
         refused = command(shared_daemon, "attach", "--no-stdin", handle)
         assert refused.returncode == 6
         assert b"no job runs" in refused.stderr
@@ -231,9 +231,9 @@ def test_signals_go_to_the_job_or_end_the_attach(shared_daemon: PrivateDaemon, c
             attached.send_signal(signal.SIGTERM)
             if proxy:
                 assert attached.stdout.readline() == b"term\n"
-                assert attached.wait(30) == 9
+                assert attached.wait(60) == 9
             else:
-                assert attached.wait(30) == -signal.SIGTERM
+                assert attached.wait(60) == -signal.SIGTERM
                 assert client.container(handle).info().jobs[0].running
 
 

@@ -72,7 +72,7 @@ def test_output_comes_before_the_end(shared_daemon: PrivateDaemon) -> None:
         running.stdin.flush()
         assert running.stdout.readline() == b"second\n"
         running.stdin.close()
-        assert running.wait(timeout=30) == 0
+        assert running.wait(timeout=60) == 0
 
 
 def test_out_of_memory_is_said_with_the_peak(warden: Warden) -> None:
@@ -130,7 +130,7 @@ def test_a_signal_ends_job_and_container(warden: Warden, shared_daemon: PrivateD
         assert running.stdout is not None
         assert running.stdout.readline() == b"up\n"
         running.send_signal(number)
-        assert running.wait(timeout=30) == 128 + number
+        assert running.wait(timeout=60) == 128 + number
     assert warden("ps", "-aq").stdout == ""
 
 
@@ -139,7 +139,7 @@ def test_a_reader_that_goes_away_ends_job_and_container(warden: Warden, shared_d
         assert running.stdout is not None
         assert running.stdout.readline() == b"y\n"
         running.stdout.close()
-        assert running.wait(timeout=30) == 141
+        assert running.wait(timeout=60) == 141
     assert warden("ps", "-aq").stdout == ""
 
 
@@ -213,7 +213,7 @@ def test_the_original_form(warden: Warden) -> None:
     assert (lost.returncode, lost.stderr) == (3, "warden: unknown handle\n")
 
 
-def read_until(descriptor: int, wanted: bytes, seconds: float = 30) -> bytes:
+def read_until(descriptor: int, wanted: bytes, seconds: float = 60) -> bytes:
     seen, deadline = b"", time.monotonic() + seconds
     while wanted not in seen and time.monotonic() < deadline:
         if select.select([descriptor], [], [], 0.5)[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -129,7 +130,7 @@ def test_a_paused_container_is_stopped(box: Container, shared_daemon: PrivateDae
     assert (result.exit_status, result.stdout) == ((255, b"up\n") if kill else (37, b"up\ntold\n"))
     info = box.info()
     assert (info.state, info.paused) == (State.STOPPED, False)
-    assert processes_of(shared_daemon) == {info.pid}
+    wait_until(lambda: processes_of(shared_daemon) == {info.pid})
     for act in (box.pause, box.resume, box.kill):
         with pytest.raises(WrongState):
             act()
@@ -150,11 +151,11 @@ def test_a_paused_container_is_destroyed_while_somebody_waits(client: Client, sh
 
 def test_the_wall_clock_goes_on_and_processor_time_does_not(box: Container) -> None:
     timed = box.spawn("sleep 1000", timeout=0.4)
-    burning = box.spawn("while :; do :; done", cpu_timeout=1.5)
+    burning = box.spawn("while :; do :; done", cpu_timeout=2.5)
     box.pause()
     assert timed.wait().verdict is Verdict.WALL_TIMEOUT
     assert box.info().paused
-    time.sleep(1.6)
+    time.sleep(2.6)
     assert [job.running for job in box.info().jobs if job.id == burning.id] == [True]
     box.resume()
     assert burning.wait().verdict is Verdict.CPU_TIMEOUT
@@ -234,14 +235,14 @@ def test_kill_ends_every_tree_and_leaves_the_container(box: Container, shared_da
     box.run("(setsid sleep 1000 > /dev/null 2>&1 &); exit 0", check=True)  # of a job that has ended
     box.kill()
     assert {(result.verdict, result.signal) for result in (job.wait() for job in jobs)} == {(Verdict.STOPPED, 9)}
-    assert processes_of(shared_daemon) == {box.info().pid}
+    wait_until(lambda: processes_of(shared_daemon) == {box.info().pid})
     box.kill()
     assert box.run("echo usable").stdout == b"usable\n"
 
 
 def warden(daemon: PrivateDaemon, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "warden.cli.main", "--socket", daemon.socket, *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_commands(box: Container, shared_daemon: PrivateDaemon) -> None:
@@ -263,7 +264,9 @@ def test_the_commands(box: Container, shared_daemon: PrivateDaemon) -> None:
 
 def test_the_command_that_uses_up_its_processor_time(shared_daemon: PrivateDaemon) -> None:
     done = warden(shared_daemon, "run", "--cpu-timeout", "300ms", "--", "sh", "-c", "while :; do :; done")
-    assert (done.returncode, done.stderr[:35]) == (152, "warden: processor time used up: 0.3"[:35])
+    told = re.fullmatch(r"warden: processor time used up: (\d+\.\d) s\n", done.stderr)
+    assert done.returncode == 152
+    assert told is not None and float(told[1]) >= 0.3, done.stderr
 
 
 def test_output_until_the_kill_is_kept(box: Container) -> None:

@@ -44,13 +44,6 @@ def client(drained: PrivateDaemon) -> Iterator[Client]:
         yield client
 
 
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    directory = tmp_path / "flags"
-    directory.mkdir(mode=0o755)
-    return directory
-
-
 class Waiter(threading.Thread):
     """Waits for a job on a connection of its own; *error* is what it ended with."""
 
@@ -151,7 +144,7 @@ def test_a_drain_under_load_finishes_what_was_begun() -> None:
             for handle in found:
                 assert client.container(handle).run("echo works").stdout == b"works\n"
             ids = {info.id for info in client.containers()}
-            assert holdings(private)["directories"] == ids
+            wait_until(lambda: holdings(private)["directories"] == ids)
 
 
 class Raw:

@@ -285,7 +285,7 @@ def test_a_reader_that_is_too_slow_is_cut_off_and_costs_nothing(daemon: PrivateD
         assert memory_of(daemon) - before < 24 << 20
         seen, error = 0, None
         parser = FrameParser(1 << 20)
-        slow._socket.settimeout(30)
+        slow._socket.settimeout(60)
         while error is None:
             for frame in parser.feed(slow._socket.recv(65536)):
                 kind, payload = codec.decode_envelope(frame)

@@ -149,7 +149,7 @@ class TestCreate:
             assert isinstance(error, WardenError) and is_a_sentence(error)
             return
         try:  # the kernel took it: then a job either runs or says why not
-            assert container.run("true", timeout=20).verdict is not None
+            assert container.run("true", timeout=60).verdict is not None
         except WardenError as error:
             assert is_a_sentence(error)
         container.destroy()

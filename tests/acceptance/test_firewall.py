@@ -76,7 +76,7 @@ def test_an_established_connection_outlives_its_rule(container: Container, place
         listener.bind((OUTSIDE, 9000))
         listener.listen()
         with closing(inside(container).socket(socket.SOCK_STREAM)) as near:
-            near.settimeout(5)
+            near.settimeout(60)
             near.connect((OUTSIDE, 9000))
             far, _ = listener.accept()
             with closing(far):
@@ -206,7 +206,7 @@ def test_a_connection_survives_the_repair(place: World, closed: tuple[PrivateDae
         listener.bind((one.info().container_ip, 80))
         listener.listen()
         with closing(place.outside.socket(socket.SOCK_STREAM)) as far:
-            far.settimeout(10)
+            far.settimeout(60)
             far.connect((HOST, 8301))
             near, _ = listener.accept()
             with closing(near):

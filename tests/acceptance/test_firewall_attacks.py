@@ -26,7 +26,7 @@ def begun(at: Namespace, kind: int, count: int, stack: ExitStack, *, port: int =
     found = 0
     for _ in range(count):
         sock = stack.enter_context(at.socket(kind))
-        sock.settimeout(5)
+        sock.settimeout(60)
         with suppress(ConnectionRefusedError):
             sock.connect((address, port))
             if kind == socket.SOCK_DGRAM:

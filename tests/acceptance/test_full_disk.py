@@ -71,12 +71,6 @@ def daemon(disk: Disk) -> Iterator[PrivateDaemon]:
             disk.make_room()
 
 
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
 def command(daemon: PrivateDaemon, *words: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"WARDEN_SOCKET": daemon.socket}
     line = [sys.executable, "-m", "warden.cli.main", *words]

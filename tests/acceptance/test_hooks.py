@@ -68,8 +68,10 @@ def test_every_point_is_told_what_happened(book: Book) -> None:
         wait_until(lambda: len(book.told("on_job_end")) == 2 and book.told("on_out_of_memory"))
         assert sorted(item["job"]["verdict"] for item in book.told("on_job_end")) == ["exited", "out_of_memory"]
         container.stop()
+        wait_until(lambda: book.told("before_stop"))
         assert book.told("before_stop")[0]["container"]["state"] == "active"
         container.destroy()
+        wait_until(lambda: book.told("after_destroy"))
         assert book.told("after_destroy")[0]["container"]["state"] == "destroyed"
         assert len(book.told("on_out_of_memory")) == len(book.told("before_stop")) == 1
 
@@ -101,7 +103,7 @@ def test_a_stop_that_a_hook_refuses_does_not_happen_and_destroy_still_does(book:
 
 
 def test_a_slow_hook_holds_up_its_own_request_only(book: Book) -> None:
-    hook = book.hook(f"[ $WARDEN_HANDLE != slow ] || until [ -e {book.directory}/go ]; do sleep 0.01; done")
+    hook = book.hook(f"[ $WARDEN_HANDLE != slow ] || until [ -e {book.directory}/go ]; do sleep 0.01; done", timeout=120)
     with serving(after_create=hook) as (private, client):
         thread = threading.Thread(target=_create, args=(private, "slow"))
         thread.start()

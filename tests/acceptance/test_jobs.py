@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from scene import client_of, collect, nothing_new, processes_of, read_until, wait_until
+from scene import client_of, collect, commands_of, nothing_new, processes_of, read_until, wait_until
 
 from warden.client.blocking import Client, Container
 from warden.client.messages import SpawnOptions
@@ -187,19 +187,19 @@ LEAVER = (
 
 
 def test_a_timeout_kills_those_that_ran_away(box: Container, shared_daemon: PrivateDaemon) -> None:
-    before = processes_of(shared_daemon)
-    result = box.run(["python3", "-c", LEAVER + "time.sleep(1000)"], timeout=1.5)
-    assert (result.verdict, result.exit_status, result.stdout) == (Verdict.WALL_TIMEOUT, 255, b"away\n")
-    assert processes_of(shared_daemon) == before
+    job = box.spawn(["python3", "-c", LEAVER + "time.sleep(1000)"], timeout=1.5)
+    result = job.wait()
+    assert (result.verdict, result.exit_status) == (Verdict.WALL_TIMEOUT, 255)
+    assert result.stdout in (b"away\n", b"")  # on a busy machine it does not come so far
+    wait_until(lambda: processes_of(shared_daemon) == {box.info().pid})
 
 
 def test_a_killed_job_takes_its_tree_along(box: Container, shared_daemon: PrivateDaemon) -> None:
-    before = processes_of(shared_daemon)
     job = box.spawn(["python3", "-c", LEAVER + "time.sleep(1000)"])
     read_until(job, b"away\n")
     job.kill()
     assert job.wait().signal == signal.SIGKILL
-    wait_until(lambda: processes_of(shared_daemon) == before)
+    wait_until(lambda: processes_of(shared_daemon) == {box.info().pid})
 
 
 @pytest.mark.parametrize("extra", [0, 1, 100_000])
@@ -232,9 +232,8 @@ def test_an_orphan_that_holds_the_pipe_does_not_hold_the_result(
     with client.create() as container:
         result = container.run("echo first; (sleep 1000; echo never) & exit 8")
         assert (result.stdout, result.exit_status) == (b"first\n", 8)
-        sleeping = processes_of(shared_daemon)
-        assert container.run("pgrep -c sleep || ps | grep -c sleep").text.strip() != "0"
-        wait_until(lambda: processes_of(shared_daemon) == sleeping)  # the others of a pipeline may end a moment later
+        # It goes on: that takes what the subshell may only begin when the result is there.
+        wait_until(lambda: "sleep" in commands_of(shared_daemon).values())
 
 
 def test_a_background_process_outlives_its_job_and_may_write(box: Container, client: Client) -> None:
@@ -278,7 +277,7 @@ def test_control_c_on_a_terminal(box: Container) -> None:
 
 
 def test_two_write_to_one_standard_input(box: Container, shared_daemon: PrivateDaemon) -> None:
-    job = box.spawn(["bash", "-c", "sleep 0.3; head -c 600000 | wc -c"], interactive=True)
+    job = box.spawn(["bash", "-c", "head -c 600000 | wc -c"], interactive=True)
 
     def feed() -> None:
         with client_of(shared_daemon) as mine, mine.container(box.handle).job(job.id).attach() as attachment:
@@ -289,8 +288,7 @@ def test_two_write_to_one_standard_input(box: Container, shared_daemon: PrivateD
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
-    job.kill()
+        thread.join(60)
     assert job.wait().stdout == b"600000\n"
 
 

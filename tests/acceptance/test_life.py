@@ -121,7 +121,7 @@ def test_stop_reaches_background_processes(client: Client, shared_daemon: Privat
     with client.create() as container:
         container.run("setsid sleep 1000 > /dev/null 2>&1 & setsid sleep 1001 & exit 0", check=True)
         container.stop()
-        assert processes_of(shared_daemon) == {container.info().pid}
+        wait_until(lambda: processes_of(shared_daemon) == {container.info().pid})
 
 
 def test_destroy_while_a_job_runs_and_somebody_waits(client: Client, other: Client) -> None:

@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scene import client_of, daemon_with, nothing_new, processes_of, wait_until
+from scene import daemon_with, nothing_new, processes_of, wait_until
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput, UnknownHandle
@@ -28,12 +28,6 @@ def daemon() -> Iterator[PrivateDaemon]:
     """One whose containers may talk to the host, so that rates are measured without a third party."""
     with daemon_with(allow_host_access=True) as private:
         yield private
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
 
 
 def shares_files(daemon: PrivateDaemon, container_id: str) -> list[Path]:
@@ -83,7 +77,7 @@ def rate_out(container: Container, host_ip: str) -> float:
     """Bytes a second from the container to its host's end."""
     with socket.create_server((host_ip, 0)) as server:
         job = container.spawn(["python3", "-c", SENDER, host_ip, str(server.getsockname()[1]), str(SECONDS)])
-        server.settimeout(20)
+        server.settimeout(60)
         peer = server.accept()[0]
         with peer:
             total = len(peer.recv(65536))
@@ -98,13 +92,19 @@ def rate_in(container: Container, host_ip: str) -> float:
     """Bytes a second from the host's end to the container."""
     with socket.create_server((host_ip, 0)) as server:
         job = container.spawn(["python3", "-c", RECEIVER, host_ip, str(server.getsockname()[1])])
-        server.settimeout(20)
+        server.settimeout(60)
         peer = server.accept()[0]
         with peer:
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 peer.sendall(bytes(16384))
         return float(job.wait().stdout)
+
+
+def holds(container: Container, measure: Callable[[Container, str], float], wanted: float) -> bool:
+    """In one of three tries: who is kept from the processor measures nonsense."""
+    host_ip = container.info().host_ip
+    return any(0.5 * wanted <= measure(container, host_ip) <= 1.25 * wanted for _ in range(3))
 
 
 def test_bandwidth_is_limited_both_ways_and_changed_at_once(client: Client) -> None:
@@ -115,10 +115,10 @@ def test_bandwidth_is_limited_both_ways_and_changed_at_once(client: Client) -> N
         assert container.limit_bandwidth(RATE, BURST) == Bandwidth(RATE, BURST)
         assert container.info().bandwidth == BandwidthStat(RATE, BURST, RATE, BURST)
         for measure in (rate_out, rate_in):
-            assert 0.5 * RATE <= measure(container, unlimited.host_ip) <= 1.25 * RATE
+            assert holds(container, measure, RATE)
         container.limit_bandwidth(RATE // 4, BURST)
         for measure in (rate_out, rate_in):
-            assert 0.5 * RATE / 4 <= measure(container, unlimited.host_ip) <= 1.25 * RATE / 4
+            assert holds(container, measure, RATE / 4)
 
 
 def test_a_bandwidth_of_nothing_is_refused_by_name(client: Client) -> None:

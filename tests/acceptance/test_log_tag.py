@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,23 @@ def client(tagging: PrivateDaemon) -> Iterator[Client]:
 class Taken:
     """What has come, as priority and line; the time between them is left out."""
 
+    @contextmanager
+    def always(self) -> Iterator[None]:
+        """Takes what comes at once: the queue is short, and a full one would be a slow reader."""
+        over = threading.Event()
+
+        def take() -> None:
+            while not over.wait(0.002):
+                self.has(0)
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     def __init__(self, syslog: socket.socket, tag: str) -> None:
         self._socket, self._tag = syslog, f" warden.{tag}: ".encode()
         self.lines: list[tuple[bytes, bytes]] = []
@@ -66,14 +85,13 @@ def test_lines_go_to_syslog_and_to_the_client(client: Client, syslog: socket.soc
 
 def test_no_line_twice_or_missing_across_crashes(tagging: PrivateDaemon, client: Client, syslog: socket.socket) -> None:
     taken = Taken(syslog, "T")
-    with client.create() as container:
+    with client.create() as container, taken.always():
         job = container.spawn("for i in $(seq 120); do echo line $i; sleep 0.01; done", log_tag="T")
         for seen in (b"line 20\n", b"line 60\n"):
             read_until(job, seen)
-            taken.has(0)  # its queue is short: a full one would be a slow reader
             tagging.kill()
             tagging.start()
-        wait_until(lambda: taken.has(120))
+        wait_until(lambda: len(taken.lines) >= 120)
         assert [line for _, line in taken.lines] == [b"line %d" % number for number in range(1, 121)]
         assert job.wait().stdout.count(b"\n") == 120
 

@@ -96,7 +96,14 @@ def joined(box: Container, **options: object) -> bytes:
 
 def test_lines_by_time_by_number_and_by_stream(client: Client, shared_daemon: PrivateDaemon) -> None:
     with client.create(network="none") as box:
-        first = box.spawn(["sh", "-c", "echo one; sleep 0.2; echo two >&2; sleep 0.2; printf thr; sleep 0.2; echo ee"])
+        script = "echo one; read x; echo two >&2; read x; printf thr; read x; echo ee"
+        first = box.spawn(["sh", "-c", script], interactive=True)
+        with first.attach() as attachment:
+            for _ in range(3):
+                next(attachment)
+                time.sleep(0.2)  # what comes sooner may be told as one piece
+                attachment.write(b"go on\n")
+            list(attachment)
         box.wait(first.id)
         chunks = list(box.logs())
         assert [(chunk.stream, chunk.data, chunk.job) for chunk in chunks] == [
@@ -134,7 +141,7 @@ def test_a_follower_sees_later_jobs_and_ends_with_the_container(client: Client, 
             follower.has(b"old3\n")
             for tag in ("a", "b", "c"):
                 box.wait(talk(box, tag, 200))
-            follower.has(b"c200\n")
+            wait_until(lambda: all(seen.endswith(b"c200\n") for seen in follower.seen))
             assert follower.process.poll() is None
             box.destroy()
             assert follower.end() == 0
@@ -179,7 +186,7 @@ def test_a_job_whose_result_is_collected_is_still_followed_to_its_end(client: Cl
         for number in range(30):
             box.run(["sh", "-c", f"echo {number}; echo {number}"])
         box.destroy()
-        thread.join(30)
+        thread.join(60)
         assert b"".join(found[1:]) == b"".join(b"%d\n%d\n" % (number, number) for number in range(30))
 
 
@@ -190,15 +197,15 @@ def test_not_a_byte_is_lost_or_doubled_over_kills_of_the_daemon(daemon: PrivateD
         with following(daemon, "box") as follower, following(daemon, "--stream", "stderr", "box") as other:
             wait_until_connected(follower.process.pid)
             wait_until_connected(other.process.pid)
-            for _ in range(4):
-                time.sleep(0.7)
+            for turn in range(4):
+                follower.has(b"\na%d\n" % (700 * turn + 300))
                 daemon.kill()
                 daemon.start()
             with client_of(daemon) as after:
                 again = after.container("box")
                 assert again.wait(timeout=60).ok
                 again.wait(talk(again, "b", 100))
-                follower.has(b"b100\n")
+                wait_until(lambda: all(seen.endswith(b"b100\n") for seen in (*follower.seen, other.seen[1])))
                 again.destroy()
             assert follower.end() == other.end() == 0
             wanted = lines("a", 3000) + lines("b", 100)

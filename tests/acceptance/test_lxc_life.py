@@ -90,8 +90,10 @@ def test_reboot_and_halt_from_inside(lxc: Scene) -> None:
     lxc.define("box")
     first = lxc.start("box", "-p", f"{lxc.root}/pid").running
     assert (lxc.root / "pid").read_text() == str(first.monitor)
+    ready = lxc.root / "box/rootfs/tmp/ready"
+    ready.unlink()
     lxc.ok("stop", "-r", "box")
-    until("it runs again", lambda: lxc.state("box") == "RUNNING")
+    until("it runs again", lambda: lxc.state("box") == "RUNNING" and ready.exists())
     second = lxc.seen("box").running
     assert second.container_id != first.container_id
     until("its pid file is new", lambda: (lxc.root / "pid").read_text() == str(second.monitor))

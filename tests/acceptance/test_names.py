@@ -293,7 +293,7 @@ def test_no_more_than_so_many_questions_wait(there: Client, upstream: Upstream) 
         sock.connect((server_of(box), RESOLVER_PORT))
         for number in range(300):
             sock.send(struct.pack("!H", number) + message("silent.example")[2:])
-        found = (send(box, message("many"), wait_s=1) for _ in range(5))  # one datagram may be lost among so many
+        found = (send(box, message("many"), wait_s=5) for _ in range(5))  # one datagram may be lost among so many
         assert any(answer is not None and dns.rcode_of(answer) == 0 for answer in found), "its own names are answered"
         assert len(upstream.asked) <= 64
 
@@ -313,8 +313,25 @@ def test_who_hides_its_link_address_stops_nobody_elses_names(there: Client, plac
                 sock.send(message("heard"))
                 if number % 20 == 0:
                     time.sleep(0.005)
-        found = [send(heard, message("heard"), wait_s=1) for _ in range(5)]
+        found = [send(heard, message("heard")) for _ in range(5)]
         assert all(found), "another's questions are answered"
+
+
+def is_held_back(stack: ExitStack, where: Namespace, server: str) -> bool:
+    """Whether one that comes after four hundred others has to wait; then *stack* keeps them all."""
+    with ExitStack() as mine:
+        *crowd, late = where.call(lambda: [mine.enter_context(socket.socket()) for _ in range(401)])
+        for sock in crowd:
+            sock.setblocking(False)
+            with suppress(OSError):
+                sock.connect((server, 53))
+        late.settimeout(0.3)
+        try:
+            late.connect((server, 53))
+        except TimeoutError:
+            stack.enter_context(mine.pop_all())
+            return True
+        return False
 
 
 def test_a_flood_of_connections_is_paced(there: Client) -> None:
@@ -322,14 +339,7 @@ def test_a_flood_of_connections_is_paced(there: Client) -> None:
     with ExitStack() as stack:
         one, other = (stack.enter_context(there.create(network="bridge")) for _ in range(2))
         server = server_of(one)
-        *crowd, late = inside(one).call(lambda: [stack.enter_context(socket.socket()) for _ in range(401)])
-        for sock in crowd:
-            sock.setblocking(False)
-            with suppress(OSError):
-                sock.connect((server, 53))
-        late.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            late.connect((server, 53))
+        assert any(is_held_back(stack, inside(one), server) for _ in range(10)), "a busy machine may take longer than the pace"
         assert code(send(one, message(other.handle))) == dns.NOERROR
         assert code(send_tcp(other, message(one.handle))) == dns.NOERROR
 

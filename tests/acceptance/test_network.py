@@ -257,7 +257,7 @@ def test_a_false_source_address_is_dropped(place: World) -> None:
         send_as(at, "198.18.0.77", OUTSIDE, 53, b"false")
         send_as(at, "198.18.0.77", info.host_ip, 53, b"false to the host")
         send_as(at, info.container_ip, OUTSIDE, 53, b"true")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while b"true" not in place.server.datagrams:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -54,7 +54,7 @@ class Terminal:
         except OSError:  # EIO: the last process let go of the terminal
             pass
         os.close(self._master)
-        return self._process.wait(30)
+        return self._process.wait(60)
 
 
 def test_a_session_at_the_prompt_over_a_restart_of_the_daemon(daemon: PrivateDaemon, tmp_path: Path) -> None:

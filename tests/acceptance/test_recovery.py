@@ -9,13 +9,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scene import client_of, collect, holdings, nothing_new, processes_of, read_until, roomy_daemon, wait_until
+from scene import (
+    client_of,
+    collect,
+    command_lines_of,
+    commands_of,
+    holdings,
+    nothing_new,
+    processes_of,
+    read_until,
+    roomy_daemon,
+    wait_until,
+)
 
 from warden.client.blocking import Client, Container
 from warden.errors import EngineFault, UnknownJob, WardenError, WrongState
@@ -28,20 +39,6 @@ pytestmark = pytest.mark.root
 COUNT = "for i in $(seq {last}); do echo out $i; echo err $i >&2; sleep 0.01; done; exit {code}"
 AWAIT = "while ! [ -e /flags/go ]; do sleep 0.01; done; "
 ROUNDS, THREADS = 6, 20
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    """A directory of the host that containers see: a file in it tells a job to go on while no daemon is there."""
-    directory = tmp_path / "flags"
-    directory.mkdir(mode=0o755)
-    return directory
 
 
 def crash(daemon: PrivateDaemon) -> None:
@@ -97,7 +94,7 @@ def test_a_full_pipe_holds_the_job_until_a_daemon_reads_it(daemon: PrivateDaemon
         job = container.spawn(f"{AWAIT} touch /tmp/began; seq -f %08.0f 34000; exit 5")
         daemon.kill()
         (flags / "go").touch()
-        wait_until(lambda: any(_comm(pid) == "seq" for pid in processes_of(daemon)), "it does not start to print")
+        wait_until(lambda: "seq" in commands_of(daemon).values(), "it does not start to print")
         daemon.start()
         stdout, _, result = collect(job)
         assert len(stdout) > 300_000
@@ -105,25 +102,18 @@ def test_a_full_pipe_holds_the_job_until_a_daemon_reads_it(daemon: PrivateDaemon
         assert (result.exit_status, result.truncated) == (5, False)
 
 
-def _comm(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
-
-
 def test_the_wall_deadline_counts_from_the_jobs_start(daemon: PrivateDaemon, client: Client) -> None:
     with client.create() as container:
         before = time.monotonic()
-        job = container.spawn("sleep 1000", timeout=3)
+        job = container.spawn("sleep 1000", timeout=8)
         daemon.kill()
-        time.sleep(1.5)
+        time.sleep(5)
         restarted = time.monotonic()
         daemon.start()
         result = job.wait()
         assert result.verdict is Verdict.WALL_TIMEOUT
-        # a deadline that began anew could not have come before this
-        assert result.usage.wall_s < restarted - before + 3
+        # A deadline that began anew could not have come before this; a daemon that starts is 8 s faster.
+        assert result.usage.wall_s < restarted - before + 8
 
 
 def test_an_interactive_job_is_talked_to_across_a_crash(daemon: PrivateDaemon, client: Client) -> None:
@@ -226,20 +216,10 @@ def test_an_out_of_memory_that_nobody_saw_still_stops_the_container(
         container.spawn(hog)
         daemon.kill()
         (flags / "go").touch()
-        wait_until(lambda: [_comm(pid) for pid in processes_of(daemon)].count("sleep") == 1 and _killed(daemon))
+        wait_until(lambda: "sleep 1000" in command_lines_of(daemon))
         daemon.start()
         wait_until(lambda: container.info().state is State.STOPPED)
         assert "out of memory" in container.info().events
-
-
-def _killed(daemon: PrivateDaemon) -> bool:
-    names = [_comm(pid) for pid in processes_of(daemon)]
-    return "python3" not in names and names.count("bash") == 1 and _sleeps_long(daemon)
-
-
-def _sleeps_long(daemon: PrivateDaemon) -> bool:
-    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_of(daemon)]
-    return b"sleep\x001000\x00" in commands
 
 
 def test_a_container_whose_first_process_died_meanwhile_is_removed(daemon: PrivateDaemon, client: Client) -> None:
@@ -305,12 +285,15 @@ def _assert_whole(daemon: PrivateDaemon, client: Client) -> None:
         assert client.container(info.handle).run("echo works").stdout == b"works\n"
     assert len({info.container_ip for info in found}) == len(found)
     ids = {info.id for info in found}
-    held = holdings(daemon)
-    assert (held["directories"], held["trash"]) == (ids, set())
+    wait_until(lambda: _held(daemon) == (ids, set(), ids, set()), lambda: f"{ids}, but {_held(daemon)}")
     wait_until(lambda: processes_of(daemon) == {info.pid for info in found}, "a process nobody knows is left")
+
+
+def _held(daemon: PrivateDaemon) -> tuple[set[str], set[str], set[str], set[str]]:
+    """Directories, trash, containers with cgroups and mounts."""
+    held = holdings(daemon)
     instances = {name.split("instance-")[1].split("/")[0] for name in held["cgroups"] if "instance-" in name}
-    assert instances == ids
-    assert not held["mounts"]
+    return held["directories"], held["trash"], instances, held["mounts"]
 
 
 @pytest.mark.slow
@@ -408,7 +391,7 @@ def test_the_record_shows_jobs_as_the_original_s_did(daemon: PrivateDaemon, clie
         entry = _table(box)[str(runs.id)]
         pid = entry.pop("iomux_spawn_pid")
         assert entry == {"discard_output": False, "log_tag": "web"}
-        assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+        wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
         for end in (PrivateDaemon.kill, PrivateDaemon.drain, PrivateDaemon.stop):
             end(daemon)
             daemon.start()

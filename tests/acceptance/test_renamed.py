@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scene import client_of, nothing_new, processes_of, read_until, wait_until
+from scene import nothing_new, processes_of, read_until, wait_until
 
 from warden.client.blocking import Client
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
 
 
 def test_a_renamed_directory_is_taken_up_with_all_it_has(daemon: PrivateDaemon, client: Client) -> None:

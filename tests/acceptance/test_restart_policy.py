@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from scene import client_of, nothing_new, processes_of, wait_until
+from scene import client_of, commands_of, nothing_new, processes_of, wait_until
 
 from warden.client.blocking import Client, Container
 from warden.errors import BadInput, HandleTaken, JobFailed, UnknownHandle, WrongState
@@ -27,20 +27,6 @@ pytestmark = pytest.mark.root
 Warden = Callable[..., "subprocess.CompletedProcess[str]"]
 #: Notes that it ran, and ends as soon as it is told how; with *go* there it ends at once.
 WORK = "echo $$ > /flags/pid; echo run >> /flags/runs; while ! [ -e /flags/go ]; do sleep 0.01; done; exit $(cat /flags/go)"
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
-
-
-@pytest.fixture
-def flags(tmp_path: Path) -> Path:
-    directory = tmp_path / "flags"
-    directory.mkdir()
-    directory.chmod(0o777)
-    return directory
 
 
 @pytest.fixture
@@ -109,7 +95,7 @@ def test_a_signal_is_a_failure_and_its_owners_kill_is_none(client: Client, flags
 
 
 def test_always_goes_on_and_keeps_its_output_in_order(client: Client, flags: Path) -> None:
-    line = "n=$(cat /flags/n 2>/dev/null || echo 0); n=$((n + 1)); echo $n > /flags/n; echo out $n; [ $n -lt 5 ] || sleep 60"
+    line = "n=$(cat /flags/n 2>/dev/null || echo 0); n=$((n + 1)); echo $n > /flags/n; echo out $n; [ $n -lt 5 ] || sleep 1000"
     container = started(client, flags, line, restart="always")
     wait_until(lambda: container.info().restarts == 4)
     wait_until(lambda: b"out 5" in b"".join(chunk.data for chunk in container.logs()))
@@ -117,14 +103,13 @@ def test_always_goes_on_and_keeps_its_output_in_order(client: Client, flags: Pat
 
 
 def test_only_the_last_outputs_are_kept(client: Client, flags: Path, daemon: PrivateDaemon) -> None:
-    line = "n=$(cat /flags/n 2>/dev/null || echo 0); n=$((n + 1)); echo $n > /flags/n; [ $n -lt 3 ] || sleep 60"
+    line = "n=$(cat /flags/n 2>/dev/null || echo 0); n=$((n + 1)); echo $n > /flags/n; [ $n -lt 3 ] || sleep 1000"
     container = started(client, flags, line, restart="always")
     wait_until(lambda: container.info().restarts == 2)
     for _ in range(12):
         (flags / "n").write_text("9")
         container.restart(kill=True)
-    jobs = container.info().jobs
-    assert (len(jobs), jobs[-1].running) == (10, True)
+    wait_until(lambda: [job.running for job in container.info().jobs] == [False] * 9 + [True])
     wait_until(lambda: len(os.listdir(Path(container.info().path) / "jobs")) == 10)
 
 
@@ -149,7 +134,7 @@ def test_stop_ends_it(client: Client, flags: Path, daemon: PrivateDaemon, policy
 def test_a_stop_between_two_runs(client: Client, flags: Path) -> None:
     (flags / "go").write_text("1")
     container = started(client, flags, restart="always")
-    wait_until(lambda: container.info().restarts == 3)
+    wait_until(lambda: container.info().restarts >= 3)
     container.stop()
     seen = runs(flags)
     assert (container.info().state, main_runs(container.info())) == (State.STOPPED, False)
@@ -177,24 +162,11 @@ def test_what_ended_while_no_daemon_ran_is_started_by_the_next(client: Client, f
     wait_until(lambda: runs(flags) == 1)
     daemon.kill()
     (flags / "go").write_text("0")
-    init = container  # its PID 1 goes on
-    wait_until(lambda: not any(b"flags/go" in line for line in command_lines()))
+    wait_until(lambda: len(processes_of(daemon)) == 1)  # its PID 1 goes on
     (flags / "go").unlink()
     daemon.start()
-    wait_until(lambda: runs(flags) == 2 and main_runs(init.info()))
+    wait_until(lambda: runs(flags) == 2 and main_runs(container.info()))
     assert container.info().restarts == 1
-
-
-def command_lines() -> list[bytes]:
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            content = Path(f"/proc/{name}/fd/0").readlink()
-            if "memfd:stdin" in str(content):
-                found.append(b"flags/go")
-        except OSError:
-            continue
-    return found
 
 
 def test_crashes_neither_lose_nor_double_it(client: Client, flags: Path, daemon: PrivateDaemon) -> None:
@@ -206,7 +178,8 @@ def test_crashes_neither_lose_nor_double_it(client: Client, flags: Path, daemon:
         crash(daemon)
         assert sum(job.running for job in container.info().jobs) <= 1
     (flags / "go").unlink()
-    wait_until(lambda: main_runs(container.info()))
+    wait_until(lambda: "sleep" in commands_of(daemon).values())  # one that waits, and so did not see it
+    assert main_runs(container.info())
     job = container.info().main_job
     crash(daemon)
     info = container.info()
@@ -224,7 +197,7 @@ def test_a_restart_that_was_counted_and_not_done_is_done(client: Client, flags: 
     written["warden"]["restarts"] = 1
     record.write_text(json.dumps(written))
     (flags / "go").write_text("3")
-    wait_until(lambda: len(processes_of(daemon)) == 1)
+    wait_until(lambda: len(processes_of(daemon)) == 1, "the main job does not end")
     daemon.start()
     wait_until(lambda: runs(flags) == 2 and not main_runs(container.info()))
     assert container.info().restarts == 1
@@ -264,14 +237,14 @@ def test_resumed_it_does_not_wait_for_long(client: Client, flags: Path) -> None:
     container = started(client, flags, restart="always")
     wait_until(lambda: runs(flags) == 1)
     (flags / "go").write_text("0")
-    wait_until(lambda: container.info().restarts == 3)
+    wait_until(lambda: container.info().restarts >= 3)
     container.pause()
     seen = container.info().restarts
     client.create(network="none").run("sleep 4")
     (flags / "go").unlink()
     container.resume()
-    client.create(network="none").run("sleep 1.5")
-    assert (main_runs(container.info()), container.info().restarts) in ((True, seen), (True, seen + 1))
+    wait_until(lambda: main_runs(container.info()))
+    assert container.info().restarts in (seen, seen + 1)
 
 
 def test_what_cannot_be_a_main_job(client: Client) -> None:
@@ -285,7 +258,7 @@ def test_what_cannot_be_a_main_job(client: Client) -> None:
 
 def test_restart_by_hand(client: Client, flags: Path) -> None:
     container = started(client, flags)
-    other = container.spawn("sleep 60")
+    other = container.spawn("sleep 1000")
     first = container.info().main_job
     container.start()
     assert container.info().main_job == first, "it runs already"
@@ -310,13 +283,23 @@ def test_stop_signal_and_time(client: Client, flags: Path) -> None:
     assert deaf.info().jobs[0].verdict == "stopped"
 
 
+def started_again(client: Client, flags: Path) -> Container:
+    """One that is removed at its end, which came, and was started before that: on a busy machine at a later attempt."""
+    for _ in range(20):
+        container = started(client, flags, auto_remove=True)
+        with suppress(UnknownHandle):
+            (flags / "go").write_text("0")
+            wait_until(lambda: not main_runs(container.info()))  # noqa: B023
+            (flags / "go").unlink()
+            container.start()
+            return container
+        (flags / "go").unlink(missing_ok=True)
+    raise AssertionError("it was always removed before it could be started again")
+
+
 def test_removed_at_its_end_whatever_somebody_does_beside_it(client: Client, flags: Path, daemon: PrivateDaemon) -> None:
     with nothing_new(daemon):
-        container = started(client, flags, auto_remove=True)
-        (flags / "go").write_text("0")
-        wait_until(lambda: not main_runs(container.info()))
-        (flags / "go").unlink()
-        container.start()
+        container = started_again(client, flags)
         container.run("sleep 0.8")
         assert main_runs(container.info()), "it was started again before it was removed"
 
@@ -382,7 +365,7 @@ def test_it_goes_with_its_main_job(client: Client, flags: Path, daemon: PrivateD
     waiting = started(client, flags, auto_remove=True)
     daemon.kill()
     (flags / "go").write_text("0")
-    wait_until(lambda: not command_lines())
+    wait_until(lambda: len(processes_of(daemon)) == 1)
     daemon.start()
     wait_until(lambda: waiting.handle not in client.list())
 

@@ -53,7 +53,7 @@ def stream(source: Namespace, target: Namespace, address: str, port: int = PORT)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("0.0.0.0", PORT))
         server.listen()
-        sender.settimeout(20)
+        sender.settimeout(60)
         # What is not sent goes with the socket, or it would keep the container's network after its end.
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sender.connect((address, port))
@@ -76,7 +76,7 @@ def _send(sock: socket.socket) -> None:
 
 def rate(receiver: socket.socket, seconds: float) -> float:
     """Bytes a second of what arrives."""
-    receiver.settimeout(20)
+    receiver.settimeout(60)
     buffer, count = bytearray(1 << 20), 0
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:

@@ -91,7 +91,7 @@ def test_a_hook_that_hangs_is_ended_with_all_it_started(point: str) -> None:
 
 def test_a_slow_hook_holds_up_its_own_request_only(tmp_path: Path) -> None:
     go = tmp_path / "go"
-    slow = sh(f"case $WARDEN_HANDLE in slow*) until [ -e {go} ]; do sleep 0.01; done;; esac", timeout=60)
+    slow = sh(f"case $WARDEN_HANDLE in slow*) until [ -e {go} ]; do sleep 0.01; done;; esac", timeout=120)
     with serving(parent_before_clone=slow) as (private, client):
         creating = [threading.Thread(target=_create, args=(private, f"slow-{n}")) for n in range(20)]
         for thread in creating:
@@ -175,7 +175,7 @@ def test_what_it_starts_is_gone_before_the_container_serves() -> None:
 
 
 def test_a_flood_of_output_is_cut() -> None:
-    flood = sh("yes | head -c 100000000; echo the end; exit 1", on_failure="fail", timeout=60)
+    flood = sh("yes | head -c 100000000; echo the end; exit 1", on_failure="fail", timeout=120)
     with serving(child_after_pivot=flood) as (_, client), pytest.raises(HookFailed, match=r"exit status 1 \(the end\)"):
         client.create()
 
@@ -193,7 +193,7 @@ def test_a_daemon_that_is_killed_meanwhile_leaves_no_half(tmp_path: Path) -> Non
         private.start()
         wait_until(lambda: not processes_of(private))
         assert client.list() == []
-        assert [name for name in os.listdir(private.depot) if not name.startswith(".")] == []
+        wait_until(lambda: [name for name in os.listdir(private.depot) if not name.startswith(".")] == [])
 
 
 def _create_in_vain(private: PrivateDaemon) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,12 +31,6 @@ from warden.rootfs.volumecopy import MAX_DEPTH
 from warden.testing.daemon import PrivateDaemon
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def client(daemon: PrivateDaemon) -> Iterator[Client]:
-    with client_of(daemon) as client:
-        yield client
 
 
 def made(client: Client, *mounts: Mount | tuple[str, str] | tuple[str, str, str], **options: object) -> Container:
@@ -221,8 +214,8 @@ def test_a_crash_at_any_moment_leaves_whole_volumes(client: Client, daemon: Priv
     (place(daemon) / "data/fill").mkdir()
     daemon.start()
     wait_until(lambda: sorted(names(client)) == sorted(["data", anonymous]))
-    assert lost not in os.listdir(place(daemon))
-    assert not [name for name in os.listdir(place(daemon)) if name.startswith(".") and name != ".lock"]
+    wait_until(lambda: lost not in os.listdir(place(daemon)))
+    wait_until(lambda: not [name for name in os.listdir(place(daemon)) if name.startswith(".") and name != ".lock"])
     assert text(container, "cat /data/f /own/f") == "1\n2\n"
     with pytest.raises(VolumeInUse, match=container.handle):
         client.remove_volume("data")
@@ -281,7 +274,7 @@ def test_nobody_waits_for_a_fill_that_nobody_wants(client: Client, daemon: Priva
     filling.failure()
     wait_until(lambda: names(client) == [])
     assert client.list() == []
-    assert os.listdir(place(daemon)) == [".lock"]
+    wait_until(lambda: os.listdir(place(daemon)) == [".lock"])
 
 
 def test_the_end_of_the_daemon_cuts_a_fill_off(client: Client, daemon: PrivateDaemon, image: Path) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from scene import client_of, nothing_new, wait_until, wait_until_connected
+from scene import client_of, is_waiting, nothing_new, wait_until, wait_until_connected
 
 from warden.client.blocking import Client
 from warden.errors import UnknownHandle, UnknownJob
@@ -88,10 +88,10 @@ def test_timeouts_and_conditions(client: Client, shared_daemon: PrivateDaemon) -
             wait_until_connected(each.pid)
         assert waiting.poll() is None
         box.run(["sh", "-c", "exit 5"])
-        assert waiting.communicate(timeout=30) == ("5\n", "")
+        assert waiting.communicate(timeout=60) == ("5\n", "")
         assert removal.poll() is None
         box.destroy()
-        assert removal.communicate(timeout=30) == ("137\n", "")
+        assert removal.communicate(timeout=60) == ("137\n", "")
         with pytest.raises(UnknownHandle):
             box.wait()
 
@@ -103,10 +103,11 @@ def test_a_stop_and_a_destroy_end_the_waiting(client: Client) -> None:
         threads = [threading.Thread(target=lambda: found.append(box.wait().verdict)) for _ in range(3)]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
+        for thread in threads:
+            wait_until(lambda thread=thread: is_waiting(f"/proc/self/task/{thread.native_id}"))  # type: ignore[misc]
         box.destroy()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert found == [Verdict.STOPPED] * 3
 
 
@@ -127,7 +128,7 @@ def test_waiting_goes_on_over_kills_of_the_daemon(daemon: PrivateDaemon) -> None
             pass
         time.sleep(0.7)  # the job ends while no daemon runs
         daemon.start()
-        assert [each.communicate(timeout=30) for each in waiting] == [("7\n", "")] * 2
+        assert [each.communicate(timeout=60) for each in waiting] == [("7\n", "")] * 2
     with client_of(daemon) as client:
         client.container("box").destroy()
 

@@ -47,16 +47,21 @@ def count(ready: Ready) -> None:
         time.sleep(0.002)
 
 
-def is_counting(child: Child) -> bool:
+def is_counting(child: Child, seconds: float = 0.2) -> bool:
     """Whether a byte comes within a while; what it said before is dropped."""
     os.set_blocking(child._end, False)
-    deadline = time.monotonic() + 0.2
+    deadline = time.monotonic() + seconds
     _drain(child._end)
     while time.monotonic() < deadline:
         if _drain(child._end):
             return True
         time.sleep(0.005)
     return False
+
+
+def goes_on(child: Child) -> bool:
+    """The same of one that must, however busy the machine is."""
+    return is_counting(child, 30)
 
 
 def _drain(fd: int) -> int:
@@ -78,7 +83,7 @@ def test_everything_stands_still_and_goes_on(group: ContainerGroup) -> None:
         assert [is_counting(child) for child in children] == [False, False]
         group.thaw()
         group.thaw()
-        assert [is_counting(child) for child in children] == [True, True]
+        assert all(map(goes_on, children))
     group.kill()
     assert [child.wait() for child in children] == [-signal.SIGKILL] * 2
 
@@ -95,7 +100,7 @@ def test_one_that_was_stopped_already_stands_still(group: ContainerGroup) -> Non
     os.kill(child.pid, signal.SIGCONT)
     assert not is_counting(child)
     group.thaw()
-    assert is_counting(child)
+    assert goes_on(child)
     group.freeze()
     job.kill()
     assert child.wait() == -signal.SIGKILL
@@ -120,7 +125,7 @@ def test_a_job_of_a_frozen_container_is_killed_and_the_others_stand_still(group:
     assert victim.wait() == -signal.SIGKILL
     assert not is_counting(other)
     group.thaw()
-    assert is_counting(other)
+    assert goes_on(other)
     group.kill()
     assert other.wait() == -signal.SIGKILL
 
@@ -150,7 +155,7 @@ def test_a_frozen_container_is_emptied_and_stays_paused(group: ContainerGroup) -
     assert group._freezer.is_on()
     group.thaw()
     late = Child(job_of(group, 3), count).ready()
-    assert is_counting(late)
+    assert goes_on(late)
     group.kill()
     assert late.wait() == -signal.SIGKILL
 
@@ -174,7 +179,7 @@ def test_kills_at_once_in_a_container_that_is_paused_and_resumed(
     group.freeze()
     assert not is_counting(stays)
     group.thaw()
-    assert is_counting(stays)
+    assert goes_on(stays)
     group.kill()
     assert stays.wait() == -signal.SIGKILL
 
@@ -196,7 +201,7 @@ def test_what_a_crash_left_frozen_goes_on(group: ContainerGroup) -> None:
     [place] = [place for place in (job._at("freezer"),) if place]
     kill.switch(place[0], on=True)
     group.thaw()
-    assert is_counting(child)
+    assert goes_on(child)
     kill.switch(place[0], on=True)
     group.freeze()
     group.kill()

@@ -66,7 +66,7 @@ def sleeper(group: ContainerGroup) -> int:
             os._exit(0)
     for fd in joins:
         os.close(fd)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while pid not in job.pids() and time.monotonic() < deadline:
         time.sleep(0.005)
     return pid

@@ -27,10 +27,11 @@ STDIN, STDOUT, STDERR, TERMINAL, GIVEN_STDIN, BODY_IN_FD = 1, 2, 4, 8, 16, 0x800
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
     0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
 )  # fmt: skip
-PATIENCE = 20.0  # seconds after which a test is stuck; nothing is measured with it
+PATIENCE = 60.0  # seconds after which a test is stuck; nothing is measured with it
 # of wshd-asan: leaks cannot be looked for in a process that never ends, and PID 1 must not have signal handlers,
 # or signals from inside would reach it
-ASAN = "detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:log_path=/tmp/w-asan"
+REPORTS = f"w-asan-{os.getpid()}"  # in /tmp
+ASAN = "detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:log_path=/tmp/" + REPORTS
 REQUEST = struct.Struct("<IHHIIII")
 REPLY = struct.Struct("<IHHIiIIII")
 RECORD = struct.Struct("<IiIiIiIIQQQQQ")

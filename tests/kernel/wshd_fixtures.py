@@ -10,6 +10,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,9 @@ from wshd_driver import (
     NEWPID,
     NEWUSER,
     NEWUTS,
+    PATIENCE,
     READY,
+    REPORTS,
     Client,
     Launch,
     launch,
@@ -62,20 +65,32 @@ def our_processes() -> set[str]:
     return found
 
 
+def our_mounts() -> set[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line.split()[4] for line in lines if "/w-box-" in line or "/w-run-" in line}
+
+
 def sanitizer_reports() -> list[Path]:
-    return sorted(Path("/tmp").glob("w-asan.*"))
+    return sorted(Path("/tmp").glob(f"{REPORTS}.*"))
 
 
 @pytest.fixture
 def no_leftovers() -> Iterator[None]:
-    """No process of ours, mount or descriptor more than before, and no sanitizer's report."""
-    before = (our_processes(), Path("/proc/self/mountinfo").read_text(), len(os.listdir("/proc/self/fd")))
+    """No process of ours, mount or descriptor more than before, and no sanitizer's report.
+
+    A process that was killed may still be on its way, and what others do to mounts elsewhere is not ours.
+    """
+    processes, mounts, descriptors = our_processes(), our_mounts(), len(os.listdir("/proc/self/fd"))
     yield
+    end = time.monotonic() + PATIENCE
+    while more := (our_processes() - processes) | (our_mounts() - mounts):
+        assert time.monotonic() < end, f"left behind: {more}"
+        time.sleep(0.01)
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
     reports = [report.read_text() for report in sanitizer_reports()]
     for report in sanitizer_reports():
         report.unlink()
     assert not reports
-    assert (our_processes(), Path("/proc/self/mountinfo").read_text(), len(os.listdir("/proc/self/fd"))) == before
 
 
 def launcher_steps(place: Path) -> list[Step]:

@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).parents[2] / "scripts/compare-lxc"
 @pytest.mark.skipif(not os.path.exists("/usr/bin/lxc-start"), reason="apt-get install lxc")
 def test_no_difference_is_unexplained() -> None:
     argv = [sys.executable, str(PROGRAM), "--only", "configs"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=150)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "unexplained: 0" in done.stdout
 

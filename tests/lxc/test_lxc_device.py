@@ -127,7 +127,7 @@ def test_a_node_that_is_replaced_at_once_changes_nothing_outside(tmp_path: Path,
 def test_a_process_that_has_the_number_of_one_that_is_gone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever started the container was killed, and so was its first process."""
     store.create("c")
-    other = subprocess.Popen(["sleep", "60"])
+    other = subprocess.Popen(["sleep", "600"])
     try:
         (store.root / "state/1").mkdir(parents=True)
         (store.root / "state/1/lock").touch()

@@ -207,7 +207,7 @@ class Terminal:
 
     def until(self, is_so: Callable[[str], object]) -> str:
         """The text of what is on the screen, once it is as wanted."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             self.read()
             frame = re.sub(r"\033\[[0-9;?]*[A-Za-z]|\r", "", self.seen.rpartition("\033[H")[2])
@@ -217,7 +217,7 @@ class Terminal:
 
     def ended(self) -> int:
         """Its exit code, after it has given the terminal back as it was."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.process.poll() is None:
             self.read()
             assert time.monotonic() < deadline
@@ -317,7 +317,7 @@ def test_top_gives_the_terminal_back_when_the_daemon_goes(tmp_path: Path) -> Non
 def test_top_is_plain_where_that_is_wanted(served: str, environment: dict[str, str], words: list[str]) -> None:
     terminal = Terminal(served, *words, environment=environment)
     try:
-        terminal.process.wait(20)
+        terminal.process.wait(60)
         terminal.read()
         assert "box0" in terminal.seen and "\033" not in terminal.seen
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from turns import turns
 
 import warden
 from warden import errors
@@ -36,7 +37,7 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 @pytest.fixture
 async def client(socket: str, engine: FakeEngine) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(socket, timeout=10) as client:
+    async with AsyncClient(socket, timeout=60) as client:
         yield client
 
 
@@ -47,7 +48,7 @@ async def container(client: AsyncClient) -> AsyncIterator[AsyncContainer]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -113,7 +114,7 @@ async def test_pause_resume_and_kill(container: AsyncContainer) -> None:
 async def test_cancelling_run_kills_the_whole_job(container: AsyncContainer, engine: FakeEngine) -> None:
     running = asyncio.create_task(container.run("wait"))
     await until(lambda: engine.jobs)
-    await asyncio.sleep(0.02)
+    await turns()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -137,7 +138,7 @@ async def test_cancelling_before_the_job_has_a_number_kills_it_too(
     running = asyncio.create_task(container.run("wait"))
     await entered.wait()
     running.cancel()
-    await asyncio.sleep(0.02)
+    await turns()
     gate.set()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -219,7 +220,7 @@ async def test_a_server_that_ends_in_the_middle(socket: str) -> None:
     async with serving(socket):
         job = await (await client.create("c")).spawn("wait")
         waiting = asyncio.create_task(job.wait())
-        await asyncio.sleep(0.05)
+        await turns()
     with pytest.raises(errors.Unreachable, match="lost before the reply"):
         await waiting
     async with serving(socket):
@@ -229,7 +230,7 @@ async def test_a_server_that_ends_in_the_middle(socket: str) -> None:
 
 async def test_a_job_killed_by_its_container(container: AsyncContainer) -> None:
     running = asyncio.create_task(container.run("wait"))
-    await asyncio.sleep(0.05)
+    await turns()
     await container.stop(kill=True)
     assert (await running).verdict is Verdict.STOPPED
 

@@ -41,7 +41,7 @@ def engine(socket: str) -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def client(socket: str, engine: FakeEngine) -> Iterator[Client]:
-    with Client(socket, timeout=10) as client:
+    with Client(socket, timeout=60) as client:
         yield client
 
 

@@ -37,7 +37,7 @@ class Copy:
 
 
 async def until(event: threading.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not event.is_set():
             await asyncio.sleep(0.001)
 

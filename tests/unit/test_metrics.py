@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from turns import turns
 
 from warden import errors
 from warden.client.aio import AsyncClient
@@ -190,7 +191,7 @@ class Served:
         with suppress(ConnectionError):
             writer.write(request)
             await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.read()
         writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -229,7 +230,7 @@ def peers(served: Served) -> int:
 
 
 async def until_gone(served: Served) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while peers(served):
             await asyncio.sleep(0.005)
 
@@ -339,7 +340,7 @@ async def test_silent_and_slow_clients_are_closed(served: Served, monkeypatch: p
     for first in (b"", b"GET /met"):
         reader, writer = await served.open()
         writer.write(first)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
@@ -355,7 +356,7 @@ async def test_a_client_that_reads_nothing_is_closed(served: Served, monkeypatch
     _reader, writer = await served.open()
     writer.transport.pause_reading()
     writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not peers(served):
             await asyncio.sleep(0.005)
     await until_gone(served)
@@ -364,7 +365,7 @@ async def test_a_client_that_reads_nothing_is_closed(served: Served, monkeypatch
 
 async def test_many_idle_connections_do_not_keep_a_scraper_out(served: Served) -> None:
     idle = [await served.open() for _ in range(3 * metrics.MAX_OPEN)]
-    await asyncio.sleep(0.1)
+    await turns()
     assert peers(served) <= metrics.MAX_OPEN
     assert "warden_build_info" in await served.scrape()
     for _, writer in idle:
@@ -385,12 +386,12 @@ async def test_one_scrape_serves_all_who_ask_meanwhile(served: Served, monkeypat
     monkeypatch.setattr(served.engine, "stats", slow)
     _, leaver = await served.open()
     leaver.write(b"GET /metrics HTTP/1.1\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not made:
             await asyncio.sleep(0.005)
     leaver.transport.abort()  # the one that began it leaves
     asking = [asyncio.ensure_future(served.scrape()) for _ in range(5)]
-    await asyncio.sleep(0.1)
+    await turns()
     go_on.set()
     assert len(set(await asyncio.gather(*asking))) == 1
     assert made == 1
@@ -412,21 +413,21 @@ async def test_no_descriptor_is_left(tmp_path: Path) -> None:
     async with running(tmp_path) as served:
         await served.scrape()
         await until_gone(served)
-        await asyncio.sleep(0.05)  # the asking end is closed in the next turn of the loop
+        await turns()  # the asking end is closed in the next turn of the loop
         before = set(os.listdir("/proc/self/fd"))
         for request in (b"GET /metrics HTTP/1.1\r\n\r\n", b"x" * 100_000, b"GET / HTTP/1.1\r\n\r\n") * 5:
             with suppress(ConnectionError):
                 await served.ask(request)
         await until_gone(served)
-        await asyncio.sleep(0.05)
+        await turns()
         assert set(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_open_connections_end_with_the_server(tmp_path: Path) -> None:
     async with running(tmp_path) as served:
         reader, writer = await served.open()
-        await asyncio.sleep(0.05)
-    async with asyncio.timeout(10):
+        await turns()
+    async with asyncio.timeout(60):
         with suppress(ConnectionError):
             assert await reader.read() == b""
     writer.close()

@@ -38,7 +38,7 @@ def engine(socket: str) -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def client(socket: str, engine: FakeEngine) -> Iterator[Client]:
-    with Client(socket, timeout=10) as client:
+    with Client(socket, timeout=60) as client:
         yield client
 
 
@@ -133,7 +133,7 @@ def test_refusals_and_faults(client: Client, container: Container, engine: FakeE
 
 async def test_the_same_with_asyncio(tmp_path: Path) -> None:
     socket = str(tmp_path / "a.sock")
-    async with serving(socket) as engine, AsyncClient(socket, timeout=10) as client:
+    async with serving(socket) as engine, AsyncClient(socket, timeout=60) as client:
         async with await client.create("c", publish="80") as container:
             fake = engine.containers["c"]
             fake.refused = REFUSED
@@ -170,7 +170,7 @@ def test_a_snapshot_keeps_ports_and_policy() -> None:
 @pytest.fixture
 def command(socket: str, container: Container, monkeypatch: pytest.MonkeyPatch) -> str:
     """The handle of a container that the command reaches."""
-    monkeypatch.setattr(connect, "open_client", lambda *_, **__: Client(socket, timeout=10))
+    monkeypatch.setattr(connect, "open_client", lambda *_, **__: Client(socket, timeout=60))
     return container.handle
 
 

@@ -238,7 +238,7 @@ async def test_a_loss_wakes_also_those_that_could_not_send_yet(line: Line) -> No
     asked = many(line, 40)
     await turns()
     line.peer.close()
-    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
     assert all(isinstance(error, EngineFault) for error in found)
     assert line.told == ["lost"]
 
@@ -248,7 +248,7 @@ async def test_closing_wakes_those_that_could_not_send_yet_and_leaves_no_watch_o
     await turns()
     number = line.channel._socket.fileno()
     line.channel.close()
-    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+    found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
     assert all(isinstance(error, EngineFault) for error in found)
     assert not asyncio.get_running_loop().remove_writer(number)
 

@@ -110,7 +110,7 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def client(tmp_path: Path, engine: FakeEngine) -> Iterator[Client]:
-    with Client(str(tmp_path / "w.sock"), timeout=10) as client:
+    with Client(str(tmp_path / "w.sock"), timeout=60) as client:
         yield client
 
 
@@ -155,7 +155,7 @@ def test_start_restart_and_rename_by_the_blocking_client(client: Client, engine:
 
 @pytest.fixture
 async def aclient(tmp_path: Path) -> AsyncIterator[AsyncClient]:
-    async with serving(str(tmp_path / "a.sock")), AsyncClient(str(tmp_path / "a.sock"), timeout=10) as client:
+    async with serving(str(tmp_path / "a.sock")), AsyncClient(str(tmp_path / "a.sock"), timeout=60) as client:
         yield client
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from turns import turns
 
 from warden import errors
 from warden.model.limits import OomPolicy
@@ -43,7 +44,7 @@ class Peer:
 
     async def receive(self) -> Any:
         while not self._frames:
-            data = await asyncio.wait_for(self.reader.read(65536), 10)
+            data = await asyncio.wait_for(self.reader.read(65536), 60)
             if not data:
                 raise EOFError
             self._frames += self._parser.feed(data)
@@ -72,7 +73,7 @@ async def connect(socket: str) -> Peer:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -286,11 +287,11 @@ async def test_a_drain_waits_for_a_copy(socket: str, monkeypatch: pytest.MonkeyP
     peer.send(pb.CopyInRequest(handle=b"c", src_path=b"/a", dst_path=b"b"))
     await slow.begun.wait()
     os.kill(os.getpid(), signal.SIGUSR2)
-    await asyncio.sleep(0.05)
+    await turns()
     assert not running.done() and not slow.cancelled
     slow.may_end.set()
     assert isinstance(await peer.receive(), pb.CopyInResponse)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     await peer.close()
 
 
@@ -518,9 +519,9 @@ async def test_a_linker_that_left_still_collects_the_job(peer: Peer, socket: str
     job_id = await peer.spawn(b"wait")
     other = await connect(socket)
     other.send(pb.LinkRequest(handle=b"c", job_id=job_id))
-    await asyncio.sleep(0.05)
+    await turns()
     await other.close()
-    await asyncio.sleep(0.05)
+    await turns()
     await peer.call(pb.SignalRequest(handle=b"c", job_id=job_id, signal=9))
     await until(lambda: engine.jobs[0].forgotten)
 
@@ -535,7 +536,7 @@ async def test_a_streamer_that_left_leaves_the_job(
     other.send(request_class(handle=b"c", job_id=job_id))
     assert (await other.receive()).data == b"x"
     await other.close()
-    await asyncio.sleep(0.05)
+    await turns()
     await peer.call(pb.SignalRequest(handle=b"c", job_id=job_id, signal=9))
     assert not engine.jobs[0].forgotten
     assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).stdout == b"x"
@@ -549,8 +550,9 @@ async def test_a_slow_reader_holds_the_stream_back(peer: Peer, engine: FakeEngin
     await peer.create()
     job_id = await peer.spawn(b"flood %d" % total)
     peer.send(pb.StreamRequest(handle=b"c", job_id=job_id))
+    await until(lambda: engine.jobs[0].produced)
     await asyncio.sleep(0.3)
-    assert 0 < engine.jobs[0].produced < 2 * 1024 * 1024
+    assert engine.jobs[0].produced < 2 * 1024 * 1024
     received = 0
     while not (response := await peer.receive()).HasField("exit_status"):
         received += len(response.data)
@@ -577,7 +579,7 @@ async def test_a_client_that_sends_and_never_reads_is_held_back(socket: str, eng
 async def test_grace_time_runs_from_the_last_connection(socket: str, engine: FakeEngine) -> None:
     creator = await connect(socket)
     await creator.create(grace_time=0)
-    await asyncio.sleep(0.05)
+    await turns()
     assert "c" in engine.containers
     await creator.close()
     await until(lambda: not engine.containers)
@@ -654,11 +656,13 @@ async def test_users_that_are_not_allowed(socket: str, monkeypatch: Any) -> None
 
 async def test_drain_finishes_what_does_not_only_wait(socket: str, tmp_path: Path, monkeypatch: Any) -> None:
     engine = FakeEngine()
-    gate = asyncio.Event()
+    gate, begun = asyncio.Event(), asyncio.Event()
     create = engine.create
 
     async def slow_create(spec: ContainerSpec, over: threading.Event) -> Any:
-        await gate.wait() if spec.handle == "slow" else None
+        if spec.handle == "slow":
+            begun.set()
+            await gate.wait()
         return await create(spec, over)
 
     monkeypatch.setattr(engine, "create", slow_create)
@@ -671,7 +675,8 @@ async def test_drain_finishes_what_does_not_only_wait(socket: str, tmp_path: Pat
     job_id = await idle.spawn(b"wait")
     linker.send(pb.LinkRequest(handle=b"c", job_id=job_id))
     creator.send(pb.CreateRequest(handle=b"slow"), pb.PingRequest())
-    await asyncio.sleep(0.05)
+    await begun.wait()
+    await turns()
     os.kill(os.getpid(), signal.SIGUSR2)
     for peer in (idle, linker):
         with pytest.raises(EOFError):
@@ -681,7 +686,7 @@ async def test_drain_finishes_what_does_not_only_wait(socket: str, tmp_path: Pat
     assert (await creator.receive()).handle == b"slow"
     with pytest.raises(EOFError):
         await creator.receive()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert engine.closed
     assert not engine.jobs[0].forgotten
     assert not pidfile.exists()
@@ -697,9 +702,9 @@ async def test_term_ends_at_once(socket: str) -> None:
     await peer.create()
     job_id = await peer.spawn(b"wait")
     peer.send(pb.LinkRequest(handle=b"c", job_id=job_id))
-    await asyncio.sleep(0.05)
+    await turns()
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert engine.closed and engine.jobs[0].result is None and not engine.jobs[0].forgotten
     await peer.close()
 

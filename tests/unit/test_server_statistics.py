@@ -34,14 +34,14 @@ async def engine(socket: str) -> AsyncIterator[FakeEngine]:
 
 @pytest.fixture
 async def client(socket: str, engine: FakeEngine) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(socket, timeout=10) as client:
+    async with AsyncClient(socket, timeout=60) as client:
         for handle in ("a", "b", "c"):
             await client.create(handle, memory="64M")
         yield client
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -110,13 +110,13 @@ async def test_a_stream_ends_with_the_last_of_those_named(client: AsyncClient) -
 
 
 async def test_a_stream_with_a_long_interval_ends_soon(client: AsyncClient) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for _ in client.container("a").follow_stats(interval="1h"):
             await client.container("a").destroy()
 
 
 async def test_a_new_container_of_the_same_name_is_another(client: AsyncClient) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for _ in client.container("a").follow_stats(interval=0.2):
             await client.container("a").destroy()
             await client.create("a")
@@ -179,7 +179,7 @@ async def test_a_drain_does_not_wait_for_a_stream(socket: str) -> None:
         with pytest.raises(errors.Unreachable):
             async for _ in client.follow_stats(interval=60):
                 server.drain()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await server._stopping.wait()
     await server.close()
 
@@ -196,7 +196,7 @@ async def test_a_stream_keeps_what_it_names_alive(socket: str, engine: FakeEngin
 
 def test_the_blocking_client(tmp_path: Path) -> None:
     socket = str(tmp_path / "b.sock")
-    with serving_in_thread(socket), Client(socket, timeout=10) as client:
+    with serving_in_thread(socket), Client(socket, timeout=60) as client:
         box = client.create("box")
         client.create("web")
         assert [found.handle for found in client.stats()] == ["box", "web"]

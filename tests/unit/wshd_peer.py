@@ -36,7 +36,7 @@ class Peer:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
-        sock.settimeout(10)
+        sock.settimeout(60)
 
     def receive(self) -> Request:
         data, ancillary, _, _ = self.socket.recvmsg(1 << 20, 4096, socket.MSG_CMSG_CLOEXEC)

@@ -21,6 +21,7 @@ from warden.engine import jobfiles
 from warden.engine.deadlines import Deadlines, elapsed_since, overrun
 from warden.engine.logtag import TagStream
 from warden.engine.site import Site
+from warden.engine.sweeping import Sweep
 from warden.engine.verdict import Evidence, judge
 from warden.errors import BadInput, KernelRefused, UnknownJob, WardenError
 from warden.model.info import JobInfo
@@ -83,6 +84,7 @@ class Job:
         self._settled = False  # nobody will write in its directory any more
         self._unsaved = False  # its result could not be written
         self._again: asyncio.TimerHandle | None = None  # when that is tried again
+        self._sweep = Sweep(owner.site, group, job_id)
         self._forgotten = False
         self._loop = asyncio.get_running_loop()
 
@@ -406,6 +408,7 @@ class Job:
             self._again = self._loop.call_later(SAVE_AGAIN_S, self._release)
             return
         self._settled = True
+        self._sweep.later()
         if wanted and self._forgotten:
             await self._drop_files()
         with contextlib.suppress(WardenError):  # a container that is gone has nothing to be told
@@ -427,11 +430,7 @@ class Job:
             self._unsaved = True
             return
         self._unsaved = False
-        try:
-            if not self.group.populated():
-                self.group.remove()
-        except WardenError as error:
-            log.warning("job %d: its cgroup stays until the container goes: %s", self.id, error)
+        self._sweep.now()
 
     def recall(self, result: JobResult) -> None:
         """An earlier engine judged it already."""

@@ -59,6 +59,7 @@ class MainJob:
         self._counted = False  # the restart that is due, by an earlier engine that did not live to do it
         self._paused = False  # it is due, and its container was paused
         self._removing = False
+        self._one_restart = asyncio.Lock()
         self._caught_up = False  # what an earlier engine left is known
 
     @property
@@ -130,8 +131,9 @@ class MainJob:
         """Stops everything in the container and starts the main job. Raises BadInput without one."""
         self._check()
         with self._restarting():
-            await self._container.stop(kill=kill)
-            await self.start()
+            async with self._one_restart:  # the stop of another one must not meet this one's start
+                await self._container.stop(kill=kill)
+                await self.start()
 
     @contextlib.contextmanager
     def _restarting(self) -> Iterator[None]:

@@ -19,8 +19,8 @@ from types import TracebackType
 
 from warden.errors import EngineFault, UnknownHandle, WardenError
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 
 _CONFIG = """\
 server:
@@ -112,7 +112,7 @@ class PrivateDaemon:
             self._process = None
 
     def stop(self) -> int:
-        """SIGTERM and its exit code; SIGKILL after 20 s. Containers go on."""
+        """SIGTERM and its exit code; SIGKILL after a minute. Containers go on."""
         return self._end_by(signal.SIGTERM)
 
     def drain(self) -> int:
@@ -160,7 +160,7 @@ class PrivateDaemon:
         for directory in look(self.cgroup_parent).cgroups:
             if os.path.basename(directory) != self.cgroup_parent:
                 continue
-            for _ in range(50):
+            for _ in range(500):
                 try:
                     os.rmdir(directory)
                     break

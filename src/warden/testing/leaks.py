@@ -47,7 +47,7 @@ def look(cgroup_parent: str, *paths: str) -> Held:
     )
 
 
-def leaks(before: Held, cgroup_parent: str, *paths: str, patience_s: float = 10.0) -> dict[str, list[str]]:
+def leaks(before: Held, cgroup_parent: str, *paths: str, patience_s: float = 30.0) -> dict[str, list[str]]:
     """What is new since *before*. Looks again until nothing is or *patience_s* is over.
 
     The kernel frees network namespaces with their links, and empty cgroups, some time after the last process ended.

@@ -52,7 +52,7 @@ def serving_in_thread(socket: str, **values: Any) -> Iterator[FakeEngine]:
     thread = threading.Thread(target=work, name="test server")
     thread.start()
     try:
-        if not ready.wait(10):
+        if not ready.wait(60):
             raise RuntimeError("the test server did not start")
         yield engine
     finally:
