@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -172,6 +173,6 @@ def _cell(text: str) -> str:
     """A part of it: a table is to be read."""
     if not text.strip():
         return "nothing"
-    lines = text.rstrip("\n").splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).rstrip("\n").splitlines()
     parts = [line if len(line) <= SHOWN else line[:SHOWN] + "…" for line in lines[:LINES]]
     return "<br>".join(f"`{part}`".replace("|", "\\|") for part in parts if part) + (" …" if len(lines) > LINES else "")
