@@ -55,7 +55,7 @@ def words(images: Path, action: str) -> list[str]:
 
 
 def test_a_checkpoint_and_its_restore(lxc: Scene, tmp_path: Path) -> None:
-    rootfs = lxc.define("box", FIT + f"lxc.hook.post-stop = /bin/touch {tmp_path}/post-stop\n")
+    rootfs = lxc.define("box", FIT + f"lxc.hook.version = 1\nlxc.hook.post-stop = /bin/touch {tmp_path}/post-stop\n")
     images = tmp_path / "images"
     pid = lxc.start("box").running.pid
     lxc.ok("checkpoint", "box", "-D", str(images))

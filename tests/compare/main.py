@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="compare-lxc", description=__doc__)
     parser.add_argument("--only", action="append", choices=SCENARIOS, help="this scenario; can be repeated")
     parser.add_argument("--all", action="store_true", help="what is explained too, and what each printed")
+    parser.add_argument("--messages", metavar="FILE", help="write what both say on standard error to FILE")
     options = parser.parse_args(argv)
     if os.geteuid() != 0:
         print("compare-lxc: containers need root (run it with sudo)", file=sys.stderr)
@@ -55,7 +57,9 @@ def main(argv: Sequence[str]) -> int:
         return 77
     if ALONE not in os.environ:
         return alone(argv)
-    return compared(options.only or list(SCENARIOS), everything=options.all)
+    if options.messages:
+        Path(options.messages).write_text("")
+    return compared(options.only or list(SCENARIOS), everything=options.all, messages=options.messages)
 
 
 def alone(argv: Sequence[str]) -> int:
@@ -69,11 +73,11 @@ def alone(argv: Sequence[str]) -> int:
         return subprocess.run([*command, "sh", scratch, f"{scratch}/cgroup", *program], env=env, check=False).returncode
 
 
-def compared(names: Sequence[str], *, everything: bool) -> int:
+def compared(names: Sequence[str], *, everything: bool, messages: str | None) -> int:
     rows: list[Row] = []
     count = 0
     for name in names:
-        found, lines = _scenario(name)
+        found, lines = _scenario(name, messages)
         rows += found
         count += lines
         print(f"compare-lxc: {name}: {lines} lines, {len(found)} differences", file=sys.stderr)
@@ -99,7 +103,7 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _scenario(name: str) -> tuple[list[Row], int]:
+def _scenario(name: str, messages: str | None) -> tuple[list[Row], int]:
     scratch = Path(os.environ[ALONE])
     ours = str(Path(sys.executable).parent)
     results = []
@@ -114,6 +118,8 @@ def _scenario(name: str) -> tuple[list[Row], int]:
     before: Before = {}
     for (line, one), (_, other) in zip(theirs, own, strict=True):
         rows += _differences(name, line, one, other, before)
+        if messages:
+            _tell(messages, line, one, other)
     for kind, value in their_left.items():
         if our_left[kind] != value:
             rows.append(Row(name, "(left at the end)", kind, value, our_left[kind]))
@@ -138,6 +144,18 @@ def _differences(scenario: str, line: str, one: Result, other: Result, before: B
     return found
 
 
+def _tell(path: str, line: str, one: Result, other: Result) -> None:
+    """Sentences differ by nature, so that nobody can compare them but a reader."""
+    if one.stderr or other.stderr:
+        with open(path, "a") as file:
+            file.write(f"\n$ {line}\n[{one.code}] {_brief(one.stderr)}\n[{other.code}] {_brief(other.stderr)}\n")
+
+
+def _brief(text: str) -> str:
+    lines = text.rstrip("\n").splitlines()
+    return "\n    ".join(lines[:LINES]) + (" …" if len(lines) > LINES else "")
+
+
 def _apart(theirs: str, ours: str) -> tuple[set[str], set[str]]:
     """The lines of each that the other has not."""
     one, other = set(theirs.splitlines()), set(ours.splitlines())
@@ -155,6 +173,6 @@ def _cell(text: str) -> str:
     """A part of it: a table is to be read."""
     if not text.strip():
         return "nothing"
-    lines = text.rstrip("\n").splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).rstrip("\n").splitlines()
     parts = [line if len(line) <= SHOWN else line[:SHOWN] + "…" for line in lines[:LINES]]
     return "<br>".join(f"`{part}`".replace("|", "\\|") for part in parts if part) + (" …" if len(lines) > LINES else "")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compare.wider import WIDER
 from warden.lxc.keys import KEYS as TABLE
 
 #: Beside what every container has: name, root, init, proc.
@@ -35,7 +36,7 @@ CONFIGS = {
 
 #: Of those, what most scenarios do without, and what others do without instead.
 UNUSUAL = ("broken", "old")
-SPECIAL: dict[str, tuple[str, ...]] = {"life": (), "alone": ("broken",)}
+SPECIAL: dict[str, tuple[str, ...]] = {"life": (), "alone": ("broken",), "copies": ("old",)}
 
 SAMPLES = Path(__file__).parents[1] / "lxc/configs"
 KEY_NAMES = [row.name for row in TABLE if "*" not in row.name and ".N." not in row.name]
@@ -475,4 +476,5 @@ SCENARIOS = {
     "alone": ALONE,
     "keys": EVERY_KEY,
     "configs": OLD_FILES,
+    **WIDER,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from warden.lxc import manual
@@ -70,7 +72,9 @@ def test_every_tool_is_here() -> None:
 
 
 @pytest.mark.parametrize(("tool", "word"), ROWS, ids=[f"{tool} {word}" for tool, word in ROWS])
-def test_an_option_that_lxc_has(tool: str, word: str) -> None:
+def test_an_option_that_lxc_has(tool: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").write_text("")  # a file for --rcfile
+    monkeypatch.chdir(tmp_path)
     found = TOOLS[tool]
     assert word in {written(option) for option in found.all}
     long = word.removesuffix("[=]").removesuffix("=").partition(":")[2]

@@ -81,7 +81,20 @@ def test_completion(tmp_path: Path) -> None:
     assert complete("lxc-wait -s FR", tmp_path) == ["FREEZING", "FROZEN"]
     assert complete("lxc-info -c lxc.uts", tmp_path) == ["lxc.uts.name"]
     assert complete("lxc-create -t bu", tmp_path) == ["busybox"]
+    assert complete("lxc-wait --state = FR", tmp_path) == ["FREEZING", "FROZEN"]  # as bash splits it
+    assert complete("lxc-attach web -- lxc-", tmp_path) == ["lxc-ls"]
     assert complete("lxc-config -", tmp_path) == ["-l", "--help"]
     for name, tool in TOOLS.items():
         flags = complete(f"{name} -", tmp_path)
         assert all(f"--{option.long}" in flags for option in tool.options if option.long)
+
+
+def test_a_name_is_never_run_and_the_lxcpath_is_the_one_on_the_line(tmp_path: Path) -> None:
+    """compgen -W expands its words; somebody else may have named the container."""
+    (tmp_path / "lxc-ls").write_text("#!/bin/sh\necho '$(touch${IFS}hacked)'; echo \"at$2$3\"\n")
+    (tmp_path / "lxc-ls").chmod(0o755)
+    for line in ("lxc-stop -n ", "lxc-stop ", "lxc-device -n "):
+        assert "\\$\\(touch\\$\\{IFS\\}hacked\\)" in complete(line, tmp_path), line
+    assert not (tmp_path / "hacked").exists()
+    for where in ("-P /x", "--lxcpath = /x", "--lxcpath=/x", "-P/x"):
+        assert complete(f"lxc-stop {where} -n a", tmp_path) == ["at-P/x"], where

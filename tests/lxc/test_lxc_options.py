@@ -107,3 +107,11 @@ def test_names_and_paths(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         LS.parse(["-P", "/a", "-P", "/b"])
     assert "This command only accepts 1 -P,--lxcpath arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["-n", "", "rest"], ["-P", "", "c1"], ["c1", "--rcfile", "/nonexistent"]])
+def test_an_empty_name_or_path_and_a_missing_file_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Tool("lxc-try", "NAME", "tries").parse(words)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("lxc-try: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +22,10 @@ def test_every_command_and_flag_is_completed() -> None:
                 assert flag in line.split('"')[1].split()
 
 
-def complete(*words: str) -> list[str]:
+def complete(*words: str, path: str = "/usr/bin:/bin") -> list[str]:
     """What bash offers for the last of *words*."""
     program = f"{manual.bash_completion()}\nCOMP_WORDS=(\"$@\"); COMP_CWORD=$(($#-1)); _warden; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    done = subprocess.run(["bash", "-c", program, "-", *words], capture_output=True, text=True, check=True)
+    done = subprocess.run(["bash", "-c", program, "-", *words], capture_output=True, text=True, check=True, env={"PATH": path})
     return done.stdout.split()
 
 
@@ -32,6 +33,16 @@ def test_bash_completes() -> None:
     assert complete("warden", "des") == ["destroy"]
     assert complete("warden", "run", "--tim") == ["--timeout"]
     assert "--network" in complete("warden", "create", "--n")
+
+
+def test_a_handle_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """compgen -W expands its words, and a client names its containers as it likes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "warden").write_text("#!/bin/sh\necho '$(touch${IFS}hacked)'; echo web\n")
+    (tmp_path / "warden").chmod(0o755)
+    offered = complete("warden", "destroy", "", path=f"{tmp_path}:/usr/bin:/bin")
+    assert offered == ["\\$\\(touch\\$\\{IFS\\}hacked\\)", "web"]
+    assert not (tmp_path / "hacked").exists()
 
 
 @pytest.mark.parametrize("name", list(manual.commands()))

@@ -51,7 +51,7 @@ def bash_completion() -> str:
     wanting = "|".join(name for name, command in table.items() if rows & set(command.arguments))
     return f"""# bash completion of warden; zsh: autoload bashcompinit && bashcompinit, then the same
 _warden() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" flags=""
+  local word="${{COMP_WORDS[COMP_CWORD]}}" flags="" handle
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "{" ".join(table)}" -- "$word"))
     return
@@ -64,7 +64,12 @@ _warden() {{
     return
   fi
   case "${{COMP_WORDS[1]}}" in
-    {wanting}) COMPREPLY=($(compgen -W "$(warden ps -aq 2>/dev/null)" -- "$word")) ;;
+    {wanting})
+      COMPREPLY=() # not by compgen -W, which would run what a handle says
+      while IFS= read -r handle; do
+        [[ "$handle" != "$word"* ]] || COMPREPLY+=("$(printf %q "$handle")")
+      done < <(warden ps -aq 2>/dev/null)
+      ;;
     *) COMPREPLY=($(compgen -f -- "$word")) ;;
   esac
 }}

@@ -31,17 +31,23 @@ def granted() -> tuple[IdRange, ...]:
     """What /etc/subuid and /etc/subgid give the caller, from 0 inside. Raises NotSupported when either has nothing."""
     found = [item for kind in "ug" for item in _granted(kind)]
     if {item.kind for item in found} != {"u", "g"}:
-        hint = "give one: -m b:0:100000:65536, or have one granted (usermod --add-subuids, --add-subgids)"
+        name = _user()[0]
+        hint = f"have one granted: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
         raise NotSupported("Failed to find subuid or subgid allocation", hint=hint)
     return tuple(found)
 
 
-def _granted(kind: str) -> list[IdRange]:
+def _user() -> tuple[str, int]:
+    """Who calls, by name and number."""
     user = os.getuid()
     try:
-        name = pwd.getpwuid(user).pw_name
+        return pwd.getpwuid(user).pw_name, user
     except KeyError:
-        name = str(user)
+        return str(user), user
+
+
+def _granted(kind: str) -> list[IdRange]:
+    name, user = _user()
     found: list[IdRange] = []
     try:
         with open(_GRANTS[kind], encoding="utf-8", errors="replace") as file:

@@ -156,8 +156,6 @@ def _sub_keys() -> Iterator[str]:
 
 #: Option by its long name → the shell's words for its value: a list, or a command that makes one.
 _VALUES = {
-    "name": "$(lxc-ls -1 2>/dev/null)",
-    "orig": "$(lxc-ls -1 2>/dev/null)",
     "state": " ".join(STATES),
     "template": "busybox debian local none",
     "backingstorage": "dir overlay loop btrfs",
@@ -169,7 +167,25 @@ _VALUES = {
     "sort": "n c b m s k",
     "storage-type": "tmpfs dir",
 }
-_OPERANDS = {"lxc-config": "$(lxc-config -l)", "lxc-device": "add del $(lxc-ls -1 --active 2>/dev/null)"}
+_NAMES = ("name", "orig")
+_OPERANDS = {"lxc-config": "$(lxc-config -l)", "lxc-device": "add del"}
+#: compgen -W expands its words, so that a name would be run: names are never given to it.
+_OFFER_NAMES = """_warden_lxc_names() {
+  local i name value where=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    value="${COMP_WORDS[i+1]}"
+    case "${COMP_WORDS[i]}" in
+      --lxcpath=* | -P?*) value="${COMP_WORDS[i]#-P}" value="${value#--lxcpath=}" ;;
+      -P | --lxcpath) [[ "$value" != = ]] || value="${COMP_WORDS[i+2]}" ;;
+      *) continue ;;
+    esac
+    where=(-P "${value/#\\~\\//$HOME/}")
+  done
+  while IFS= read -r name; do
+    [[ "$name" != "$1"* ]] || COMPREPLY+=("$(printf %q "$name")")
+  done < <(lxc-ls -1 "${where[@]}" 2>/dev/null)
+}
+"""
 
 
 def bash_completion() -> str:
@@ -177,11 +193,18 @@ def bash_completion() -> str:
     table = tools()
     flags = "\n".join(f'    {name}) flags="{" ".join(_flags(name, tool))}" ;;' for name, tool in table.items())
     values = "\n".join(_value_cases(table))
-    operands = "\n".join(f'    {name}) words="{_operands(name, tool)}" ;;' for name, tool in table.items())
+    operands = "\n".join(f"    {name}) {_operands(name, tool)} ;;" for name, tool in table.items())
     return f"""# bash completion of LXC's tools; zsh: autoload bashcompinit && bashcompinit, then the same
-_warden_lxc() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" tool="${{COMP_WORDS[0]##*/}}"
-  local flags="" words=""
+{_OFFER_NAMES}_warden_lxc() {{
+  local i word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" tool="${{COMP_WORDS[0]##*/}}"
+  local flags="" words="" names=""
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    [[ "${{COMP_WORDS[i]}}" != -- ]] || {{ COMPREPLY=($(compgen -f -- "$word")); return; }}
+  done
+  [[ "$word" != = ]] || {{ word="" before="="; }}
+  [[ "$before" != = ]] || before="${{COMP_WORDS[COMP_CWORD-1]}}"
+  [[ "$before" != = ]] || before="${{COMP_WORDS[COMP_CWORD-2]}}"
   case "$tool $before" in
 {values}
   esac
@@ -196,6 +219,7 @@ _warden_lxc() {{
 {operands}
   esac
   COMPREPLY=($(compgen -W "$words" -- "$word") $(compgen -f -- "$word"))
+  [[ -z "$names" ]] || _warden_lxc_names "$word"
 }}
 complete -F _warden_lxc {" ".join(table)}
 """
@@ -211,13 +235,19 @@ def _value_cases(table: dict[str, Tool]) -> Iterator[str]:
     for name, tool in table.items():
         for option in tool.all if name not in _PLAIN else ():
             words = keys if (name, option.long) == ("lxc-info", "config") else _VALUES.get(option.long, "")
-            if words and option.value and not option.optional:
-                forms = [f'"{name} --{option.long}"', *([f'"{name} -{option.short}"'] if option.short else [])]
-                yield f"""    {" | ".join(forms)}) COMPREPLY=($(compgen -W "{words}" -- "$word")); return ;;"""
+            if option.long in _NAMES and not option.optional:
+                yield f"""    {_forms(name, option)}) _warden_lxc_names "$word"; return ;;"""
+            elif words and option.value and not option.optional:
+                yield f"""    {_forms(name, option)}) COMPREPLY=($(compgen -W "{words}" -- "$word")); return ;;"""
+
+
+def _forms(name: str, option: Option) -> str:
+    return " | ".join(f'"{name} {form}"' for form in (f"--{option.long}", f"-{option.short}") if len(form) > 1)
 
 
 def _operands(name: str, tool: Tool) -> str:
-    return _OPERANDS.get(name, _VALUES["name"] if tool.named and name not in _PLAIN else "")
+    names = "names=yes" if tool.named and name not in (*_PLAIN, "lxc-create") else "names="
+    return f'words="{_OPERANDS.get(name, "")}" {names}'
 
 
 def main(argv: list[str]) -> int:

@@ -109,8 +109,12 @@ class Tool(NamedTuple):
             sys.exit(0)
         if len(values.get("lxcpath", ())) > self.paths:
             self.fail(f"This command only accepts {self.paths} -P,--lxcpath arguments")
+        if not all(values.get("lxcpath", ("/",))):
+            self.fail("-P: the path is empty")
+        if RCFILE in self.all and not os.access(values.get("rcfile", ["/"])[-1], os.R_OK):
+            self.fail(f"--rcfile: {values['rcfile'][-1]} cannot be read")
         name = values.get("name", [""])[-1]
-        if self.named and not name and rest:
+        if self.named and "name" not in values and rest:
             name = rest.pop(0)
         if self.named and not name:
             self.fail("No container name specified")

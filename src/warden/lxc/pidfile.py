@@ -8,6 +8,17 @@ from warden.errors import BadInput
 from warden.light import suppress
 
 
+def check_pidfile(path: str) -> None:
+    """Before anything is started. Raises BadInput for one that cannot be written."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise BadInput(f"pidfile: {path}: there is no directory {folder}")
+    if os.path.isdir(path):
+        raise BadInput(f"pidfile: {path}: is a directory")
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise BadInput(f"pidfile: {path}: cannot be written")
+
+
 def write_pidfile(path: str, monitor: int) -> None:
     """Nothing without a path. Raises BadInput."""
     if not path:

@@ -44,10 +44,10 @@ class Restore:
 def restore(order: Restore, *, foreground: bool) -> Running | None:
     """The restored container, once it runs; None where this process was its monitor until it had stopped. Raises
     WardenError, and then nothing is left."""
-    check(order.start.scene.config)
-    path = program()
     if not os.path.isdir(order.criu.directory):
         raise BadInput(f"{order.criu.directory}: there is no such directory", hint="-D names what a checkpoint wrote")
+    check(order.start.scene.config)
+    path = program()
     if "idmap" in order.start.system.root_options:
         raise NotSupported("restore: a root with shifted owners cannot be restored")
     claim, lock = running.take(order.start)

@@ -12,7 +12,7 @@ import time
 from warden.cgroup.driver import Manager
 from warden.cgroup.groups import ContainerGroup
 from warden.engine.ids import IdSource
-from warden.errors import BadInput, JobFailed, NotSupported, WrongState
+from warden.errors import BadInput, ConfigError, JobFailed, NotSupported, WrongState
 from warden.kernel.proc import parse_capabilities
 from warden.light import TYPE_CHECKING, late, logger, signal
 from warden.lxc import hooks, place, scheduling
@@ -193,7 +193,10 @@ def program_filter(config: LxcConfig) -> bytes:
         return b""
     from warden.lxc import seccomp
 
-    program, unknown = seccomp.load(config.seccomp_profile)
+    try:
+        program, unknown = seccomp.load(config.seccomp_profile)
+    except ConfigError as error:
+        raise config.in_place("lxc.seccomp.profile", error) from error
     for sentence in unknown:
         log.warning("%s: %s", config.seccomp_profile, sentence)
     return program

@@ -6,6 +6,7 @@ given", unless a field says otherwise.
 
 from __future__ import annotations
 
+from warden.errors import ConfigError
 from warden.light import TYPE_CHECKING
 from warden.lxc.fstab import FstabEntry
 from warden.lxc.networks import Net
@@ -117,6 +118,11 @@ class LxcConfig:
                 return below[-1] if below else ("", 0)
             key = key.rpartition(".")[0]
         return self.places[key]
+
+    def in_place(self, key: str, error: ConfigError) -> ConfigError:
+        """*error* of a file that *key* names, with where it does."""
+        path, line = self.place(key)
+        return ConfigError(f"{key}: {error.message}", path=path, line=line, hint=error.hint)
 
     @property
     def unprivileged(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from warden.errors import BadInput
+from warden.errors import BadInput, ConfigError
 from warden.light import TYPE_CHECKING
 from warden.lxc import place
 from warden.lxc.configfile import parse_define
@@ -22,6 +22,7 @@ from warden.records import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from warden.lxc.fstab import FstabEntry
     from warden.lxc.settings import LxcConfig
 
 SHARES = ("net", "ipc", "uts", "pid")
@@ -56,7 +57,7 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
 
         check_map(config.idmap)
     around = Circumstances(
-        fstab=read_fstab(config.mount_fstab) if config.mount_fstab else (),
+        fstab=_fstab(config),
         environ=os.environ,
         unified=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         argv=argv,
@@ -70,6 +71,13 @@ def start_of(given: Given, *, execute: bool, argv: tuple[str, ...] = ()) -> Star
         f"{item.key}: this kernel has no such security module: ignored" for item in found.missing if absent(item)
     )
     return Start(site, scene, lxcpath, replace(found, warnings=(*found.warnings, *lacking)))
+
+
+def _fstab(config: LxcConfig) -> tuple[FstabEntry, ...]:
+    try:
+        return read_fstab(config.mount_fstab) if config.mount_fstab else ()
+    except ConfigError as error:
+        raise config.in_place("lxc.mount.fstab", error) from error
 
 
 def _by_pid(config: LxcConfig, site: Site, lxcpath: str) -> Iterable[tuple[str, str]]:

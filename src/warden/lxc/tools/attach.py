@@ -68,6 +68,8 @@ def _attach(given: Given) -> int:
     from warden.lxc.attaching import Attachment
 
     namespaces = _chosen(given.last("namespaces"), _WORDS, "--namespaces") if given.has("namespaces") else None
+    if namespaces == ():
+        raise BadInput("--namespaces: none is named", hint="one of " + ", ".join(_WORDS))
     privileged = _privileged(given)
     running = _running(given)
     order = Attachment(
@@ -103,7 +105,7 @@ def _personality(given: Given) -> int | None:
 
 def _chosen(text: str, table: dict[str, str], option: str) -> tuple[str, ...]:
     found = []
-    for word in filter(None, text.upper().split("|")):
+    for word in (word.strip() for word in text.upper().split("|") if word.strip()):
         if word not in table:
             raise BadInput(f"{option}: {word!r} is unknown", hint="one of " + ", ".join(table))
         found.append(table[word])
@@ -194,6 +196,9 @@ def _run(order: Attachment, given: Given) -> int:
         from warden.lxc.attached_tty import attach_on_terminal
 
         return attach_on_terminal(order, ttys, given.last("pty-log"))
+
+    if given.has("pty-log"):
+        say(TOOL, given, "WARN", "--pty-log: no stream is a terminal, so that there is nothing to log")
 
     def running(launcher: int) -> None:
         for number in FORWARDED:

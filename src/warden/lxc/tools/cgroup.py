@@ -56,7 +56,7 @@ def _work(given: Given) -> None:
     try:
         fd = os.open(path or "/", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(fd, os.fsencode(value))
+            os.write(fd, os.fsencode(value) or b"\n")  # nothing would be no write at all: the kernel is not asked
         finally:
             os.close(fd)
     except OSError as error:

@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     depth = given.last("nesting") or "5"
     if not depth.isdecimal():
         TOOL.fail(f"--nesting: {depth!r} is not a number of levels")
-    text = given.last("filter") or (given.rest[0] if given.rest else "")
+    text = given.last("filter") or "|".join(given.rest)
     try:
         pattern = re.compile(text) if text else None
     except re.error as error:
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _columns(given: Given) -> list[str] | None:
     """None, and a sentence, when one is unknown. They are for the table alone, as in LXC."""
-    found = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",")]
+    found = [word.strip().upper() for word in given.last("fancy-format", _USUAL).split(",") if word.strip()]
     unknown = [name for name in found if name not in _COLUMNS]
     if unknown and given.has("fancy"):
         print(f"Invalid key: {unknown[0]}", file=sys.stderr)

@@ -33,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(given: Given) -> None:
+    asked = [f"--{name}" for name in ("list", "restore", "destroy") if given.has(name)]
+    if len(asked) > 1:
+        raise BadInput(" and ".join(asked) + " exclude each other")
     lxcpath = given.lxcpath or default_lxcpath()
     snapshots.mend(home_of(lxcpath, given.name))
     home = existing(lxcpath, given.name)

@@ -42,6 +42,10 @@ def run(given: Given, tool: Tool = TOOL) -> int:
             settled.values["logfile"] = [os.path.abspath(start.scene.config.log_file)]
         for warning in start.translation.warnings:
             say(tool, settled, "INFO", warning)
+        if pidfile := settled.last("pidfile"):
+            from warden.lxc.pidfile import check_pidfile
+
+            check_pidfile(pidfile)
         if settled.has("foreground"):
             from warden.lxc.foreground import run_in_foreground
 

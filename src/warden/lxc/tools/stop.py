@@ -55,7 +55,7 @@ def _check(given: Given) -> None:
 def timeout_of(tool: Tool, given: Given, usual: float | None) -> float | None:
     """Seconds; None for -1, which waits for ever."""
     text = given.last("timeout")
-    if not text:
+    if not given.has("timeout"):
         return usual
     if not text.removeprefix("-").isdecimal():
         tool.fail(f"--timeout: {text!r} is not a number of seconds")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import select
 import sys
+import termios
 import time
 
-from warden.light import NamedTuple
+from warden.light import TYPE_CHECKING, NamedTuple
 from warden.lxc import states, usage
-from warden.lxc.options import Option, Tool
+from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Running, Site
 from warden.lxc.tools.speaking import lxcpath_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 TOOL = Tool(
     "lxc-top",
@@ -26,6 +31,7 @@ TOOL = Tool(
         Option("r", "reverse", "", "reverse the order"),
     ),
     named=False,
+    end="On a terminal q ends it, r and the letters of -s change the order at once.",
 )
 _HEADER = (
     "time_ms,container,cpu_nanos,cpu_sys_userhz,cpu_user_userhz,blkio_bytes,blkio_iops,"
@@ -59,29 +65,54 @@ def main(argv: list[str] | None = None) -> int:
         TOOL.fail(f"--delay: {text!r} is not a number of seconds")
     if not 0 < delay < 1e6:
         TOOL.fail(f"--delay: {text} is out of range")
-    site, lxcpath = Site.from_environment(), lxcpath_of(given)
-    show = _csv if given.has("batch") else _table
     if given.has("batch"):
         print(_HEADER, flush=True)
+    typing = not given.has("batch") and sys.stdin.isatty()
+    before = _unbuffered() if typing else None
     try:
-        while True:
-            rows = [_row(s.running) for s in states.every(site) if s.running.lxcpath == lxcpath]
-            rows.sort(key=lambda row: getattr(row, _KEYS[key]), reverse=(key != "n") != given.has("reverse"))
-            show(rows)
-            if _left(delay, batch=given.has("batch")):
-                return 0
+        _show(given, key, delay, typing=typing)
     except (KeyboardInterrupt, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+    finally:
+        if before is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
+    return 0
 
 
-def _left(delay: float, *, batch: bool) -> bool:
-    """Waits; whether q was typed."""
-    if batch or not sys.stdin.isatty():
-        time.sleep(delay)
-        return False
-    ready, _, _ = select.select([0], [], [], delay)
-    return bool(ready) and os.read(0, 64)[:1] in (b"q", b"")
+def _show(given: Given, key: str, delay: float, *, typing: bool) -> None:
+    """Again and again, until q is typed."""
+    site, lxcpath = Site.from_environment(), lxcpath_of(given)
+    show, backwards = _csv if given.has("batch") else _table, given.has("reverse")
+    while True:
+        rows = [_row(s.running) for s in states.every(site) if s.running.lxcpath == lxcpath]
+        rows.sort(key=lambda row: getattr(row, _KEYS[key]), reverse=(key != "n") != backwards)
+        show(rows)
+        for letter in _typed(delay) if typing else _slept(delay):
+            if letter in ("q", ""):
+                return
+            backwards ^= letter in ("r", key)  # the same column again: the other way round, as in LXC
+            key = letter if letter in _KEYS else key
+
+
+def _typed(delay: float) -> Sequence[str]:
+    """What was typed meanwhile, ("",) at its end; returns at once when something is."""
+    if not select.select([0], [], [], delay)[0]:
+        return ""
+    return os.read(0, 64).decode(errors="replace") or ("",)
+
+
+def _slept(delay: float) -> str:
+    time.sleep(delay)
+    return ""
+
+
+def _unbuffered() -> list[Any]:
+    """A key counts at once, and is not shown; Ctrl-C stays what it is. How the terminal was."""
+    before = termios.tcgetattr(0)
+    now = termios.tcgetattr(0)
+    now[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(0, termios.TCSADRAIN, now)
+    return before
 
 
 def _row(running: Running) -> _Row:
@@ -104,6 +135,10 @@ def _csv(rows: list[_Row]) -> None:
 def _table(rows: list[_Row]) -> None:
     if sys.stdout.isatty():
         sys.stdout.write("\x1b[H\x1b[J")
+    whole = len(rows)
+    if sys.stdout.isatty():
+        lines = os.get_terminal_size(1).lines or 10**6  # 0: nobody knows
+        rows = rows[: max(1, lines - 3)]  # what does not fit would scroll the rest away
     width = max([9, *(len(row.name) for row in rows)])
     print(f"{'Container':<{width}} {'CPU s':>10} {'Sys s':>10} {'User s':>10} {'BlkIO':>12} {'Mem':>12} {'KMem':>12}")
     for row in rows:
@@ -111,7 +146,7 @@ def _table(rows: list[_Row]) -> None:
         times = " ".join(f"{value:>10.2f}" for value in cells)
         sizes = " ".join(f"{usage.human(value):>12}" for value in (row.io_bytes, row.memory, row.kernel))
         print(f"{row.name:<{width}} {times} {sizes}")
-    print(f"TOTAL {len(rows)} of {len(rows)}", flush=True)
+    print(f"TOTAL {len(rows)} of {whole}", flush=True)
 
 
 if __name__ == "__main__":

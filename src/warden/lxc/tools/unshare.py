@@ -55,11 +55,13 @@ def main(argv: list[str] | None = None) -> int:
 def _flags(text: str) -> int:
     """Raises BadInput."""
     found = 0
-    for word in text.split("|"):
+    for word in filter(None, text.split("|")):
         flag = SPACES.get(word.strip().upper())
         if flag is None:
             raise BadInput(f"namespace {word!r} is unknown", hint="one of " + ", ".join(SPACES))
         found |= flag
+    if not found:
+        raise BadInput("-s names no namespace", hint="one of " + ", ".join(SPACES))
     return found
 
 

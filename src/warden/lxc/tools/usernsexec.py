@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from warden.errors import BadInput, WardenError
+from warden.errors import BadInput, NotSupported, WardenError
 from warden.kernel import mounts
 from warden.lxc import idmaps
 from warden.lxc.options import Option, Tool
 from warden.lxc.unsharing import Unsharing, run
+from warden.model.system import IdRange
 
 TOOL = Tool(
     "lxc-usernsexec",
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         ranges = tuple(item for text in given.values.get("map", ()) for item in idmaps.parse(text))
         if not ranges and not given.has("self"):
-            ranges = idmaps.granted()
+            ranges = _granted()
         if given.has("self"):
             ranges = idmaps.with_self(ranges)
         if not any(item.kind == "u" and item.inside == 0 for item in ranges):
@@ -45,6 +46,14 @@ def main(argv: list[str] | None = None) -> int:
         )
     except WardenError as error:
         TOOL.fail(str(error))
+
+
+def _granted() -> tuple[IdRange, ...]:
+    """Raises NotSupported: only this tool takes ranges that nobody granted."""
+    try:
+        return idmaps.granted()
+    except NotSupported as error:
+        raise NotSupported(error.message, hint=f"give one: -m b:0:100000:65536, or {error.hint}") from error
 
 
 def _be_root(groups: bool) -> None:

@@ -24,7 +24,7 @@ TOOL = Tool(
 
 def main(argv: list[str] | None = None) -> int:
     given = TOOL.parse(sys.argv[1:] if argv is None else argv)
-    wanted = given.last("state").split("|") if given.last("state") else []
+    wanted = [word for word in given.last("state").split("|") if word]
     if not wanted:
         TOOL.fail("No state specified")
     for word in wanted:
