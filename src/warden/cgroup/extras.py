@@ -18,8 +18,8 @@ from warden.light import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: By v1's names. perf_event only counts for perf(1), nothing is limited by it.
-OPTIONAL = ("cpuset", "blkio", "devices", "hugetlb", "net_cls", "net_prio", "rdma", "misc")
+#: By v1's names. perf_event limits nothing, but a container that may mount it has to have a group of its own there.
+OPTIONAL = ("cpuset", "blkio", "devices", "hugetlb", "net_cls", "net_prio", "perf_event", "rdma", "misc")
 _ROUNDS = 20
 
 
