@@ -178,3 +178,28 @@ def test_a_file_system_that_never_answers(monkeypatch: pytest.MonkeyPatch, scene
         os.waitpid(child, 0)
         for fd in (ready, said, wait, go):
             os.close(fd)
+
+
+def test_a_mount_from_another_container_follows_its_links_nowhere_else(scene: Scene) -> None:
+    """It may change them at any time: what it names is looked up below its own root."""
+    secret = scene.root / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("the host's")
+    theirs = scene.define("other")
+    (theirs / "data").mkdir()
+    (theirs / "data/file").write_text("shared")
+    (scene.root / "way").symlink_to(theirs)
+    entry = f"lxc.mount.entry = {scene.root}/way/data mnt none bind,create=dir 0 0\n"
+    scene.define("box", entry + f"lxc.mount.entry = {theirs}/data/file file none bind,create=file 0 0\n")
+    scene.start("box")
+    assert scene.ok("attach", "box", "--", "cat", "/mnt/file", "/file") == "sharedshared"
+    scene.ok("stop", "-k", "box")
+    scene.gone("box")
+    (theirs / "data/file").unlink()
+    (theirs / "data").rmdir()
+    for link in (str(secret), "../../secret"):
+        (theirs / "data").symlink_to(link)
+        scene.define("box", entry)
+        done = scene.run("start", "box")
+        assert done.returncode == 1 and "No such file" in done.stderr, (link, done.stderr)
+        (theirs / "data").unlink()
