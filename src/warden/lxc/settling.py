@@ -33,7 +33,7 @@ def settled(system: System, rootfs: str, groups: Mapping[str, str]) -> System:
             wanted = replace(item, source=below, inside=True)
         elif item.is_bind and not item.inside and (lent := _lent(item.source)):
             base, source = lent
-            wanted = replace(item, base=base, source=source, create=_kind(base, source, item.create))
+            wanted = replace(item, base=base, source=_told(base, source))
         if _wanted(wanted, rootfs, found):
             found.append(wanted)
     # a kernel without CONFIG_KEYS has no keyctl(2), and nothing to be kept from anybody
@@ -82,8 +82,8 @@ def _is_root(path: str) -> bool:
     return any(path == os.path.realpath(item.rootfs) != "/" for item in systems.records())
 
 
-def _kind(base: str, source: str, create: str) -> str:
-    """Whether it is a file, for what it is bound to: when that is true no longer the kernel refuses."""
+def _told(base: str, source: str) -> str:
+    """With a slash at its end when it is a directory: when that is true no longer the kernel refuses."""
     from warden.kernel.paths import open_in_root  # few have such mounts
 
     with suppress(OSError):
@@ -91,13 +91,12 @@ def _kind(base: str, source: str, create: str) -> str:
         try:
             found = open_in_root(root, source, os.O_PATH)
             try:
-                is_file = not stat.S_ISDIR(os.fstat(found).st_mode)
-                return "file" if is_file else create
+                return source.rstrip("/") + ("/" if stat.S_ISDIR(os.fstat(found).st_mode) else "")
             finally:
                 os.close(found)
         finally:
             os.close(root)
-    return create
+    return source
 
 
 def _wanted(item: FileSystem, rootfs: str, before: Sequence[FileSystem]) -> bool:

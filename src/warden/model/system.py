@@ -27,7 +27,7 @@ class FileSystem:
     """One mount. *target* inside, absolute; *options*: mount(8)'s words, `bind` and `rbind` among them. *create*: make the
     target first, as "dir" or "file"; *optional*: who places the container leaves it out where source or target lack.
     *inside*: *source* is a path of the container's, absolute, and is looked up as targets are. *base*: it is one of another
-    container's, whose root this is: a link in there leads nowhere else."""
+    container's, whose root this is: a link in there leads nowhere else; a directory ends in a slash then."""
 
     source: str
     target: str

@@ -83,16 +83,16 @@ def _staged(system: System, place: Placement) -> Iterator[tuple[FileSystem, tupl
             yield item, ()
             continue
         aside = f"{place.directory}/mnt/{number}"
-        there = words.mkdir(f"{aside}/it", 0o755, 0)
+        place_of_it = f"{aside}/it"
         steps = (
             words.mkdir(f"{aside}/root", 0o755, 0),
-            words.empty_file(f"{aside}/it", 0) if item.create == "file" else there,
+            words.mkdir(place_of_it, 0o755, 0) if item.source.endswith("/") else words.empty_file(place_of_it, 0),
             words.bind(item.base, f"{aside}/root", 0, BIND_RECURSIVE, "another container's root"),
             words.root(aside, "beside the root"),
             words.bind(f"/root{item.source}", "/it", 0, BIND_RECURSIVE | BIND_IN_ROOT, "its links lead nowhere else"),
             words.root("/", "back"),
         )
-        yield replace(item, source=f"{aside}/it", base=""), steps
+        yield replace(item, source=place_of_it, base=""), steps
 
 
 def split(system: System) -> tuple[tuple[FileSystem, ...], tuple[FileSystem, ...]]:
