@@ -96,13 +96,22 @@ def test_one_made_for_it(scene: Scene, nesting: bool) -> None:
     label = apparmor.generated_name("box", str(scene.root))
     script = (
         "cat /proc/self/attr/current; cat /etc/secret; mount -t tmpfs x /tmp && echo tmpfs;"
-        "mount -t devtmpfs x /tmp && echo devtmpfs; echo y > /proc/sysrq-trigger && echo sysrq"
+        "mount -t devtmpfs x /tmp && echo devtmpfs; echo y > /proc/sysrq-trigger && echo sysrq;"
+        "mkdir /tmp/a /tmp/b; mount -t proc x /tmp/a && echo proc; mount -t sysfs x /tmp/a && echo sysfs;"
+        "mount -o bind /proc /tmp/a && echo bound; mount -o bind / /tmp/a && echo root; mount -o bind /etc /tmp/b && echo etc;"
+        "mount -o ro -t devtmpfs x /tmp/a && echo readonly; mount -t proc x /proc && echo own;"
+        "echo x > /proc/sys/kernel/core_pattern && echo core; echo 1 > /proc/sys/vm/drop_caches && echo vm;"
+        "echo other > /proc/sys/kernel/hostname && echo hostname"
     )
     done = scene.run("attach", "box", "--", "/bin/sh", "-c", script)
     said = done.stdout.splitlines()
     assert said[0] == f"{label} (enforce)", done.stderr
     assert "x" not in said and "sysrq" not in said and "tmpfs" in said
     assert ("devtmpfs" in said) == nesting
+    for word in ("proc", "sysfs", "bound", "root", "readonly"):
+        assert (word in said) == nesting, word
+    assert {"etc", "own", "hostname"} <= set(said), (said, done.stderr)
+    assert not {"core", "vm"} & set(said)
     scene.ok("stop", "-k", "box")
     until("its profile is gone", lambda: label not in Path(PROFILES).read_text())
 

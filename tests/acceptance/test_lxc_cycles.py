@@ -87,7 +87,7 @@ def nothing_is_left(lxc: Scene, network: Network, before: list[str]) -> None:
     until("no link is left", lambda: network.links() == {"lo", "br-test"})
     until("no process is left", lambda: not processes(lxc))
     assert sorted(os.listdir(lxc.root)) == before
-    assert set(os.listdir(lxc.site.state)) <= {place.LENT, place.TURN}
+    assert set(os.listdir(lxc.site.state)) <= {place.LENT, place.LOCKS, place.STARTS, place.TURN}
 
 
 def test_many_lives(lxc: Scene, network: Network) -> None:

@@ -18,8 +18,8 @@ from warden.light import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: By v1's names. perf_event only counts for perf(1), nothing is limited by it.
-OPTIONAL = ("cpuset", "blkio", "devices", "hugetlb", "net_cls", "net_prio", "rdma", "misc")
+#: By v1's names. perf_event limits nothing, but a container that may mount it has to have a group of its own there.
+OPTIONAL = ("cpuset", "blkio", "devices", "hugetlb", "net_cls", "net_prio", "perf_event", "rdma", "misc")
 _ROUNDS = 20
 
 
@@ -32,6 +32,7 @@ def lazy_hierarchies(layout: Layout, used: Sequence[Hierarchy]) -> tuple[Hierarc
         if root is not None and root not in roots:
             by_root.setdefault(root, set()).add(name)
     found = [Hierarchy(root, frozenset(names)) for root, names in by_root.items()]
+    found += [Hierarchy(root, frozenset({name})) for name, root in layout.named.items()]
     if layout.v2 is not None and layout.v2 not in roots:
         names = {name for name in OPTIONAL if V2_NAMES.get(name, name) in layout.v2_controllers}
         if names:

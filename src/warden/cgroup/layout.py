@@ -31,6 +31,9 @@ _V1_CONTROLLERS = frozenset(
 )
 
 
+_NAMED = "name="
+
+
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
     """One mounted tree that is used. *controllers*: those of them that warden needs. *per_job*: jobs have groups in it.
@@ -50,11 +53,13 @@ class Hierarchy:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the controllers are. *hierarchies*: v1 controller → directory of its mount; *v2*: mount of cgroup2."""
+    """Where the controllers are. *hierarchies*: v1 controller → directory of its mount; *v2*: mount of cgroup2;
+    *named*: hierarchies without a controller, `name=systemd` among them, → directory of the mount."""
 
     hierarchies: Mapping[str, str] = field(default_factory=dict)
     v2: str | None = None
     v2_controllers: frozenset[str] = frozenset()
+    named: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mode(self) -> str:
@@ -94,13 +99,14 @@ def detect(mountinfo: str | None = None, controllers: str | None = None) -> Layo
     live = mountinfo is None
     mounts = _cgroup_mounts(_read_mountinfo() if mountinfo is None else mountinfo)
     v1: dict[str, str] = {}
+    named: dict[str, str] = {}
     for mount in mounts:
         for name in mount.controllers:
-            v1.setdefault(name, mount.point)
+            (named if name.startswith(_NAMED) else v1).setdefault(name, mount.point)
     v2 = next((mount.point for mount in mounts if mount.is_v2), None)
     if live and controllers is None and v2 is not None:
         controllers = _read_controllers(v2)
-    return Layout(v1, v2, frozenset((controllers or "").split()) if v2 is not None else frozenset())
+    return Layout(v1, v2, frozenset((controllers or "").split()) if v2 is not None else frozenset(), named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +129,14 @@ def _cgroup_mount(line: str) -> _Mount | None:
     if not separator or len(fields) < 6 or len(tail) < 3 or tail[0] not in ("cgroup", "cgroup2"):
         return None
     is_v2 = tail[0] == "cgroup2"
-    # A named hierarchy (name=systemd) has no controller among its options, and so none is found here.
-    names = () if is_v2 else tuple(name for name in tail[2].split(",") if name in _V1_CONTROLLERS)
+    words = [] if is_v2 else tail[2].split(",")
+    names = tuple(name for name in words if name in _V1_CONTROLLERS) or tuple(filter(_is_name, words))
     rank = (fields[3] != "/", "ro" in fields[5].split(",") or "ro" in tail[2].split(","))
     return _Mount(_unescape(fields[4]), is_v2, names, rank)
+
+
+def _is_name(word: str) -> bool:
+    return word.startswith(_NAMED)
 
 
 def _unescape(path: str) -> str:

@@ -7,7 +7,7 @@ import socket as sockets
 import sys
 import time
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from warden.errors import BadInput, NotPermitted, Unreachable
 
@@ -71,12 +71,29 @@ def start_daemon(path: str) -> None:
     import fcntl
 
     os.makedirs(os.path.dirname(path) or ".", mode=0o755, exist_ok=True)
-    with open(path + ".lock", "w") as lock:
+    # Nobody else's to open, or he could hold it for ever; nor a link: the directory may be everybody's.
+    with _lock_file(path + ".lock") as lock:
         # Two commands at once must not start two daemons on one depot: the second finds the first one's listening.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not listening(path):
             _launch(path)
             print(f"warden: started a daemon on {path}", file=sys.stderr)
+
+
+def _lock_file(path: str) -> IO[bytes]:
+    """Raises NotPermitted for one that is somebody else's."""
+    import stat
+
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise NotPermitted(f"open {path}: {os.strerror(error.errno or 0)}", hint="remove it") from error
+    status = os.fstat(fd)
+    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise NotPermitted(f"{path} is somebody else's", hint="remove it")
+    os.fchmod(fd, 0o600)
+    return open(fd, "r+b", buffering=0)
 
 
 def daemon_command(path: str, ready_fd: int) -> list[str]:

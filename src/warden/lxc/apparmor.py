@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 
 from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.lxc.settings import LxcConfig
@@ -22,37 +23,67 @@ GENERATED, UNCONFINED, UNCHANGED = "generated", "unconfined", "unchanged"
 #: LXC's own, taken where the configuration says nothing and it is loaded.
 USUAL = "lxc-container-default-cgns"
 
+#: What LXC's own generated profile has. Its language has it that = is exact and `in` any combination, none included; and
+#: apparmor_parser before 3.0.9 and 3.1.4 (CVE-2016-1585) also allows mounting anything once a rule for binds, moves and
+#: propagation has `rw`, or one for remounts any option. So `rw` is never written, which is what they mean without it.
 _ALWAYS = """\
   file,
   capability,
   network,
-  unix,
+  dbus,
   umount,
-  signal,
+  signal (receive),
+  signal peer=@{profile_name},
+  unix (receive),
+  unix peer=(label=@{profile_name}),
   ptrace (readby, tracedby),
   ptrace peer=@{profile_name},
-  deny @{PROC}/sysrq-trigger rwklx,
-  deny @{PROC}/kcore rwklx,
-  deny @{PROC}/mem rwklx,
-  deny @{PROC}/sys/kernel/core_pattern wklx,
-  deny @{PROC}/sys/kernel/modprobe wklx,
-  deny @{PROC}/sys/fs/binfmt_misc/** wklx,
-  deny /sys/kernel/security/** wklx,
-  deny /sys/kernel/debug/** rwklx,
+  deny /proc/sysrq-trigger rwklx,
+  deny /proc/kcore rwklx,
+  deny /proc/mem rwklx,
+  deny /proc/acpi/** rwklx,
+  deny /proc/bus/** wklx,
+  deny /sys/kernel/security/** rwklx,
+  deny /sys/kernel/debug/{,**} rwklx,
   deny /sys/firmware/efi/efivars/** rwklx,
 """
-_MOUNTS = """\
-  mount fstype=(tmpfs, ramfs, hugetlbfs, proc, sysfs, devpts, mqueue, cgroup, cgroup2, overlay, fuse, fuse.*),
-  mount options in (rw, ro, bind, rbind, remount, nosuid, nodev, noexec, noatime, nodiratime, relatime),
-  mount options in (rw, private, rprivate, shared, rshared, slave, rslave, unbindable, runbindable),
+#: What may be written below these, all else not.
+_WRITABLE = {
+    "/proc/sys": ("kernel/shm*", "kernel/sem*", "kernel/msg*", "kernel/hostname", "kernel/domainname", "net"),
+    "/sys": ("class/net", "devices/virtual/net", "fs/cgroup"),
+}
+_FILE_SYSTEMS = """\
+  mount fstype=(tmpfs, hugetlbfs, mqueue, fuse, fuse.*),
+  mount fstype=proc -> /proc/,
+  mount fstype=sysfs -> /sys/,
+  mount fstype=(cgroup, cgroup2) -> /sys/fs/cgroup/{,**},
+  mount fstype=binfmt_misc -> /proc/sys/fs/binfmt_misc/,
+  mount fstype=fusectl -> /sys/fs/fuse/connections/,
+  mount fstype=securityfs -> /sys/kernel/security/,
+  mount fstype=debugfs -> /sys/kernel/debug/,
+  mount fstype=efivarfs -> /sys/firmware/efi/efivars/,
+"""
+#: Under these paths the denials hold: what lies there must not be had under another.
+_KEPT = ("proc", "sys", "dev")
+_PROPAGATION = ("private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable")
+#: In a user namespace the kernel itself says what may be mounted.
+_UNPRIVILEGED = """\
+  pivot_root,
+  mount options=(bind),
+  mount options=(rbind),
+  mount options=(move),
+  remount,
+  mount options=(ro, remount),
+  mount options=(ro, remount, bind),
 """
 _NESTING = """\
   mount,
   pivot_root,
   ptrace,
+  signal,
+  unix,
   change_profile -> **,
 """
-
 
 def is_there() -> bool:
     """Whether the kernel has it, and it is on."""
@@ -92,10 +123,42 @@ def generated_name(name: str, lxcpath: str) -> str:
 
 def text(config: LxcConfig, label: str) -> str:
     """The profile in AppArmor's language. Pure."""
-    more = _NESTING if config.apparmor_allow_nesting else _MOUNTS
-    raw = "".join(f"  {line}\n" for line in config.apparmor_raw)
-    body = _ALWAYS.replace("@{PROC}", "/proc").replace("@{profile_name}", f'"{label}"')
-    return f'profile "{label}" flags=(attach_disconnected,mediate_deleted) {{\n{body}{more}{raw}}}\n'
+    lines = _ALWAYS.replace("@{profile_name}", f'"{label}"').splitlines()
+    lines += [f"  deny {path} wklx," for base, names in _WRITABLE.items() for path in everything_but(base, names)]
+    lines += (_NESTING if config.apparmor_allow_nesting else _FILE_SYSTEMS).splitlines()
+    if not config.apparmor_allow_nesting:
+        lines += _UNPRIVILEGED.splitlines() if config.idmap else []
+        lines += _moved()
+    lines += [f"  {line}" for line in config.apparmor_raw]
+    body = "".join(f"{line}\n" for line in lines)
+    return f'profile "{label}" flags=(attach_disconnected,mediate_deleted) {{\n{body}}}\n'
+
+
+def _moved() -> Iterator[str]:
+    """What may be bound and moved elsewhere, and how the root's mounts may spread."""
+    for how in ("bind", "move"):
+        for path in (*everything_but("", _KEPT), "/dev/[^.]*{,/**}"):
+            yield f"  mount options=({how}) {path},"
+    yield from (f"  mount options=({how}) -> /," for how in _PROPAGATION)
+
+
+def everything_but(base: str, names: Iterable[str]) -> Iterator[str]:
+    """Patterns of all paths below *base* but *names* and what is below these; a name that ends in * stands for all that
+    begin so. The language knows no "but": what differs is said character by character."""
+    whole: dict[str, list[str]] = {}
+    for name in names:
+        head, _, rest = name.partition("/")
+        whole.setdefault(head, []).extend([rest] if rest else [])
+    stems = sorted({name.rstrip("*")[:length] for name in whole for length in range(len(name.rstrip("*")) + 1)})
+    for stem in stems:
+        if f"{stem}*" in whole:
+            continue
+        more = "".join(sorted({name[len(stem)] for name in whole if name.startswith(stem) and name != stem}))
+        other = f"[^{more}/]*" if more else "?*"
+        yield f"{base}/{stem}" + (other if stem in whole or not stem else f"{{,{other}}}") + "{,/**}"
+    for name, below in whole.items():
+        if below:
+            yield from everything_but(f"{base}/{name}", below)
 
 
 def unload(label: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from warden.light import TYPE_CHECKING, signal
+from warden.light import TYPE_CHECKING, signal, suppress
 from warden.lxc import place, states
 from warden.lxc.place import Running, Site
 
@@ -91,10 +91,11 @@ class _End:
     def _say(self, line: str) -> None:
         path = next(iter(self._running.asked.get("values", {}).get("logfile", ())), "")
         if path:
-            stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
-            text = line.replace("\n", " ")
-            with open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
-                log.write(f"lxc-start {self._running.name} {stamp} ERROR    warden - {text}\n")
+            from warden.errors import BadInput
+            from warden.lxc import logfile
+
+            with suppress(BadInput):  # nobody is there to be told, and the end goes on
+                logfile.append(path, "lxc-start", self._running.name, "ERROR", line.replace("\n", " "))
 
     def _load(self) -> None:
         from warden.lxc.options import Given

@@ -23,7 +23,7 @@ CONFIG, PARTIAL, SNAPSHOTS, ROOTFS = "config", "partial", "snaps", "rootfs"
 RENAMED, RESTORING = "renamed", ".restore"
 #: What storage has in a container's directory.
 STORAGE = (ROOTFS, "overlay", "tmpfs", "rootdev")
-_MOMENT_S, _PAUSE_S = 1.0, 0.01
+_MOMENT_S, _PATIENCE_S, _PAUSE_S = 1.0, 30.0, 0.01
 _NAME = pattern(r"[^/\x00-\x1f\x7f]{1,255}")
 
 
@@ -137,20 +137,7 @@ class Home:
 
     def lock(self, *, shared: bool = False) -> int:
         """The same until the descriptor is closed."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        until = time.monotonic() + _MOMENT_S
-        while True:
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-                return fd
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    os.close(fd)
-                    from warden.lxc.owners import owners
-
-                    whose = owners(self.path) or "another of LXC's tools"
-                    raise WrongState(f"{self.name} is in use by {whose}", hint="wait until it is done") from error
-            time.sleep(_PAUSE_S)
+        return _locked(self.path, self.name, _MOMENT_S, shared=shared)
 
 
 def home_of(lxcpath: str, name: str) -> Home:
@@ -172,13 +159,35 @@ def existing(lxcpath: str, name: str) -> Home:
 
 @contextmanager
 def bookkeeping(lxcpath: str) -> Iterator[None]:
-    """While the files that say who depends on whom are read and written: short, and waits for its turn."""
+    """While the files that say who depends on whom are read and written. Raises WrongState when its turn does not come."""
     try:
-        fd = os.open(lxcpath, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = _locked(lxcpath, lxcpath, _PATIENCE_S)
     except OSError as error:
         raise KernelRefused("open", lxcpath, error.errno or 0) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(directory: str, name: str, patience_s: float, *, shared: bool = False) -> int:
+    """The lock of a directory, until the descriptor is closed. It is a file that nobody else can open: flock(2) on the
+    directory itself is anybody's who may read that, for as long as he likes. Raises WrongState, naming who has it."""
+    from warden.lxc import place
+
+    status = os.stat(directory)
+    path = f"{place.lock_directory()}/{status.st_dev}-{status.st_ino}"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                os.close(fd)
+                from warden.lxc.owners import owners
+
+                whose = owners(path) or "another of LXC's tools"
+                raise WrongState(f"{name} is in use by {whose}", hint="wait until it is done") from error
+        time.sleep(_PAUSE_S)

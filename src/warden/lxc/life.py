@@ -329,7 +329,12 @@ def _keep_namespaces(directory: str, pid: int, undo: Undo) -> None:
         try:
             mount(path, target, "", 4096)  # MS_BIND
         except OSError as error:
-            raise KernelRefused(f"bind {path} to", target, error.errno or 0) from error
+            if error.errno != errno.EINVAL or not path.endswith("/mnt"):
+                raise KernelRefused(f"bind {path} to", target, error.errno or 0) from error
+            # A mount namespace can be bound only where its number is above that of the one it is bound in. Since 6.18
+            # numbers are dealt to processors in batches (kernel/nstree.c), so that a younger one may have a lower one.
+            os.unlink(target)
+            running.log.warning("LXC_MNT_NS: the kernel cannot keep this mount namespace: hooks at its end go without")
 
 
 def go_home(namespace: int) -> None:

@@ -59,9 +59,8 @@ def limited(
         from warden.lxc.nested import give_out
 
         give_out(group.directories().get(""))
-        for controller in manager.layout.hierarchies:
-            if controller not in ("blkio", *group.directories()):  # block I/O is counted in a group of its own
-                group.use(controller)
+    if spec.system is not None and (spec.system.cgroups or not spec.user_namespace):
+        _join_all(group, manager.layout)
     return group
 
 
@@ -88,6 +87,15 @@ def _join_devices(group: ContainerGroup) -> None:
     place = group.place("devices")
     if place is not None and not place.made:
         group.use("devices")
+
+
+def _join_all(group: ContainerGroup, layout: Layout) -> None:
+    """Its root may mount any hierarchy that the host has mounted (cgroup1_get_tree() of kernel/cgroup/cgroup-v1.c), and
+    sees there what its cgroup namespace has as the root: without a group of its own that is the host's."""
+    for controller, root in (*layout.hierarchies.items(), *layout.named.items()):
+        # block I/O is counted in a group of its own
+        if controller not in ("blkio", *group.directories()) and os.access(root, os.W_OK):
+            group.use(controller)
 
 
 def _write_files(group: ContainerGroup, files: Sequence[Missing]) -> None:

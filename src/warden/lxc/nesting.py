@@ -11,18 +11,20 @@ import fcntl
 import json
 import os
 import stat
+import time
 
-from warden.errors import WardenError
+from warden.errors import WardenError, WrongState
 from warden.kernel.paths import open_in_root
-from warden.light import TYPE_CHECKING, NamedTuple, suppress
+from warden.light import TYPE_CHECKING, NamedTuple, signal, suppress
 from warden.lxc import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
 _LXCPATH, _CONF = "/var/lib/lxc", "/etc/lxc/lxc.conf"
 _MOST, _MOST_NAMES = 1 << 16, 1000
+_PATIENCE_S = 5
 _NS_GET_PARENT = 0xB702  # ioctl_ns(2), since 4.9
 
 
@@ -37,7 +39,53 @@ class Inner(NamedTuple):
 
 
 def inside(pid: int) -> list[Inner]:
-    """Those of the container whose first process is *pid*, by name."""
+    """Those of the container whose first process is *pid*, by name. Raises WrongState when it does not let itself be read:
+    a file system of its own (FUSE) answers when it likes, and a request that it has taken waits for ever, killed or not
+    (request_wait_answer() of fs/fuse/dev.c). So another process reads, and nobody waits for that one's end."""
+    mine, other = os.pipe()
+    child = os.fork()
+    if not child:
+        _read_for(other, pid)
+    os.close(other)
+    os.waitpid(child, 0)
+    try:
+        found = json.loads(_received(mine, pid))
+    finally:
+        os.close(mine)
+    return [Inner(*fields) for fields in found]
+
+
+def _read_for(other: int, pid: int) -> NoReturn:
+    """In a child, whose own child is the machine's to wait for; it ends by itself where it can."""
+    try:
+        if not os.fork():
+            signal.alarm(_PATIENCE_S)
+            os.closerange(0, other)
+            os.closerange(other + 1, 1 << 16)
+            with open(other, "w", encoding="ascii") as file:
+                file.write(json.dumps([list(item) for item in _found(pid)]))
+    finally:
+        os._exit(0)
+
+
+def _received(mine: int, pid: int) -> bytes:
+    """Until the other side is closed. Raises WrongState."""
+    import select
+
+    ready, data, end = select.poll(), b"", time.monotonic() + _PATIENCE_S
+    ready.register(mine, select.POLLIN)
+    while ready.poll(max(0.0, end - time.monotonic()) * 1000):
+        more = os.read(mine, 1 << 16)
+        if not more:
+            break
+        data += more
+    if not data.endswith(b"]"):
+        hint = "it has a file system of its own that does not answer: leave --nesting out"
+        raise WrongState(f"the container of process {pid} cannot be looked into: no answer in {_PATIENCE_S} s", hint=hint)
+    return data
+
+
+def _found(pid: int) -> list[Inner]:
     root = -1
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

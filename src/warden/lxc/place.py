@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LENT = ".lent"  # beside the containers: what lending.py writes
 TUNNEL = "tunnel.json"  # in its directory: which directory of the host it shares
 OUTSIDE = "outside.json"  # in its directory: what it changed on links of the host
+LOCKS = ".locks"  # a file for each container's directory that was ever worked on, by device and inode
+STARTS = ".starting"  # locked by those who start one
 TURN = ".ending"  # locked by who removes what is above the containers' cgroups
 _SUN_PATH = 107  # what fits beside the first NUL, unix(7)
 _EXIT_MS = 5000
@@ -65,6 +67,23 @@ class Running(NamedTuple):
     signals: tuple[int, int, int] = (0, 0, 0)
     made: tuple[str, ...] = ()
     rootfs: str = ""
+
+
+def lock_directory() -> str:
+    """Of the locks of containers' directories, made when it is not there; its owner's alone."""
+    state = Site.from_environment().state
+    path = f"{state}/{LOCKS}"
+    if not os.path.isdir(path):
+        _make_state(state)
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+    return path
+
+
+def _make_state(state: str) -> None:
+    with suppress(FileExistsError):
+        os.makedirs(state)
+        os.chmod(state, 0o711)
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -110,9 +129,7 @@ def is_answered(lxcpath: str, name: str) -> bool:
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
-    with suppress(FileExistsError):
-        os.makedirs(site.state)
-        os.chmod(site.state, 0o711)
+    _make_state(site.state)
     while True:
         _mkdir(path, 0o711)
         lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -131,10 +148,15 @@ def _mkdir(path: str, mode: int) -> None:
     os.chmod(path, mode)
 
 
+def _turn(site: Site, name: str) -> int:
+    """A file that only its owner can open: a lock on the directory would be anybody's who may read that."""
+    return os.open(f"{site.state}/{name}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 @contextmanager
 def starting(site: Site) -> Iterator[None]:
     """From when the groups above a container's are there until it lives in them: no end of another removes them."""
-    fd = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = _turn(site, STARTS)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
         yield
@@ -146,8 +168,7 @@ def starting(site: Site) -> Iterator[None]:
 def ending(site: Site) -> Iterator[bool]:
     """One at a time, so that the last sees that it is the last. Whether nobody starts a container: if one does, what is
     above is its own end's to remove."""
-    turn = os.open(f"{site.state}/{TURN}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    state = os.open(site.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    turn, state = _turn(site, TURN), _turn(site, STARTS)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
         try:

@@ -94,6 +94,7 @@ def make(config: LxcConfig, system: System, undo: Undo, directory: str) -> Termi
     binds: list[Bind] = []
     if given and not is_file:
         console, path = _open(given, undo), given
+        os.set_blocking(console, True)  # its programs' standard stream
     elif config.console_path != "none":
         masters[0], console, path = _pair(system, undo, directory)
         os.set_blocking(masters[0], False)
@@ -165,10 +166,14 @@ def _is_terminal(path: str) -> bool:
 def _open(path: str, undo: Undo) -> int:
     try:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(path, flags if not path.startswith("/dev/") else os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
+        flags = flags if not path.startswith("/dev/") else os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+        fd = os.open(path, flags | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise BadInput(f"console: {path}: {error.strerror}") from error
     undo.add(path, os.close, fd)
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):  # its monitor would wait for a reader
+        raise BadInput(f"console: {path}: is neither a regular file nor a terminal")
     return fd
 
 

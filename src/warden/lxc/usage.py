@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warden.cgroup import tables
 from warden.light import suppress
 from warden.lxc.place import Running
 
@@ -17,11 +18,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _field(text: str | None, name: str) -> int | None:
-    for line in (text or "").splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return _number(value)
-    return None
+    return tables.parse_flat(text or "").get(name)
 
 
 def cpu_ns(running: Running) -> int | None:
@@ -65,12 +62,11 @@ def block_io(running: Running) -> tuple[int, int] | None:
     stat = _read(running, "", "io.stat")
     if stat is None:
         return None
-    pairs = [word.partition("=") for word in stat.split()]
-    total = dict.fromkeys(("rbytes", "wbytes", "rios", "wios"), 0)
-    for key, _, value in pairs:
-        if key in total and value.isdecimal():
-            total[key] += int(value)
-    return total["rbytes"] + total["wbytes"], total["rios"] + total["wios"]
+    from warden.cgroup.stats import parse_io_v2  # few ask, and v1 needs none of it
+
+    found = parse_io_v2(stat)
+    moved = sum((item.read_bytes or 0) + (item.written_bytes or 0) for item in found)
+    return moved, sum((item.reads or 0) + (item.writes or 0) for item in found)
 
 
 def human(size: int) -> str:

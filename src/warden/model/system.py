@@ -26,7 +26,8 @@ class IdRange:
 class FileSystem:
     """One mount. *target* inside, absolute; *options*: mount(8)'s words, `bind` and `rbind` among them. *create*: make the
     target first, as "dir" or "file"; *optional*: who places the container leaves it out where source or target lack.
-    *inside*: *source* is a path of the container's, absolute, and is looked up as targets are."""
+    *inside*: *source* is a path of the container's, absolute, and is looked up as targets are. *base*: it is one of another
+    container's, whose root this is: a link in there leads nowhere else; a directory ends in a slash then."""
 
     source: str
     target: str
@@ -35,6 +36,7 @@ class FileSystem:
     create: str = ""
     optional: bool = False
     inside: bool = False
+    base: str = ""
 
     def __post_init__(self) -> None:
         if not self.target.startswith("/") or ".." in self.target.split("/") or "\0" in self.source + self.target:

@@ -19,6 +19,7 @@ from warden.plan.mounting import NOTHING, Tmpfs, tmpfs_steps
 from warden.plan.mountoptions import mount_options
 from warden.plan.program import Point, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, Op, Plan, Step
+from warden.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,11 +47,14 @@ def plan_of(spec: ContainerSpec, place: Placement) -> Plan:
 
 def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
     """The whole plan. *place.lower* is the root file system itself, *place.binds* what the engine adds: terminals."""
+    staged = list(_staged(system, place))
+    system = replace(system, filesystems=tuple(item for item, _ in staged))
     early, late = split(system)
     plan = Plan(
         (
             *_launch(system, place),
             *_clone(spec, system, place),
+            *(step for _, steps in staged for step in steps),
             *_root(system, place),
             *(_dev(system, place) if system.dev else ()),
             *(step for item in early for step in _mount(system, item)),
@@ -86,6 +90,26 @@ def _tunnel(system: System) -> Iterator[Step]:
         source, target = system.tunnel
         yield words.mkdir(target, 0o711, system.outside(0))
         yield words.bind(source, target, 0, 0, "what is mounted there later comes in", flags.MS_SLAVE)
+
+
+def _staged(system: System, place: Placement) -> Iterator[tuple[FileSystem, tuple[Step, ...]]]:
+    """Each mount, and what is done for it before there is a root: a source in another container's root is bound, looked up
+    below that, to a place that nobody else can change, and from there."""
+    for number, item in enumerate(system.filesystems):
+        if not item.base:
+            yield item, ()
+            continue
+        aside = f"{place.directory}/mnt/{number}"
+        place_of_it = f"{aside}/it"
+        steps = (
+            words.mkdir(f"{aside}/root", 0o755, 0),
+            words.mkdir(place_of_it, 0o755, 0) if item.source.endswith("/") else words.empty_file(place_of_it, 0),
+            words.bind(item.base, f"{aside}/root", 0, BIND_RECURSIVE, "another container's root"),
+            words.root(aside, "beside the root"),
+            words.bind(f"/root{item.source}", "/it", 0, BIND_RECURSIVE | BIND_IN_ROOT, "its links lead nowhere else"),
+            words.root("/", "back"),
+        )
+        yield replace(item, source=place_of_it, base=""), steps
 
 
 def split(system: System) -> tuple[tuple[FileSystem, ...], tuple[FileSystem, ...]]:

@@ -58,11 +58,13 @@ def say(given: Given, level: str, message: str) -> None:
     """To the log file if there is one, and what went wrong to standard error unless that was not wanted."""
     line = message.replace("\n", " ")
     if path := given.last("logfile"):
-        import time
+        from warden.lxc import logfile
 
-        stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
-        with suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
-            log.write(f"{TOOL.tool} {given.name} {stamp} {level:<8} warden - {line}\n")
+        try:
+            logfile.append(path, TOOL.tool, given.name, level, line)
+        except WardenError as error:
+            if not given.has("quiet") and error.message not in line:
+                print(f"{TOOL.tool}: {given.name}: {error}", file=sys.stderr)
     if level == "ERROR" and not given.has("quiet"):
         print(f"{TOOL.tool}: {given.name}: {line}", file=sys.stderr)
 

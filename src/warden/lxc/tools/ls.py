@@ -116,10 +116,16 @@ def _nested(given: Given, item: Item, pattern: re.Pattern[str] | None, depth: in
     """What runs in it, whoever is in whom first. Names and all else are the container's own words."""
     if item.running is None or not item.running.pid:
         return
+    from warden.errors import WrongState
     from warden.lxc.nesting import inside
 
     def below(pid: int, level: int) -> Iterator[Nested]:
-        for inner in inside(pid) if pid and level <= depth else ():
+        try:
+            inners = inside(pid) if pid and level <= depth else []
+        except WrongState as error:
+            print(f"lxc-ls: {item.name}: {error}", file=sys.stderr)
+            return
+        for inner in inners:
             found = Nested(inner, level)
             if _fits(given, found.name, found.state, is_defined=True, pattern=pattern) and _in_groups(
                 given, found.groups

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from warden.errors import WardenError
-from warden.light import TYPE_CHECKING, suppress
+from warden.light import TYPE_CHECKING
 from warden.lxc.options import Given, Tool
 
 if TYPE_CHECKING:
@@ -18,11 +18,13 @@ def say(tool: Tool, given: Given, level: str, message: str) -> None:
     """To the log file if there is one; what is an error or a warning to standard error, unless that was not wanted."""
     line = message.replace("\n", " ")
     if path := given.last("logfile"):
-        import time
+        from warden.lxc import logfile
 
-        stamp = time.strftime("%Y%m%d%H%M%S") + f".{time.time_ns() // 10**6 % 1000:03}"
-        with suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
-            log.write(f"{tool.tool} {given.name} {stamp} {level:<8} warden - {line}\n")
+        try:
+            logfile.append(path, tool.tool, given.name, level, line)
+        except WardenError as error:
+            if not given.has("quiet") and error.message not in line:
+                print(f"{tool.tool}: {given.name}: {error}", file=sys.stderr)
     if level in ("ERROR", "WARN") and not given.has("quiet"):
         print(f"{tool.tool}: {given.name}: {line}", file=sys.stderr)
 

@@ -40,6 +40,10 @@ def run(given: Given, tool: Tool = TOOL) -> int:
         start = start_of(settled, execute=False, argv=settled.rest)
         if start.scene.config.log_file and not settled.has("logfile"):
             settled.values["logfile"] = [os.path.abspath(start.scene.config.log_file)]
+        if path := settled.last("logfile"):
+            from warden.lxc import logfile
+
+            logfile.check(path)
         for warning in start.translation.warnings:
             say(tool, settled, "INFO", warning)
         if pidfile := settled.last("pidfile"):
