@@ -6,16 +6,19 @@ tables.py's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from warden.errors import EngineFault
 from warden.model.net import Refusals
 from warden.network import afterlife, changes, egress, nft
 from warden.network.claims import Claims
-from warden.network.expressions import Element
+from warden.network.conntrack import Conntrack
+from warden.network.expressions import Address, Element
 from warden.network.inspection import Wanted
+from warden.network.leavings import Leavings
 from warden.network.libnft import Runner, open_runner
 from warden.network.nfnetlink import Change, Wire
 from warden.network.nft import BridgeNet, Guest, Policy, PortKey
@@ -33,8 +36,11 @@ class Firewall:
     *runner* runs nft's text, which makes the tables; *kernel* takes what comes and goes.
     """
 
-    def __init__(self, policy: Policy, runner: Runner, kernel: Kernel, locks: str = LOCKS) -> None:
+    def __init__(
+        self, policy: Policy, runner: Runner, kernel: Kernel, locks: str = LOCKS, leavings: Leavings | None = None
+    ) -> None:
         self.policy = policy
+        self._leavings = leavings or Leavings(None)
         self._tables = Tables(policy.table, runner, kernel)
         self._lock = TableLock(policy.table, locks)
         self._mutex = threading.Lock()
@@ -59,11 +65,19 @@ class Firewall:
         mine = {link.name for guest in self._guests.values() for link in guest.links}
         # A daemon died before links of a container that was gone were; somebody may keep them.
         afterlife.cut([name for name in self._tables.links() - mine if nft.is_link(name)])
+        admitted = self._tables.admits()
         try:
             self._tables.make(self._wanted())
         except EngineFault as error:
             if not self._make_unbounded():
                 log.error("firewall: %s; containers with a network cannot be made", error)
+        addresses = self._addresses()
+        self._leavings.keep_only(nft.inner_networks(self.policy, self._bridges.values()), addresses)
+        if admitted:  # somebody may have taken the tables away while no daemon ran
+            self._leavings.keep_admitted(addresses)
+
+    def _addresses(self) -> list[Address]:
+        return [address for guest in self._guests.values() for address in guest.addresses]
 
     def _make_unbounded(self) -> bool:
         """Whether it is possible without a bound on connections, which takes the kernel's nft_connlimit."""
@@ -94,6 +108,8 @@ class Firewall:
         with self._mutex:
             if alone:
                 self._claims.require_alone(guest.container_id, alone)
+            if guest.container_id not in self._guests:
+                self._leavings.forget(guest.addresses)
             self._replace(self._guests.get(guest.container_id), guest)
 
     def links_of(self, container_id: str) -> tuple[str, ...]:
@@ -109,14 +125,21 @@ class Firewall:
                 guest = self._guests[container_id]
                 left = (one for one in nft.gates(guest) if one.family in self._wanted().families)
                 self._replace(guest, None, tuple(left))
+                self._leavings.leave(guest.addresses)
 
     def drop(self, container_id: str) -> None:
         """Takes a container's elements, chain and ports away; one that is not known is none."""
         with self._mutex:
             if container_id in self._guests:
-                self._replace(self._guests[container_id], None)
+                guest = self._guests[container_id]
+                self._replace(guest, None)
+                self._leavings.leave(guest.addresses)
             elif left := self._shut.pop(container_id, ()):
                 self._carry_out([Change("delete", elements=left)])
+
+    def forget(self) -> None:
+        """Conntrack has nothing of containers that are shut or gone any more."""
+        self._leavings.forget()
 
     def put_bridge(self, bridge: BridgeNet) -> None:
         """Lets a bridge in, before its device is there and before any guest of it."""
@@ -126,6 +149,7 @@ class Firewall:
     def drop_bridge(self, device: str) -> None:
         """Takes it away, after its guests; one that is not known is none."""
         with self._mutex:
+            self._leavings.forget()  # after a crash only what lies in a network that is known would be
             self._rebridge({name: bridge for name, bridge in self._bridges.items() if name != device})
 
     def _replace(self, old: Guest | None, new: Guest | None, left: tuple[Element, ...] = ()) -> None:
@@ -169,7 +193,18 @@ class Firewall:
             raise
 
     def _carry_out(self, wanted: list[Change]) -> None:
-        self._tables.carry_out(wanted, self._wanted())
+        with self._purged():
+            self._tables.carry_out(wanted, self._wanted())
+
+    @contextlib.contextmanager
+    def _purged(self) -> Iterator[None]:
+        """When the tables are mended within: what began while they were not whole ends."""
+        before = self.mended
+        try:
+            yield
+        finally:
+            if self.mended != before and (count := self._leavings.keep_admitted(self._addresses())):
+                log.warning("firewall: %d connections that no rule admitted are cut", count)
 
     # ---- what others did
 
@@ -180,7 +215,7 @@ class Firewall:
     def look(self) -> None:
         """Notices when somebody else lost or changed our tables, and puts them right. Costs one question when nobody
         changed anything. Raises EngineFault when that fails."""
-        with self._mutex:
+        with self._mutex, self._purged():
             self._tables.look(self._wanted())
 
     def faults(self) -> list[str]:
@@ -190,7 +225,7 @@ class Firewall:
 
     def repair(self) -> list[str]:
         """Puts right what is wrong with them; what that was. Raises EngineFault."""
-        with self._mutex:
+        with self._mutex, self._purged():
             return [fault.text for fault in self._tables.repair(self._wanted())]
 
     # ---- questions
@@ -211,6 +246,7 @@ class Firewall:
     def close(self, *, remove: bool) -> None:
         """Lets go; *remove*: the tables go too, as nobody needs them any more."""
         with self._mutex:
+            self._leavings.forget()
             self._tables.close(remove=remove and self._lock.held)
             self._lock.release()
 
@@ -249,4 +285,4 @@ def open_firewall(policy: Policy) -> Firewall:
     except OSError as error:
         log.info("nfnetlink: %s", error.strerror)
         kernel = NoKernel(error)
-    return Firewall(policy, open_runner(), kernel)
+    return Firewall(policy, open_runner(), kernel, leavings=Leavings(Conntrack))

@@ -25,6 +25,10 @@ KNOCK_PACE = "limit rate over 50/second burst 100 packets"
 #: neighbour that it looks for, and there is room for 1,024 of those by default (gc_thresh3, arp(7)).
 UNKNOWN_PACE = "limit rate over 20/second burst 100 packets"
 
+#: The label of conntrack that a connection has which one of our rules let through, a bit: what began while our tables
+#: were not there has none (leavings.py).
+ADMITTED = 109
+
 _VERSIONS = ((4, "ip", "", "ipv4_addr"), (6, "ip6", "6", "ipv6_addr"))
 
 
@@ -171,6 +175,8 @@ def _chains(policy: Policy) -> list[str]:
         *_forwards('oifname "lo" fib daddr type local', (True, policy.loopback6)),
         "}",
         "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
+        # What the host begins, or leads on. Who comes first of all with an address of his own for it goes without.
+        f"oifname @links {_ADMIT}",
         "oifname @links ct status dnat ip saddr 127.0.0.0/8 masquerade",
         # From ::1 there is no route_localnet to ask for: a router looks for it in what arrives alone (ip6_rcv_core).
         "oifname @links ct status dnat ip6 saddr ::1 masquerade",
@@ -244,7 +250,8 @@ def _services() -> list[str]:
 
 
 def _bounds(hook: str, policy: Policy) -> list[str]:
-    """So many connections for each address of a container. Behind the decision: what was refused is none."""
+    """So many connections for each address of a container. Behind the decision: what was refused is none, and what was
+    not is labelled."""
     lines = [f"chain bound_{hook} {{ type filter hook {hook} priority filter + 1; policy accept;", "ct state != new accept"]
     if policy.connections:
         lines += [
@@ -252,9 +259,10 @@ def _bounds(hook: str, policy: Policy) -> list[str]:
             " goto refuse_aloud"
             for _, family, six, _ in _VERSIONS
         ]
-    return [*lines, "}"]
+    return [*lines, f"iifname @links {_ADMIT}", "}"]
 
 
+_ADMIT = f"ct label set {ADMITTED}"
 _WAYS = ("original", "reply")
 _ASKED = (
     "{ echo-request, nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-query, mld-listener-report,"
