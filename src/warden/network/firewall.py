@@ -29,6 +29,9 @@ from warden.records import replace
 
 log = logging.getLogger("warden.firewall")
 
+_UNBOUNDED = "network.max_connections does not hold"
+_UNLABELLED = "what begins while another program has flushed the ruleset goes on after the repair"
+
 
 class Firewall:
     """Blocking, for any thread. A failed change raises EngineFault and leaves all as it was.
@@ -69,29 +72,34 @@ class Firewall:
         try:
             self._tables.make(self._wanted())
         except EngineFault as error:
-            if not self._make_unbounded():
-                log.error("firewall: %s; containers with a network cannot be made", error)
+            if not self._make_with_less():
+                log.error("firewall: %s; containers with a network cannot be made; %s", error, error.hint)
         addresses = self._addresses()
         self._leavings.keep_only(nft.inner_networks(self.policy, self._bridges.values()), addresses)
-        if admitted:  # somebody may have taken the tables away while no daemon ran
+        if admitted and self.policy.labels:  # somebody may have taken the tables away while no daemon ran
             self._leavings.keep_admitted(addresses)
 
     def _addresses(self) -> list[Address]:
         return [address for guest in self._guests.values() for address in guest.addresses]
 
-    def _make_unbounded(self) -> bool:
-        """Whether it is possible without a bound on connections, which takes the kernel's nft_connlimit."""
-        bounded = self.policy
-        if not bounded.connections:
-            return False
-        self.policy = replace(bounded, connections=0)
-        try:
-            self._tables.make(self._wanted())
-        except EngineFault:
-            self.policy = bounded
-            return False
-        log.warning("firewall: the kernel cannot bound connections (nft_connlimit): network.max_connections does not hold")
-        return True
+    def _make_with_less(self) -> bool:
+        """Whether it is possible without what a kernel may lack: a bound on connections, labels of them, or both."""
+        whole, bare = self.policy, replace(self.policy, connections=0, labels=False)
+        for policy in (replace(whole, connections=0), replace(whole, labels=False), bare):
+            if policy == whole:
+                continue
+            self.policy = policy
+            try:
+                self._tables.make(self._wanted())
+            except EngineFault:
+                self.policy = whole
+                continue
+            if whole.connections and not policy.connections:
+                log.warning("firewall: the kernel cannot bound connections (nft_connlimit): %s", _UNBOUNDED)
+            if not policy.labels:
+                log.warning("firewall: the kernel cannot label connections (NF_CONNTRACK_LABELS): %s", _UNLABELLED)
+            return True
+        return False
 
     def _wanted(self) -> Wanted:
         """All that must be in the kernel now."""
@@ -203,7 +211,7 @@ class Firewall:
         try:
             yield
         finally:
-            if self.mended != before and (count := self._leavings.keep_admitted(self._addresses())):
+            if self.mended != before and self.policy.labels and (count := self._leavings.keep_admitted(self._addresses())):
                 log.warning("firewall: %d connections that no rule admitted are cut", count)
 
     # ---- what others did

@@ -86,7 +86,8 @@ class BridgeNet:
 class Policy:
     """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the networks of
     containers: for those a network of *allowed*, or of a NetRule, must lie within one of them. *connections*: of each
-    address of a container, 0: as many as it likes. *loopback6*: ports are reached through ::1 (forwarding.py)."""
+    address of a container, 0: as many as it likes. *loopback6*: ports are reached through ::1 (forwarding.py). *labels*:
+    what is let through is labelled, so that what was not is known (leavings.py)."""
 
     table: str
     pool: IPv4Network
@@ -95,6 +96,7 @@ class Policy:
     host_access: bool = False
     connections: int = 0
     loopback6: bool = True
+    labels: bool = True
 
 
 #: A port of the host: family, one address of the host or None, protocol and number; and where it leads.

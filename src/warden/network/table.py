@@ -176,7 +176,7 @@ def _chains(policy: Policy) -> list[str]:
         "}",
         "chain outbound { type nat hook postrouting priority srcnat; policy accept;",
         # What the host begins, or leads on. Who comes first of all with an address of his own for it goes without.
-        f"oifname @links {_ADMIT}",
+        *([f"oifname @links {_ADMIT}"] if policy.labels else []),
         "oifname @links ct status dnat ip saddr 127.0.0.0/8 masquerade",
         # From ::1 there is no route_localnet to ask for: a router looks for it in what arrives alone (ip6_rcv_core).
         "oifname @links ct status dnat ip6 saddr ::1 masquerade",
@@ -259,7 +259,7 @@ def _bounds(hook: str, policy: Policy) -> list[str]:
             " goto refuse_aloud"
             for _, family, six, _ in _VERSIONS
         ]
-    return [*lines, f"iifname @links {_ADMIT}", "}"]
+    return [*lines, *([f"iifname @links {_ADMIT}"] if policy.labels else []), "}"]
 
 
 _ADMIT = f"ct label set {ADMITTED}"
