@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
+from warden.network.chains import ADMITTED
 from warden.network.conntrack import Address, Entry
 from warden.network.nft import Network
-from warden.network.table import ADMITTED
 
 log = logging.getLogger("warden.firewall")
 
