@@ -20,7 +20,7 @@ from warden.network.firewall import Firewall
 from warden.network.nfnetlink import ANY_GENERATION, Change, transaction
 from warden.network.nft import BridgeNet, Guest, GuestLink, Policy
 
-POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),))
+POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),), connections=9)
 INNER: list[nft.Network] = [POLICY.pool]
 ONE = Guest("aaaaaaaaaaa", (GuestLink("w-aaaaaaaaaaa-0", (IPv4Address("10.254.0.2"),)),))
 TWO = Guest("bbbbbbbbbbb", (GuestLink("w-bbbbbbbbbbb-0", (IPv4Address("10.254.0.6"),)),))

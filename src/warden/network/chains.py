@@ -122,7 +122,7 @@ def _bounds(hook: str, policy: Policy) -> list[str]:
     """So many connections for each address of a container. Behind the decision: what was refused is none, and what was
     not is labelled."""
     lines = [f"chain bound_{hook} {{ type filter hook {hook} priority filter + 1; policy accept;", "ct state != new accept"]
-    if policy.connections:
+    if policy.bounded:
         lines += [
             f"iifname . {family} saddr @flows{six} update @over{six} {{ iifname . {family} saddr counter }}"
             " goto refuse_aloud"

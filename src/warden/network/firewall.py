@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator
 
-from warden.errors import EngineFault
+from warden.errors import EngineFault, NotSupported
 from warden.model.net import Refusals
 from warden.network import afterlife, changes, egress, nft
 from warden.network.claims import Claims
@@ -61,7 +61,7 @@ class Firewall:
         """Makes the tables anew. Raises EngineFault when another daemon has them. When the kernel or nft refuses, that is
         logged: then only containers without a network can be made."""
         self._lock.take()
-        self._guests = {guest.container_id: guest for guest in guests}
+        self._guests = {guest.container_id: self._bounded(guest) for guest in guests}
         self._bridges = {bridge.device: bridge for bridge in bridges}
         for guest in self._guests.values():
             self._claims.settle(self._claims.shift(None, guest))
@@ -82,19 +82,25 @@ class Firewall:
     def _addresses(self) -> list[Address]:
         return [address for guest in self._guests.values() for address in guest.addresses]
 
+    def _bounded(self, guest: Guest) -> Guest:
+        """With 0 where nothing bounds it."""
+        if not self.policy.bounded or (guest.connections is None and not self.policy.connections):
+            return replace(guest, connections=0)
+        return guest
+
     def _make_with_less(self) -> bool:
         """Whether it is possible without what a kernel may lack: a bound on connections, labels of them, or both."""
-        whole, bare = self.policy, replace(self.policy, connections=0, labels=False)
-        for policy in (replace(whole, connections=0), replace(whole, labels=False), bare):
-            if policy == whole:
-                continue
+        whole, bare = self.policy, replace(self.policy, bounded=False, labels=False)
+        for policy in (replace(whole, bounded=False), replace(whole, labels=False), bare):
             self.policy = policy
+            known = self._guests
+            self._guests = {key: self._bounded(guest) for key, guest in known.items()}
             try:
                 self._tables.make(self._wanted())
             except EngineFault:
-                self.policy = whole
+                self.policy, self._guests = whole, known
                 continue
-            if whole.connections and not policy.connections:
+            if not policy.bounded:
                 log.warning("firewall: the kernel cannot bound connections (nft_connlimit): %s", _UNBOUNDED)
             if not policy.labels:
                 log.warning("firewall: the kernel cannot label connections (NF_CONNTRACK_LABELS): %s", _UNLABELLED)
@@ -113,6 +119,9 @@ class Firewall:
     def put(self, guest: Guest, alone: Collection[PortKey] = ()) -> None:
         """Lets *guest* in, or changes what is known of it. A port that leads elsewhere stays so until that one is gone; for
         those of *alone* PortTaken is raised instead."""
+        if guest.connections and not self.policy.bounded:
+            raise NotSupported("net_connections: the kernel cannot bound connections", hint="modprobe nft_connlimit")
+        guest = self._bounded(guest)
         with self._mutex:
             if alone:
                 self._claims.require_alone(guest.container_id, alone)

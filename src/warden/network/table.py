@@ -86,7 +86,7 @@ def _separate(networks: Sequence[Network]) -> list[Network]:
 
 def _declarations(policy: Policy, bridges: Sequence[BridgeNet]) -> list[str]:
     networks = intervals(policy, bridges)
-    most = f" ct count over {policy.connections};" if policy.connections else ""
+    most = f" ct count over {policy.connections or 2**32 - 1};" if policy.bounded else ""
     lines = [
         "set links { type ifname; }",
         "set links6 { type ifname; }",
