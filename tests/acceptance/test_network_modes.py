@@ -637,6 +637,34 @@ def test_on_a_bridge_of_the_host_nobody_passes_for_another(scene: Scene, address
         scene.host.run("ip", "link", "delete", "hostbr")
 
 
+def test_a_removed_network_is_gone_for_everybody_and_its_name_and_addresses_are_free(scene: Scene) -> None:
+    """The kernel ends its device meanwhile."""
+    for _ in range(5):
+        scene.client.create_network("web", subnet="10.60.0.0/24")
+        scene.client.remove_network("web")
+        assert scene.client.networks() == []
+        with pytest.raises(errors.UnknownNetwork):
+            scene.client.remove_network("web")
+        scene.client.create_network("other", subnet="10.60.0.0/25")
+        scene.client.remove_network("other")
+    scene.client.create_network("web", subnet="10.60.0.0/24")
+    scene.client.remove_network("web")
+    with containers(scene, "bridge:web", "bridge:web") as (one, two), listening(inside(two)):
+        assert reach(inside(one), addresses(two)[0]) == addresses(one)[0]
+    eventually(lambda: "w-br-web" not in scene.links() and "w-br-other" not in scene.links())
+    assert scene.client.firewall_faults() == []
+
+
+def test_a_removed_network_stays_so_whenever_the_daemon_dies(scene: Scene) -> None:
+    for number in range(3):
+        scene.client.create_network(f"web{number}", ipv6="auto")
+        scene.client.remove_network(f"web{number}")
+        scene.again(crash=True)
+        assert scene.client.networks() == []
+        assert f"w-br-web{number}" not in scene.links()
+    assert not os.listdir(f"{scene.private.depot}/.network/bridges")
+
+
 def test_nothing_is_left_after_200_cycles(scene: Scene) -> None:
     scene.host.run("ip", "link", "add", "nic8", "type", "veth", "peer", "name", "nic8far")
     networks = ("bridge", "bridge:web", "macvlan:outer,ip=198.18.0.50/24", "none", "phys:nic8", "warden", "host")

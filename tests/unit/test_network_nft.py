@@ -20,7 +20,7 @@ from warden.network.firewall import Firewall
 from warden.network.nfnetlink import ANY_GENERATION, Change, transaction
 from warden.network.nft import BridgeNet, Guest, GuestLink, Policy
 
-POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),))
+POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),), connections=9)
 INNER: list[nft.Network] = [POLICY.pool]
 ONE = Guest("aaaaaaaaaaa", (GuestLink("w-aaaaaaaaaaa-0", (IPv4Address("10.254.0.2"),)),))
 TWO = Guest("bbbbbbbbbbb", (GuestLink("w-bbbbbbbbbbb-0", (IPv4Address("10.254.0.6"),)),))
@@ -500,7 +500,8 @@ def test_nfts_complaint_in_one_line() -> None:
         "/dev/stdin:1:1-40: Error: Could not process rule: No such file or directory\nadd element inet t x { 1 }\n^^^"
     )
     message = "nft: Could not process rule: No such file or directory: add element inet t x { 1 }"
-    assert str(libnft.refusal(text)) == message
+    assert libnft.refusal(text).message == message
+    assert "doctor" in libnft.refusal(text).hint
     assert str(libnft.refusal("")) == "nft: refused without a word"
 
 
@@ -509,3 +510,19 @@ def test_without_nft_the_error_says_what_to_install() -> None:
         libnft.Missing().run("list tables")
     with pytest.raises(EngineFault, match="No such file"):
         libnft.Program("/nowhere/nft").run("list tables")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "has", "has_not"),
+    [("ct count", "ct label", "ct count"), ("ct label", "ct count", "ct label"), ("ct (count|label)", "links", "ct label")],
+)
+def test_what_a_kernel_may_lack_is_left_out_and_said(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture, tmp_path: Path, lacking: str, has: str, has_not: str
+) -> None:
+    recorder.refuse = lacking
+    firewall = Firewall(replace(POLICY, connections=5), recorder, Kernel(recorder), str(tmp_path))
+    firewall.start([])
+    firewall.close(remove=False)
+    assert has in recorder.ran[-1]
+    assert has_not not in recorder.ran[-1]
+    assert "the kernel cannot" in caplog.text

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 #: Findings without which containers run all the same: one kind of limit, or of statistics, is not to be had.
-_OPTIONAL = ("CAP_SYS_RESOURCE", "disk limit", "link ifb", "qdisc", "swap accounting", "time namespace")
+_OPTIONAL = (
+    "CAP_SYS_RESOURCE", "disk limit", "link ifb", "nftables ct", "nftables log", "qdisc", "swap accounting",
+    "time namespace",
+)  # fmt: skip
 
 
 def is_needed(name: str) -> bool:

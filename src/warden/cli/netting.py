@@ -13,6 +13,7 @@ from warden.model.nettext import port_to_text, rule_to_words, words_to_rule
 
 if TYPE_CHECKING:
     from warden.client.blocking import Container
+    from warden.client.netmessages import PolicyOptions
     from warden.model.net import NetRule, NetState, PortMap, Refusals
 
 ACTIONS = ("show", "allow", "remove", "replace", "policy")
@@ -27,8 +28,10 @@ def net(options: Namespace) -> int:
     action, words = (options.words[0], options.words[1:]) if options.words else ("show", [])
     if action not in ACTIONS:
         raise BadInput(f"net: {action!r} is no action", hint=", ".join(ACTIONS))
-    if action != "policy" and (options.net_allow or options.net_deny or options.usual):
-        raise BadInput("net: --allow, --deny and --usual belong to policy")
+    if action != "policy" and (
+        options.net_allow or options.net_deny or options.usual or options.connections is not None
+    ):
+        raise BadInput("net: --allow, --deny, --connections and --usual belong to policy")
     with closing(connect.open_client(options)) as client:
         container = client.container(options.maybe_handle)
         if action == "show":
@@ -60,12 +63,14 @@ def _allow(container: Container, rule: NetRule) -> None:
 
 
 def _set_policy(container: Container, options: Namespace) -> None:
-    if options.usual == bool(options.net_allow or options.net_deny):
-        raise BadInput("net policy: give --allow and --deny, or --usual")
-    if options.usual:
-        container.net_replace(usual=True)
-    else:
-        container.net_replace(allow=options.net_allow, deny=options.net_deny)
+    wanted: PolicyOptions = {}
+    if options.net_allow or options.net_deny:
+        wanted |= {"allow": options.net_allow, "deny": options.net_deny}
+    if options.connections is not None:
+        wanted["connections"] = options.connections
+    if options.usual == bool(wanted):
+        raise BadInput("net policy: give --allow and --deny, --connections, or --usual")
+    container.net_replace(**(wanted or {"usual": True}))
 
 
 def _show(container: Container, *, as_json: bool) -> None:
@@ -78,6 +83,8 @@ def _show(container: Container, *, as_json: bool) -> None:
     if state.policy is not None:
         print(f"allowed: {', '.join(state.policy.allow) or '-'}")
         print(f"denied: {', '.join(state.policy.deny) or '-'}")
+    if state.connections is not None:
+        print(f"connections: {state.connections or 'as many as it likes'}")
     for port in state.ports:
         print(f"port {port_to_text(port)}")
     if refusals.destinations:
@@ -103,6 +110,7 @@ def _as_json(state: NetState, refusals: Refusals) -> dict[str, object]:
     return {
         "rules": [" ".join(rule_to_words(rule)) for rule in state.rules],
         "policy": policy,
+        "connections": state.connections,
         "ports": [asdict(port) for port in state.ports],
         "refused": [asdict(one) for one in refusals.destinations],
         "refused_further": refusals.further,
@@ -176,8 +184,8 @@ COMMANDS = {
         "bandwidth, as the kernel has them; of --dot Graphviz makes a picture. With a HANDLE it shows what that one may "
         "reach,\nwhich ports lead to it, and what it was refused within the last hour; or "
         "changes it at once:\nallow RULE, remove NUMBER|RULE, replace [RULE...] (each one word), policy --allow NET "
-        "--deny NET or --usual.\nRULE: [tcp|udp|icmp|all] NETWORK|any [PORT[:PORT] | TYPE[/CODE]] [log].",
-        ("json", "graph", "dot", "net_allow", "net_deny", "usual", "maybe_handle", "words"),
+        "--deny NET --connections N or --usual.\nRULE: [tcp|udp|icmp|all] NETWORK|any [PORT[:PORT] | TYPE[/CODE]] [log].",
+        ("json", "graph", "dot", "net_allow", "net_deny", "connections", "usual", "maybe_handle", "words"),
         """
 warden net --graph
 warden net --dot | dot -Tsvg > net.svg
@@ -187,6 +195,7 @@ warden net box allow udp any 53
 warden net box remove 1
 warden net box replace 'tcp any 80:443' 'icmp 0.0.0.0/0 8'
 warden net box policy --deny 10.0.0.0/8
+warden net box policy --connections 200
 warden net box policy --usual
 """,
         net,

@@ -212,6 +212,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "net_deny": (("--deny",), _many("NETWORK", "where it may not go; the rest is open")),
     "create_allow": (("--net-allow",), _many("NETWORK", "where it may go, instead of what holds for all containers")),
     "create_deny": (("--net-deny",), _many("NETWORK", "where it may not go; what is in neither is open")),
+    "connections": (
+        ("--connections",),
+        {"type": int, "metavar": "N", "help": "that each of its addresses may have begun at once; 0: as many as it likes"},
+    ),
     "usual": (("--usual",), {"action": "store_true", "help": "as it holds for all containers"}),
     "inner_port": ((), {"nargs": "?", "metavar": "PORT"}),
     "port_add": (("--add",), {**_many("PORT", "as --publish of warden run"), "default": []}),
@@ -334,7 +338,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
 LIMITS = (*LIMIT_ARGUMENTS, "limits", "best_effort")
 MOUNTS = ("volume", "mount", "tmpfs", "volumes_from", "shm_size", "read_only")
 LIFE = ("label", "restart", "stop_signal", "stop_timeout", "cidfile")
-NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny")
+NETWORK = ("network", "ip", "ip6", "mac_address", "publish", "create_allow", "create_deny", "connections")
 NAMES = ("dns", "dns_search", "dns_options", "add_hosts")
 CONTAINER = (
     *("name", "image", "rootfs", *MOUNTS, *NETWORK, *NAMES, "hostname", "no_user_namespace"),

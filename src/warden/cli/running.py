@@ -88,7 +88,8 @@ def _environment(options: Namespace) -> dict[str, str]:
 
 def _network_arguments(options: Namespace) -> dict[str, Any]:
     given = {"publish": options.publish, "net_allow": options.create_allow, "net_deny": options.create_deny}
-    return {name: value for name, value in given.items() if value}
+    bound = {} if options.connections is None else {"net_connections": options.connections}
+    return bound | {name: value for name, value in given.items() if value}
 
 
 def _command_of(options: Namespace) -> dict[str, Any]:

@@ -89,7 +89,8 @@ class CreateOptions(LimitOptions, total=False):
     seconds or "5m" without a connection until it is destroyed. *dns*, *dns_search*, *dns_options*: for its resolv.conf;
     *add_hosts*: for its hosts, as "NAME:ADDRESS" or by name (docs/names.md). *image*, *grace_time*, *user_namespace*
     None: as the daemon is configured. *publish*: ports of the host that lead to it, such as "8080:80/udp". *net_allow*,
-    *net_deny*: where it may go, instead of what holds for all. *volumes_from*: "HANDLE[:ro]". *read_only*: only
+    *net_deny*: where it may go, instead of what holds for all. *net_connections*: that each of its
+    addresses may have begun at once. *volumes_from*: "HANDLE[:ro]". *read_only*: only
     mounts and /dev/shm can be written. *shm_size*: bytes of /dev/shm. *main*: the command or JobSpec that `start`
     begins; *restart*: "no", "on-failure[:N]", "always" or "unless-stopped"; *auto_remove*: destroy it at its end.
     *stop_signal*, *stop_timeout*: instead of TERM and the daemon's time."""
@@ -118,6 +119,7 @@ class CreateOptions(LimitOptions, total=False):
     publish: Iterable[PortMap | str | int] | PortMap | str | int
     net_allow: Sequence[str] | None
     net_deny: Sequence[str] | None
+    net_connections: int | None
 
 
 class NetworkOptions(TypedDict, total=False):
@@ -218,11 +220,15 @@ def create(handle: str | None, options: CreateOptions) -> Request:
     fill_create(request, spec)
     if options.get("best_effort"):
         request.best_effort = True
-    if not options.keys().isdisjoint(("publish", "net_allow", "net_deny")):
+    if not options.keys().isdisjoint(("publish", "net_allow", "net_deny", "net_connections")):
         from warden.client import netmessages
 
         netmessages.fill_create(
-            request, options.get("publish", ()), options.get("net_allow"), options.get("net_deny")
+            request,
+            options.get("publish", ()),
+            options.get("net_allow"),
+            options.get("net_deny"),
+            options.get("net_connections"),
         )
     return codec.KINDS["Create"], request
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from warden.client.messages import Request, request
 from warden.errors import BadInput
-from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_port
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, Refusals, check_connections, check_port
 from warden.model.nettext import text_to_ports, words_to_rule
 from warden.protocol import codec, convert, convert_net
 from warden.protocol import warden_pb2 as pb
@@ -20,10 +20,12 @@ PortLike = PortMap | str | int
 
 class PolicyOptions(TypedDict, total=False):
     """Keyword arguments of net_replace. *allow*, *deny*: where it may go when no rule says so; what is in neither is
-    open. *usual*: as it is for all. Without any it stays as it is."""
+    open. *connections*: that each of its addresses may have begun at once, 0: as many as it likes. *usual*: all of it as it
+    is for all. What is not given stays as it is."""
 
     allow: Sequence[str]
     deny: Sequence[str]
+    connections: int
     usual: bool
 
 
@@ -46,11 +48,15 @@ def fill_create(
     publish: Iterable[PortLike] | PortLike,
     allow: Sequence[str] | None,
     deny: Sequence[str] | None,
+    connections: int | None,
 ) -> None:
     """Puts ports and a policy into a CreateRequest. Raises BadInput."""
     message.publish.extend(map(convert_net.port_to_message, ports(publish)))
     if allow is not None or deny is not None:
         message.net_policy.CopyFrom(convert_net.policy_to_message(_policy(allow, deny)))
+    if connections is not None:
+        check_connections(connections, "net_connections")
+        message.net_connections = connections
 
 
 def _policy(allow: Sequence[str] | None, deny: Sequence[str] | None) -> NetPolicy:
@@ -102,6 +108,9 @@ def replace(handle: str, rules: Iterable[RuleLike] | None, options: PolicyOption
         message.usual_policy = True
     elif allow is not None or deny is not None:
         message.policy.CopyFrom(convert_net.policy_to_message(_policy(allow, deny)))
+    if (connections := options.get("connections")) is not None:
+        check_connections(connections, "net_replace: connections")
+        message.connections = connections
     return codec.KINDS["NetReplace"], message
 
 

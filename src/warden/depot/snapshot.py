@@ -25,7 +25,7 @@ VERSION = 1
 #: Under "warden". What is not among them, a newer version has written, and who does not know it must not write it anew.
 OURS = frozenset(
     "version created id_base hostname shell layer project disk paused vcap phase restarts asked links network_owner"
-    " published net_policy spec".split()
+    " published net_policy net_connections spec".split()
 )
 
 
@@ -64,6 +64,7 @@ class Snapshot:
     network_owner: str = ""
     published: tuple[PortMap, ...] = ()
     net_policy: NetPolicy | None = None
+    net_connections: int | None = None
     vcap: int | None = None
     phase: Phase = Phase.NEW
     restarts: int = 0
@@ -110,6 +111,7 @@ class Snapshot:
             "network_owner": self.network_owner,
             "published": [asdict(port) for port in self.published],
             "net_policy": None if self.net_policy is None else asdict(self.net_policy),
+            "net_connections": self.net_connections,
             "spec": _spec_to_data(self.spec),
         }
         return json.dumps(
@@ -176,6 +178,7 @@ class Snapshot:
             links=tuple(_link_from_data(Link, item) for item in ours.get("links", ())),
             published=_ports_from_data(ours.get("published", ())),
             net_policy=_policy_from_data(ours.get("net_policy")),
+            net_connections=ours.get("net_connections"),
         )
 
 

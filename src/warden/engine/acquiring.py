@@ -41,6 +41,7 @@ def acquire(site: Site, spec: ContainerSpec, handle: str, container_id: str, she
         memory_limit=spec.limits.memory_bytes,
         grace_time=spec.grace_time,
         net_policy=spec.net_policy,
+        net_connections=spec.net_connections,
     )
     if spec.publish:
         draft = _with_ports(site, draft)

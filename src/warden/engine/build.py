@@ -81,8 +81,8 @@ def look_up(site: Site, spec: ContainerSpec) -> tuple[ContainerSpec, Image, tupl
     """Blocking: what the machine must have for *spec*, and that with devices by number. Raises WardenError."""
     check_link(spec.limits, spec.handle or "", has_link=networking.can_shape(spec))
     naming.check(spec)
-    if (spec.publish or spec.net_policy) and not (wants_network(spec) or has_port(spec)):
-        name = "publish" if spec.publish else "net_policy"
+    if (spec.publish or spec.net_policy or spec.net_connections) and not (wants_network(spec) or has_port(spec)):
+        name = "publish" if spec.publish else "net_policy" if spec.net_policy else "net_connections"
         raise BadInput(f"{name}: a container with network {spec.network.value} has no address of its own")
     if spec.limits.io_max:
         spec = replace(spec, limits=with_device_numbers(spec.limits))

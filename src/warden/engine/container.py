@@ -332,14 +332,21 @@ class Container:
             await networking.remove_rule(self, index, rule)
 
     async def replace_rules(
-        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+        self,
+        rules: Sequence[NetRule] | None = None,
+        *,
+        policy: NetPolicy | None = None,
+        keep_policy: bool = True,
+        connections: int | None = None,
+        keep_connections: bool = True,
     ) -> None:
-        """All its rules at once, None: they stay; and unless *keep_policy* where it may go without one, None: as all.
-        Raises WrongState, EngineFault; then nothing was changed."""
+        """All its rules at once, None: they stay; and unless *keep_policy* where it may go without one, None: as all;
+        *connections*: the same of how many it may have. Raises WrongState, EngineFault; then nothing was changed."""
         async with self.changing(State.ACTIVE):
             before = self.snapshot
             wanted = before.net_policy if keep_policy else policy
-            await networking.replace_rules(self, before.net_out if rules is None else rules, wanted)
+            bound = before.net_connections if keep_connections else connections
+            await networking.replace_rules(self, before.net_out if rules is None else rules, wanted, bound)
 
     async def refusals(self) -> Refusals:
         """What it was refused within the last hour. Raises EngineFault."""

@@ -75,12 +75,15 @@ async def _leave_networks(container: Container) -> None:
 
 
 async def _bury(site: Site, container_id: str, names: Collection[str]) -> None:
-    """Its links stay shut until they are gone, which takes the kernel some 20 ms unless somebody keeps them."""
+    """Its links stay shut until they are gone, which takes the kernel some 20 ms unless somebody keeps them; conntrack
+    forgets it."""
     try:
+        await asyncio.sleep(LINK_PAUSE_S)  # several are forgotten at the price of one
+        await site.blocking(site.firewall.forget)
         for _ in range(LINK_TRIES):
-            await asyncio.sleep(LINK_PAUSE_S)
             if not afterlife.still_there(names):
                 break
+            await asyncio.sleep(LINK_PAUSE_S)
         else:
             await site.blocking(afterlife.cut, names)
         await site.blocking(site.firewall.drop, container_id)

@@ -291,8 +291,10 @@ class Engine:
         return [networking.report(bridge, users, handles) for bridge, users in found]
 
     async def remove_network(self, name: str) -> None:
-        """Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
-        await self.site.blocking(self.site.networks.remove, name)
+        """The kernel is not waited for. Raises UnknownNetwork, WrongState while containers are on it, KernelRefused."""
+        site = self.site
+        await site.blocking(site.networks.remove, name)
+        site.in_background(asyncio.ensure_future(site.blocking(site.networks.bury)))
 
     async def topology(self) -> Topology:
         """How the host and the containers are connected at this moment."""

@@ -15,7 +15,7 @@ from warden.engine import ports
 from warden.engine.events import NOBODY, Emitter, NetworkCreated, NetworkDestroyed
 from warden.errors import BadInput, WrongState
 from warden.model.interfaces import Bridge, BridgeMember, BridgeReport, Link, LinkKind, bridge_device
-from warden.model.net import NetPolicy, NetRule, NetState, PortMap, check_port, with_ipv6
+from warden.model.net import NetPolicy, NetRule, NetState, PortMap, check_connections, check_port, with_ipv6
 from warden.model.settings import EngineSettings
 from warden.model.spec import ContainerSpec, NetworkMode
 from warden.network import shaping
@@ -77,8 +77,10 @@ def guest(snapshot: Snapshot) -> Guest | None:
     links += [_port(item) for item in snapshot.links if item.bridge is not None]
     if not links:
         return None
-    wanted = ports.wanted(snapshot)
-    return Guest(snapshot.container_id, tuple(links), wanted, snapshot.net_out, snapshot.net_policy)
+    rules, policy = snapshot.net_out, snapshot.net_policy
+    return Guest(
+        snapshot.container_id, tuple(links), ports.wanted(snapshot), rules, policy, snapshot.net_connections
+    )
 
 
 def _port(link: Link) -> GuestLink:
@@ -92,8 +94,9 @@ def _port(link: Link) -> GuestLink:
 def require_judged(snapshot: Snapshot) -> None:
     """Raises BadInput when a container was to have ports or a policy, and all its links are on bridges of the host."""
     known = guest(snapshot)
-    if known is not None and not known.addresses and (snapshot.published or snapshot.net_policy):
-        name = "publish" if snapshot.published else "net_policy"
+    asked = {"publish": snapshot.published, "net_policy": snapshot.net_policy, "net_connections": snapshot.net_connections}
+    name = next((name for name, value in asked.items() if value), None)
+    if known is not None and not known.addresses and name is not None:
         hint = "give it a network of ours too: warden network create"
         bridge = known.links[0].bridge
         raise BadInput(f"{name}: what crosses {bridge}, a bridge of the host, is not ours to rule", hint=hint)
@@ -169,7 +172,8 @@ async def remove_port(container: Container, host_port: int, protocol: str, host_
 async def net_out(container: Container, rule: NetRule) -> None:
     """Allows traffic; see Container.net_out."""
     with_network(container.snapshot, "net_out")
-    await replace_rules(container, (*container.snapshot.net_out, rule), container.snapshot.net_policy)
+    before = container.snapshot
+    await replace_rules(container, (*before.net_out, rule), before.net_policy, before.net_connections)
 
 
 async def remove_rule(container: Container, index: int | None, rule: NetRule | None) -> None:
@@ -186,20 +190,24 @@ async def remove_rule(container: Container, index: int | None, rule: NetRule | N
         rules.remove(rule)
     else:
         raise BadInput("net_remove: rule: the container has no such rule", hint=hint)
-    await replace_rules(container, rules, snapshot.net_policy)
+    await replace_rules(container, rules, snapshot.net_policy, snapshot.net_connections)
 
 
-async def replace_rules(container: Container, rules: Sequence[NetRule], policy: NetPolicy | None) -> None:
+async def replace_rules(
+    container: Container, rules: Sequence[NetRule], policy: NetPolicy | None, connections: int | None
+) -> None:
     """See Container.replace_rules."""
+    check_connections(connections, "net_replace: connections")
     with_network(container.snapshot, "net_replace")
     async with AsyncUndo() as undo:
-        await _apply(container, {"net_out": tuple(rules), "net_policy": policy}, undo)
+        changes = {"net_out": tuple(rules), "net_policy": policy, "net_connections": connections}
+        await _apply(container, changes, undo)
         undo.release()
 
 
 def state(snapshot: Snapshot) -> NetState:
     """What it may reach and be reached by."""
-    return NetState(snapshot.net_out, snapshot.net_policy, ports.wanted(snapshot))
+    return NetState(snapshot.net_out, snapshot.net_policy, ports.wanted(snapshot), snapshot.net_connections)
 
 
 def with_network(snapshot: Snapshot, request: str) -> None:

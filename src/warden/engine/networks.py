@@ -19,6 +19,7 @@ from urllib.parse import quote
 from warden.depot.depot import replace_file
 from warden.depot.snapshot import Snapshot
 from warden.engine import assignment
+from warden.engine.departing import Departing
 from warden.engine.parents import check_kind, find_parent
 from warden.errors import BadInput, EngineFault, KernelRefused, NotBuilt, UnknownNetwork, WardenError, WrongState
 from warden.model.interfaces import IFNAME_MAX, Bridge, Interface, Link, LinkKind, bridge_device, check_mtu
@@ -58,6 +59,7 @@ class Networks:
         self._pools: dict[str, tuple[AddressPool, ...]] = {}
         self._links: dict[str, tuple[Link, ...]] = {}
         self._foreign: set[str] = set()  # bridges of the host that the firewall knows of
+        self._departing = Departing(self._take_away)
 
     # ---- start and close
 
@@ -100,11 +102,12 @@ class Networks:
                     self._settle(bridge)
                 except WardenError as error:  # one must not cost the others
                     log.error("network %s: %s", bridge.name, error)
+        self.bury()
 
     def _settle(self, bridge: Bridge) -> None:
         users = [link for links in self._links.values() for link in links if link.bridge == bridge.device]
         if not users and not bridge.explicit:
-            self._remove(bridge)
+            self._leave(bridge)
             return
         with Route() as route:
             fresh = find_link(route, bridge.device) is None
@@ -114,6 +117,7 @@ class Networks:
 
     def close(self) -> None:
         """Devices that nobody uses go; what was made explicitly is made again at the next start."""
+        self.bury()
         with self._mutex:
             for bridge in list(self._bridges.values()):
                 if not self._users(bridge.name):
@@ -133,6 +137,7 @@ class Networks:
             return self._new(replace(wanted, explicit=True), choose6=choose6)
 
     def _new(self, wanted: Bridge, *, choose6: bool = False) -> Bridge:
+        self._departing.wait_for(wanted)
         bridge = self._with_subnets(wanted, choose6=choose6)
         with Route() as route:
             if find_link(route, bridge.device) is not None:
@@ -167,8 +172,9 @@ class Networks:
         return found
 
     def _taken(self) -> list[Network]:
-        ours = [ip_network(text) for item in self._bridges.values() for text in (item.subnet4, item.subnet6) if text]
-        routes = bridges.routed_networks([bridge.device for bridge in self._bridges.values()])
+        known = [*self._bridges.values(), *self._departing.bridges()]
+        ours = [ip_network(text) for item in known for text in (item.subnet4, item.subnet6) if text]
+        routes = bridges.routed_networks([bridge.device for bridge in known])
         return [ip_network(self._settings.pool_network, strict=False), *ours, *routes]
 
     def _whose(self, network: Network) -> str:
@@ -184,12 +190,18 @@ class Networks:
         return index
 
     def remove(self, name: str) -> None:
-        """Raises UnknownNetwork, WrongState while a container is on it, KernelRefused."""
+        """It is nobody's any more, and `bury` has something to do. Raises UnknownNetwork, WrongState while a container is
+        on it, KernelRefused."""
         with self._mutex:
             bridge = self._find(name)
             if users := self._users(name):
                 raise WrongState(f"network {name}: {len(users)} containers are on it", hint="destroy them first")
-            self._remove(bridge)
+            self._write(replace(bridge, explicit=False))  # after a crash it goes, as nobody made it and nobody uses it
+            self._leave(bridge)
+
+    def bury(self) -> None:
+        """Takes away what is left of removed bridges; the kernel takes its time for it."""
+        self._departing.bury()
 
     def _find(self, name: str) -> Bridge:
         if name not in self._bridges:
@@ -218,15 +230,22 @@ class Networks:
         except OSError as error:
             raise KernelRefused("write", path, error.errno or 0) from error
 
-    def _remove(self, bridge: Bridge) -> None:
-        self._drop(bridge)
+    def _leave(self, bridge: Bridge) -> None:
+        self._forget(bridge)
+        self._departing.add(bridge)
         self._tell(bridge, False)
 
-    def _drop(self, bridge: Bridge) -> None:
-        bridges.remove(bridge.device)
-        self._firewall.drop_bridge(bridge.device)
+    def _forget(self, bridge: Bridge) -> None:
         self._bridges.pop(bridge.name, None)
         self._pools.pop(bridge.name, None)
+
+    def _drop(self, bridge: Bridge) -> None:
+        self._take_away(bridge)
+        self._forget(bridge)
+
+    def _take_away(self, bridge: Bridge) -> None:
+        bridges.remove(bridge.device)
+        self._firewall.drop_bridge(bridge.device)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path(bridge))
 
@@ -259,6 +278,7 @@ class Networks:
             except BaseException:
                 self.release(container_id)
                 self._tidy()
+                self.bury()
                 raise
 
     def _parents(self, interfaces: Iterable[Interface]) -> list[HostLink | Bridge]:
@@ -302,9 +322,10 @@ class Networks:
             return any(self._unused()) or bool(self._foreign - self._joined())
 
     def tidy(self) -> None:
-        """Bridges that were made at their first use and have no user go; the kernel takes its time for it."""
+        """Bridges that were made at their first use and have no user go."""
         with self._mutex:
             self._tidy()
+        self.bury()
 
     def _joined(self) -> set[str]:
         """Bridges of the host that containers are on."""
@@ -313,10 +334,7 @@ class Networks:
 
     def _tidy(self) -> None:
         for bridge in self._unused():
-            try:
-                self._remove(bridge)
-            except WardenError as error:
-                log.error("network %s: %s", bridge.name, error)
+            self._leave(bridge)
         for device in self._foreign - self._joined():
             try:
                 self._firewall.drop_bridge(device)

@@ -146,6 +146,8 @@ def _trials(scratch: str | None) -> dict[str, Trial]:
     for kind in _QDISCS:
         found[f"qdisc {kind}"] = functools.partial(trials.qdisc, kind)
     found["nftables"] = trials.nftables
+    for kind, (content, _, _) in _EXPRESSIONS.items():
+        found[f"nftables {kind}"] = functools.partial(trials.nftables, content)
     if scratch is not None:
         found["overlay"] = functools.partial(trials.overlay, scratch)
         found["id-mapped mounts"] = functools.partial(trials.idmapped_mount, scratch)
@@ -167,6 +169,24 @@ def trial_findings(outcomes: Mapping[str, Outcome], *, root: bool) -> Iterator[F
             yield Finding(name, None, "not tried: no directory could be made beside the depot", _AS_ROOT)
 
 
+_NO_FIREWALL = "no containers with a network"
+_FORWARD, _NAT = "chain c { type filter hook forward priority 0;", "chain c { type nat hook postrouting priority 100;"
+#: What the firewall's rules are made of and a kernel may lack, each: a chain with it, its module, and what is lost.
+_EXPRESSIONS = {
+    "fib": (f"{_FORWARD} fib daddr type local; }};", "nft_fib_inet", _NO_FIREWALL),
+    "masquerade": (f"{_NAT} masquerade; }};", "nft_masq", _NO_FIREWALL),
+    "reject": (f"{_FORWARD} reject; }};", "nft_reject_inet", _NO_FIREWALL),
+    "limit": (f"{_FORWARD} limit rate 1/second; }};", "nft_limit", _NO_FIREWALL),
+    "log": (f"{_FORWARD} log; }};", "nft_log", "no `log` of a rule"),
+    "ct count": (f"{_FORWARD} ct count over 1; }};", "nft_connlimit", "network.max_connections does not hold"),
+    "ct label": (
+        f"{_FORWARD} ct label set 109; }};",
+        "xt_connlabel",
+        "what begins while another program has flushed the ruleset goes on after the repair",
+    ),
+}
+
+
 def _trial_advice(name: str) -> tuple[str, str]:
     """What it costs when *name* is absent, and what to do."""
     kind = name.rsplit(" ", 1)[-1]
@@ -174,6 +194,9 @@ def _trial_advice(name: str) -> tuple[str, str]:
         return _LINKS[kind], f"load the kernel module: modprobe {kind}"
     if name.startswith("qdisc "):
         return _QDISCS[kind], f"load the kernel module: modprobe sch_{kind}"
+    if name.startswith("nftables "):
+        _, module, cost = _EXPRESSIONS[name.removeprefix("nftables ")]
+        return cost, f"load the kernel module: modprobe {module}"
     table = {
         "user namespace": (
             "root in a container would be root of the machine",

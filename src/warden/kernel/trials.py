@@ -242,13 +242,13 @@ def qdisc(kind: str) -> str:
     return ""
 
 
-def nftables() -> str:
-    """A table by libnftables, in a network namespace of our own."""
+def nftables(content: str = "") -> str:
+    """A table by libnftables, in a network namespace of our own. *content*: of it, as nft's text."""
     mounts.unshare(mounts.CLONE_NEWNET)
     library = ctypes.CDLL("libnftables.so.1")
     library.nft_ctx_new.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.nft_ctx_new(0))
     library.nft_ctx_buffer_error(context)
-    if library.nft_run_cmd_from_buffer(context, b"add table inet warden_probe") != 0:
-        raise OSError(errno.EOPNOTSUPP, "the kernel has no nf_tables")
+    if library.nft_run_cmd_from_buffer(context, f"table inet warden_probe {{ {content} }}".encode()) != 0:
+        raise OSError(errno.EOPNOTSUPP, "the kernel has no such expression" if content else "the kernel has no nf_tables")
     return ""

@@ -146,11 +146,22 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class NetState:
-    """What a container may reach and be reached by. *rules*: oldest first; *policy* None: what holds for all."""
+    """What a container may reach and be reached by. *rules*: oldest first; *policy* None: what holds for all.
+    *connections*: bound for each address, None: what holds for all, 0: none."""
 
     rules: tuple[NetRule, ...] = ()
     policy: NetPolicy | None = None
     ports: tuple[PortMap, ...] = ()
+    connections: int | None = None
+
+
+MAX_CONNECTIONS = 2**31
+
+
+def check_connections(count: int | None, field: str) -> None:
+    """Raises BadInput."""
+    if count is not None and not 0 <= count <= MAX_CONNECTIONS:
+        raise BadInput(f"{field}: {count} is not between 0 and {MAX_CONNECTIONS}", hint="0: as many as it likes")
 
 
 def with_ipv6(denied: tuple[str, ...]) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class ContainerSpec:
 
     *handle* None: the container's id. *image*: a name in the image store; *rootfs*: a directory used instead.
     *grace_time*: seconds without a connection after which the container is destroyed, None never.
-    *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all.
+    *publish*: ports of the host that lead to it; *net_policy*: where it may go, None: as all;
+    *net_connections*: begun at once by each of its addresses, 0: as many as it likes, None: as all.
     *network_address*: ask for this /30 of the pool. *best_effort*: limits that the machine cannot do are left out.
     *interfaces*: more of them, or with mode none the only ones. *network_of*: whose network mode container shares.
     *names*: more for its /etc/hosts and /etc/resolv.conf.
@@ -66,6 +67,7 @@ class ContainerSpec:
     network_of: str | None = None
     publish: tuple[PortMap, ...] = ()
     net_policy: NetPolicy | None = None
+    net_connections: int | None = None
     names: Names = field(default_factory=Names)
     system: System | None = None
     volumes_from: tuple[VolumesFrom, ...] = ()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from warden.network import nft, table
+from warden.network.bridgechains import ADVERTS
 from warden.network.claims import Shift
 from warden.network.expressions import Element, Piece, Rule, advertises_itself, ifname
 from warden.network.nfnetlink import Change
@@ -122,4 +123,4 @@ def chains_of(policy: Policy, guests: Iterable[Guest], bridges: Bridges) -> Iter
 
 def adverts() -> Change:
     """The one rule of the table of bridges that has no words in every nft."""
-    return Change("insert", table.ADVERTS, Rule((Piece("", advertises_itself()),)), family="bridge")
+    return Change("insert", ADVERTS, Rule((Piece("", advertises_itself()),)), family="bridge")

@@ -17,7 +17,8 @@ Address = IPv4Address | IPv6Address
 
 NFTA_LIST_ELEM, NFTA_DATA_VALUE, NFTA_DATA_VERDICT = 1, 1, 2
 NFTA_EXPR_NAME, NFTA_EXPR_DATA = 1, 2
-NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_KEY_END = 1, 2, 3, 10
+NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_EXPR, NFTA_SET_ELEM_KEY_END = 1, 2, 3, 7, 10
+NFTA_CONNLIMIT_COUNT, NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV = 1, 2, 1
 NFT_SET_ELEM_INTERVAL_END = 1
 NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN = 1, 2
 NFT_JUMP, NFT_GOTO, NF_ACCEPT = -3, -4, 1
@@ -78,7 +79,8 @@ def joined(words: tuple[Word, ...]) -> bytes:
 @dataclass(frozen=True, slots=True)
 class Element:
     """One of a set or map. *jump*: the chain that a verdict map leads to. *family*: of the table. *end*: the last key, of
-    a set with ranges. *closes*: the key is the first one behind an interval (nft_set_rbtree), which has no text."""
+    a set with ranges. *closes*: the key is the first one behind an interval (nft_set_rbtree), which has no text. *most*:
+    connections that it stands for, 0: as many as its set says."""
 
     where: str
     key: tuple[Word, ...]
@@ -87,6 +89,7 @@ class Element:
     family: str = "inet"
     end: tuple[Word, ...] = ()
     closes: bool = False
+    most: int = 0
 
     def text(self, *, whole: bool) -> str:
         """Without its value unless *whole*: to delete it, the key is enough."""
@@ -95,6 +98,8 @@ class Element:
             words += f" : jump {self.jump}"
         elif whole and self.value:
             words += " : " + " . ".join(word.text for word in self.value)
+        elif whole and self.most:
+            words += f" ct count over {self.most}"
         return words
 
     def data(self, *, whole: bool) -> bytes:
@@ -108,6 +113,10 @@ class Element:
             body += attribute(NFTA_SET_ELEM_DATA | NESTED, _verdict(NFT_JUMP, self.jump))
         elif whole and self.value:
             body += attribute(NFTA_SET_ELEM_DATA | NESTED, attribute(NFTA_DATA_VALUE, joined(self.value)))
+        elif whole and self.most:
+            counted = big(NFTA_CONNLIMIT_COUNT, self.most) + big(NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV)
+            limit = text(NFTA_EXPR_NAME, "connlimit") + attribute(NFTA_EXPR_DATA | NESTED, counted)
+            body += attribute(NFTA_SET_ELEM_EXPR | NESTED, limit)
         return attribute(NFTA_LIST_ELEM | NESTED, body)
 
 

@@ -6,16 +6,19 @@ tables.py's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
-from warden.errors import EngineFault
+from warden.errors import EngineFault, NotSupported
 from warden.model.net import Refusals
 from warden.network import afterlife, changes, egress, nft
 from warden.network.claims import Claims
-from warden.network.expressions import Element
+from warden.network.conntrack import Conntrack
+from warden.network.expressions import Address, Element
 from warden.network.inspection import Wanted
+from warden.network.leavings import Leavings
 from warden.network.libnft import Runner, open_runner
 from warden.network.nfnetlink import Change, Wire
 from warden.network.nft import BridgeNet, Guest, Policy, PortKey
@@ -26,6 +29,9 @@ from warden.records import replace
 
 log = logging.getLogger("warden.firewall")
 
+_UNBOUNDED = "network.max_connections does not hold"
+_UNLABELLED = "what begins while another program has flushed the ruleset goes on after the repair"
+
 
 class Firewall:
     """Blocking, for any thread. A failed change raises EngineFault and leaves all as it was.
@@ -33,8 +39,11 @@ class Firewall:
     *runner* runs nft's text, which makes the tables; *kernel* takes what comes and goes.
     """
 
-    def __init__(self, policy: Policy, runner: Runner, kernel: Kernel, locks: str = LOCKS) -> None:
+    def __init__(
+        self, policy: Policy, runner: Runner, kernel: Kernel, locks: str = LOCKS, leavings: Leavings | None = None
+    ) -> None:
         self.policy = policy
+        self._leavings = leavings or Leavings(None)
         self._tables = Tables(policy.table, runner, kernel)
         self._lock = TableLock(policy.table, locks)
         self._mutex = threading.Lock()
@@ -52,32 +61,51 @@ class Firewall:
         """Makes the tables anew. Raises EngineFault when another daemon has them. When the kernel or nft refuses, that is
         logged: then only containers without a network can be made."""
         self._lock.take()
-        self._guests = {guest.container_id: guest for guest in guests}
+        self._guests = {guest.container_id: self._bounded(guest) for guest in guests}
         self._bridges = {bridge.device: bridge for bridge in bridges}
         for guest in self._guests.values():
             self._claims.settle(self._claims.shift(None, guest))
         mine = {link.name for guest in self._guests.values() for link in guest.links}
         # A daemon died before links of a container that was gone were; somebody may keep them.
         afterlife.cut([name for name in self._tables.links() - mine if nft.is_link(name)])
+        admitted = self._tables.admits()
         try:
             self._tables.make(self._wanted())
         except EngineFault as error:
-            if not self._make_unbounded():
-                log.error("firewall: %s; containers with a network cannot be made", error)
+            if not self._make_with_less():
+                log.error("firewall: %s; containers with a network cannot be made; %s", error, error.hint)
+        addresses = self._addresses()
+        self._leavings.keep_only(nft.inner_networks(self.policy, self._bridges.values()), addresses)
+        if admitted and self.policy.labels:  # somebody may have taken the tables away while no daemon ran
+            self._leavings.keep_admitted(addresses)
 
-    def _make_unbounded(self) -> bool:
-        """Whether it is possible without a bound on connections, which takes the kernel's nft_connlimit."""
-        bounded = self.policy
-        if not bounded.connections:
-            return False
-        self.policy = replace(bounded, connections=0)
-        try:
-            self._tables.make(self._wanted())
-        except EngineFault:
-            self.policy = bounded
-            return False
-        log.warning("firewall: the kernel cannot bound connections (nft_connlimit): network.max_connections does not hold")
-        return True
+    def _addresses(self) -> list[Address]:
+        return [address for guest in self._guests.values() for address in guest.addresses]
+
+    def _bounded(self, guest: Guest) -> Guest:
+        """With 0 where nothing bounds it."""
+        if not self.policy.bounded or (guest.connections is None and not self.policy.connections):
+            return replace(guest, connections=0)
+        return guest
+
+    def _make_with_less(self) -> bool:
+        """Whether it is possible without what a kernel may lack: a bound on connections, labels of them, or both."""
+        whole, bare = self.policy, replace(self.policy, bounded=False, labels=False)
+        for policy in (replace(whole, bounded=False), replace(whole, labels=False), bare):
+            self.policy = policy
+            known = self._guests
+            self._guests = {key: self._bounded(guest) for key, guest in known.items()}
+            try:
+                self._tables.make(self._wanted())
+            except EngineFault:
+                self.policy, self._guests = whole, known
+                continue
+            if not policy.bounded:
+                log.warning("firewall: the kernel cannot bound connections (nft_connlimit): %s", _UNBOUNDED)
+            if not policy.labels:
+                log.warning("firewall: the kernel cannot label connections (NF_CONNTRACK_LABELS): %s", _UNLABELLED)
+            return True
+        return False
 
     def _wanted(self) -> Wanted:
         """All that must be in the kernel now."""
@@ -91,9 +119,14 @@ class Firewall:
     def put(self, guest: Guest, alone: Collection[PortKey] = ()) -> None:
         """Lets *guest* in, or changes what is known of it. A port that leads elsewhere stays so until that one is gone; for
         those of *alone* PortTaken is raised instead."""
+        if guest.connections and not self.policy.bounded:
+            raise NotSupported("net_connections: the kernel cannot bound connections", hint="modprobe nft_connlimit")
+        guest = self._bounded(guest)
         with self._mutex:
             if alone:
                 self._claims.require_alone(guest.container_id, alone)
+            if guest.container_id not in self._guests:
+                self._leavings.forget(guest.addresses)
             self._replace(self._guests.get(guest.container_id), guest)
 
     def links_of(self, container_id: str) -> tuple[str, ...]:
@@ -109,14 +142,21 @@ class Firewall:
                 guest = self._guests[container_id]
                 left = (one for one in nft.gates(guest) if one.family in self._wanted().families)
                 self._replace(guest, None, tuple(left))
+                self._leavings.leave(guest.addresses)
 
     def drop(self, container_id: str) -> None:
         """Takes a container's elements, chain and ports away; one that is not known is none."""
         with self._mutex:
             if container_id in self._guests:
-                self._replace(self._guests[container_id], None)
+                guest = self._guests[container_id]
+                self._replace(guest, None)
+                self._leavings.leave(guest.addresses)
             elif left := self._shut.pop(container_id, ()):
                 self._carry_out([Change("delete", elements=left)])
+
+    def forget(self) -> None:
+        """Conntrack has nothing of containers that are shut or gone any more."""
+        self._leavings.forget()
 
     def put_bridge(self, bridge: BridgeNet) -> None:
         """Lets a bridge in, before its device is there and before any guest of it."""
@@ -126,6 +166,7 @@ class Firewall:
     def drop_bridge(self, device: str) -> None:
         """Takes it away, after its guests; one that is not known is none."""
         with self._mutex:
+            self._leavings.forget()  # after a crash only what lies in a network that is known would be
             self._rebridge({name: bridge for name, bridge in self._bridges.items() if name != device})
 
     def _replace(self, old: Guest | None, new: Guest | None, left: tuple[Element, ...] = ()) -> None:
@@ -169,7 +210,18 @@ class Firewall:
             raise
 
     def _carry_out(self, wanted: list[Change]) -> None:
-        self._tables.carry_out(wanted, self._wanted())
+        with self._purged():
+            self._tables.carry_out(wanted, self._wanted())
+
+    @contextlib.contextmanager
+    def _purged(self) -> Iterator[None]:
+        """When the tables are mended within: what began while they were not whole ends."""
+        before = self.mended
+        try:
+            yield
+        finally:
+            if self.mended != before and self.policy.labels and (count := self._leavings.keep_admitted(self._addresses())):
+                log.warning("firewall: %d connections that no rule admitted are cut", count)
 
     # ---- what others did
 
@@ -180,7 +232,7 @@ class Firewall:
     def look(self) -> None:
         """Notices when somebody else lost or changed our tables, and puts them right. Costs one question when nobody
         changed anything. Raises EngineFault when that fails."""
-        with self._mutex:
+        with self._mutex, self._purged():
             self._tables.look(self._wanted())
 
     def faults(self) -> list[str]:
@@ -190,7 +242,7 @@ class Firewall:
 
     def repair(self) -> list[str]:
         """Puts right what is wrong with them; what that was. Raises EngineFault."""
-        with self._mutex:
+        with self._mutex, self._purged():
             return [fault.text for fault in self._tables.repair(self._wanted())]
 
     # ---- questions
@@ -211,6 +263,7 @@ class Firewall:
     def close(self, *, remove: bool) -> None:
         """Lets go; *remove*: the tables go too, as nobody needs them any more."""
         with self._mutex:
+            self._leavings.forget()
             self._tables.close(remove=remove and self._lock.held)
             self._lock.release()
 
@@ -249,4 +302,4 @@ def open_firewall(policy: Policy) -> Firewall:
     except OSError as error:
         log.info("nfnetlink: %s", error.strerror)
         kernel = NoKernel(error)
-    return Firewall(policy, open_runner(), kernel)
+    return Firewall(policy, open_runner(), kernel, leavings=Leavings(Conntrack))

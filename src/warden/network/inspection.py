@@ -7,7 +7,8 @@ import errno
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from warden.network import nft, table
+from warden.network import bridgechains, nft, table
+from warden.network.chains import SHARED_CHAINS
 from warden.network.changes import adverts, of_chain
 from warden.network.claims import Claims
 from warden.network.egress import key_of
@@ -31,7 +32,7 @@ from warden.records import dataclass, field
 #: The expressions of each shared chain, by family and name.
 Shared = dict[tuple[str, str], tuple[bytes, ...]]
 
-_CHAINS = {"inet": table.SHARED_CHAINS, "bridge": (*table.BRIDGE_CHAINS, table.ADVERTS)}
+_CHAINS = {"inet": SHARED_CHAINS, "bridge": (*bridgechains.BRIDGE_CHAINS, bridgechains.ADVERTS)}
 #: Sets and maps whose elements are ours alone; what packets add is not looked at.
 _SETS = {
     "inet": (
@@ -131,7 +132,7 @@ def _in_family(kernel: Reader, family: str, expected: Shared, wanted: Wanted) ->
         late += _in_set(kernel, family, name, where, elements)
     for chain in _CHAINS[family]:
         if tuple(kernel.rules(family, name, chain)) != expected.get((family, chain)):
-            changes = (adverts(),) if chain == table.ADVERTS else ()
+            changes = (adverts(),) if chain == bridgechains.ADVERTS else ()
             yield Fault(f"chain {chain} was changed", changes, (family, chain))
     if family == "inet":
         yield from _in_own(kernel, name, wanted)

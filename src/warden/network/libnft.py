@@ -97,7 +97,8 @@ def refusal(text: str) -> EngineFault:
     lines = text.strip().splitlines() or ["refused without a word"]
     reason = lines[0].partition("Error: ")[2] or lines[0]
     about = f": {lines[1].strip()}" if len(lines) > 1 else ""
-    return EngineFault(f"nft: {reason}{about}")
+    hint = "warden doctor tells what the kernel lacks" if reason.startswith("Could not process rule") else ""
+    return EngineFault(f"nft: {reason}{about}", hint=hint)
 
 
 def open_runner() -> Runner:

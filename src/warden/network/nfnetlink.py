@@ -61,23 +61,23 @@ def transaction(table: str, changes: Iterable[Change], generation: int) -> bytes
     """All of it or nothing, and nothing when the ruleset is not of that *generation* any more. The last of its messages
     asks for an answer and is number 1; the others answer only when they are refused."""
     begin = big(NFNL_BATCH_GENID, generation)
-    messages = [_message(NFNL_MSG_BATCH_BEGIN, 0, 0, 0, NFNL_SUBSYS_NFTABLES, begin)]
+    messages = [message(NFNL_MSG_BATCH_BEGIN, 0, 0, 0, NFNL_SUBSYS_NFTABLES, begin)]
     bodies = [body for change in changes for body in _bodies(table, change)]
     for number, (family, kind, flags, body) in enumerate(bodies, 1):
         last = number == len(bodies)
         messages.append(_tables(kind, flags | (NLM_F_ACK if last else 0), int(last), family, body))
-    messages.append(_message(NFNL_MSG_BATCH_END, 0, 2, 0, NFNL_SUBSYS_NFTABLES, b""))
+    messages.append(message(NFNL_MSG_BATCH_END, 0, 2, 0, NFNL_SUBSYS_NFTABLES, b""))
     return b"".join(messages)
 
 
-def _message(kind: int, flags: int, sequence: int, family: int, resource: int, body: bytes) -> bytes:
+def message(kind: int, flags: int, sequence: int, family: int, resource: int, body: bytes) -> bytes:
     """nlmsghdr, nfgenmsg and attributes."""
     header = struct.pack("=IHHII", 20 + len(body), kind, flags | NLM_F_REQUEST, sequence, 0)
     return header + struct.pack("!BBH", family, 0, resource) + body
 
 
 def _tables(kind: int, flags: int, sequence: int, family: str, body: bytes) -> bytes:
-    return _message(NFNL_SUBSYS_NFTABLES << 8 | kind, flags, sequence, FAMILIES[family], 0, body)
+    return message(NFNL_SUBSYS_NFTABLES << 8 | kind, flags, sequence, FAMILIES[family], 0, body)
 
 
 def _bodies(table: str, change: Change) -> Iterator[tuple[str, int, int, bytes]]:
@@ -175,9 +175,9 @@ class Wire:
         self._sock.send(_tables(kind, flags, 1, family, body))
         found: list[tuple[int, bytes]] = []
         while True:
-            for kind, payload in _messages(self._sock.recv(READ_BYTES)):
+            for kind, payload in messages(self._sock.recv(READ_BYTES)):
                 if kind == NLMSG_ERROR:
-                    raise _refusal(payload)
+                    raise refusal(payload)
                 if kind == NLMSG_DONE:
                     return found
                 found.append((kind & 0xFF, payload[4:]))
@@ -221,7 +221,7 @@ def flagged_attributes(data: bytes) -> Iterator[tuple[int, bytes, bool]]:
         position += length + 3 & ~3
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(type, what follows the nlmsghdr) of each message in a packet."""
     position = 0
     while position + 16 <= len(data):
@@ -232,14 +232,14 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _answered(data: bytes) -> bool:
     """Whether the last message of a transaction was acknowledged; raises OSError for the first that was refused."""
-    for kind, payload in _messages(data):
+    for kind, payload in messages(data):
         if kind == NLMSG_ERROR:
             if struct.unpack_from("=i", payload)[0]:
-                raise _refusal(payload)
+                raise refusal(payload)
             return True
     return False
 
 
-def _refusal(payload: bytes) -> OSError:
+def refusal(payload: bytes) -> OSError:
     number = -struct.unpack_from("=i", payload)[0]
     return OSError(number, os.strerror(number))

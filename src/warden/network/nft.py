@@ -42,13 +42,15 @@ class GuestLink:
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A container as the firewall knows it. *links*: those that the host can filter; *ports* lead to the first address
-    of their family; *rules*: of net_out, oldest first; *policy*: None: what holds for all."""
+    of their family; *rules*: of net_out, oldest first; *policy*: None: what holds for all. *connections*:
+    of each address at once, None: as many as all, 0: as it likes."""
 
     container_id: str
     links: tuple[GuestLink, ...]
     ports: tuple[PortMap, ...] = ()
     rules: tuple[NetRule, ...] = ()
     policy: NetPolicy | None = None
+    connections: int | None = None
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -86,7 +88,8 @@ class BridgeNet:
 class Policy:
     """What holds for all containers. *allowed* wins over *denied*; what is in neither is open, but never the networks of
     containers: for those a network of *allowed*, or of a NetRule, must lie within one of them. *connections*: of each
-    address of a container, 0: as many as it likes. *loopback6*: ports are reached through ::1 (forwarding.py)."""
+    address of a container, 0: as many as it likes; *bounded*: the kernel can bound them. *loopback6*: ports are reached
+    through ::1 (forwarding.py). *labels*: what is let through is labelled, so that what was not is known (leavings.py)."""
 
     table: str
     pool: IPv4Network
@@ -95,6 +98,8 @@ class Policy:
     host_access: bool = False
     connections: int = 0
     loopback6: bool = True
+    bounded: bool = True
+    labels: bool = True
 
 
 #: A port of the host: family, one address of the host or None, protocol and number; and where it leads.
@@ -117,7 +122,10 @@ def guest_elements(guest: Guest) -> list[Element]:
             continue
         for address in link.addresses:
             key = (ex.ifname(link.device), ex.address(address))
-            found += [Element(_named(where, address), key) for where in ("guests", "flows", *(["logs"] * logs))]
+            found.append(Element(_named("guests", address), key))
+            if guest.connections != 0:
+                found.append(Element(_named("flows", address), key, most=guest.connections or 0))
+            found += [Element(_named("logs", address), key)] * logs
     return found
 
 

@@ -174,6 +174,13 @@ class Tables:
                 found |= {key.rstrip(b"\0").decode(errors="replace") for key in keys}
         return found
 
+    def admits(self) -> bool:
+        """Whether what the tables that are there let through has a label: not so those of an older version."""
+        with contextlib.suppress(OSError):
+            if self.kernel.rules("inet", self._name, "leaving"):
+                return any(b"ct\0" in rule for rule in self.kernel.rules("inet", self._name, "bound_input")[1:])
+        return True
+
     # ---- all of it
 
     def make(self, wanted: Wanted, *, lost: bool = False) -> None:

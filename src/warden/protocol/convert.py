@@ -17,7 +17,7 @@ from warden.model.job import Chunk, JobResult, JobSpec, Usage, Verdict, WaitCond
 from warden.model.limits import Limits, OomPolicy
 from warden.model.mounts import MountKind
 from warden.model.names import Names, parse_host
-from warden.model.net import NetRule, Protocol
+from warden.model.net import NetRule, Protocol, check_connections
 from warden.model.resources import LimitReport
 from warden.model.spec import ContainerSpec, Mount, NetworkMode
 from warden.protocol import convert_net
@@ -62,9 +62,16 @@ def create_to_spec(
         network_of=_optional_text(request, "network_of"),
         publish=tuple(map(convert_net.message_to_port, request.publish)),
         net_policy=convert_net.message_to_policy(request.net_policy) if request.HasField("net_policy") else None,
+        net_connections=_connections(request),
         names=_names(request),
         **more,
     )
+
+
+def _connections(request: pb.CreateRequest) -> int | None:
+    count = request.net_connections if request.HasField("net_connections") else None
+    check_connections(count, "net_connections")
+    return count
 
 
 def _names(request: pb.CreateRequest) -> Names:

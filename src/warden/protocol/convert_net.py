@@ -59,6 +59,8 @@ def state_to_response(state: NetState) -> pb.NetShowResponse:
     response = pb.NetShowResponse(rules=map(rule_to_message, state.rules), ports=map(port_to_message, state.ports))
     if state.policy is not None:
         response.policy.CopyFrom(policy_to_message(state.policy))
+    if state.connections is not None:
+        response.connections = state.connections
     return response
 
 
@@ -67,6 +69,7 @@ def response_to_state(response: pb.NetShowResponse) -> NetState:
         tuple(map(message_to_rule, response.rules)),
         message_to_policy(response.policy) if response.HasField("policy") else None,
         tuple(map(message_to_port, response.ports)),
+        response.connections if response.HasField("connections") else None,
     )
 
 

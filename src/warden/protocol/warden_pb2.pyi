@@ -136,7 +136,7 @@ class ErrorResponse(_message.Message):
     def __init__(self, message: _Optional[bytes] = ..., backtrace: _Optional[_Iterable[bytes]] = ..., data: _Optional[bytes] = ..., code: _Optional[bytes] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
-    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "dns", "dns_search", "dns_options", "add_hosts", "mounts", "volumes_from", "shm_size", "read_only", "labels", "restart", "auto_remove", "stop_signal", "stop_timeout_ms", "main")
+    __slots__ = ("bind_mounts", "grace_time", "handle", "network", "rootfs", "image", "hostname", "memory_limit", "oom_policy", "network_mode", "user_namespace", "limits", "best_effort", "interfaces", "network_of", "publish", "net_policy", "net_connections", "dns", "dns_search", "dns_options", "add_hosts", "mounts", "volumes_from", "shm_size", "read_only", "labels", "restart", "auto_remove", "stop_signal", "stop_timeout_ms", "main")
     class BindMount(_message.Message):
         __slots__ = ("src_path", "dst_path", "mode")
         class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -169,6 +169,7 @@ class CreateRequest(_message.Message):
     NETWORK_OF_FIELD_NUMBER: _ClassVar[int]
     PUBLISH_FIELD_NUMBER: _ClassVar[int]
     NET_POLICY_FIELD_NUMBER: _ClassVar[int]
+    NET_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     DNS_FIELD_NUMBER: _ClassVar[int]
     DNS_SEARCH_FIELD_NUMBER: _ClassVar[int]
     DNS_OPTIONS_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +201,7 @@ class CreateRequest(_message.Message):
     network_of: bytes
     publish: _containers.RepeatedCompositeFieldContainer[PortMap]
     net_policy: NetPolicy
+    net_connections: int
     dns: _containers.RepeatedScalarFieldContainer[bytes]
     dns_search: _containers.RepeatedScalarFieldContainer[bytes]
     dns_options: _containers.RepeatedScalarFieldContainer[bytes]
@@ -214,7 +216,7 @@ class CreateRequest(_message.Message):
     stop_signal: int
     stop_timeout_ms: int
     main: SpawnRequest
-    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., dns: _Optional[_Iterable[bytes]] = ..., dns_search: _Optional[_Iterable[bytes]] = ..., dns_options: _Optional[_Iterable[bytes]] = ..., add_hosts: _Optional[_Iterable[bytes]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., volumes_from: _Optional[_Iterable[_Union[VolumesFrom, _Mapping]]] = ..., shm_size: _Optional[int] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., main: _Optional[_Union[SpawnRequest, _Mapping]] = ...) -> None: ...
+    def __init__(self, bind_mounts: _Optional[_Iterable[_Union[CreateRequest.BindMount, _Mapping]]] = ..., grace_time: _Optional[int] = ..., handle: _Optional[bytes] = ..., network: _Optional[bytes] = ..., rootfs: _Optional[bytes] = ..., image: _Optional[bytes] = ..., hostname: _Optional[bytes] = ..., memory_limit: _Optional[int] = ..., oom_policy: _Optional[bytes] = ..., network_mode: _Optional[bytes] = ..., user_namespace: _Optional[bool] = ..., limits: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., best_effort: _Optional[bool] = ..., interfaces: _Optional[_Iterable[_Union[NetInterface, _Mapping]]] = ..., network_of: _Optional[bytes] = ..., publish: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., net_policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., net_connections: _Optional[int] = ..., dns: _Optional[_Iterable[bytes]] = ..., dns_search: _Optional[_Iterable[bytes]] = ..., dns_options: _Optional[_Iterable[bytes]] = ..., add_hosts: _Optional[_Iterable[bytes]] = ..., mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ..., volumes_from: _Optional[_Iterable[_Union[VolumesFrom, _Mapping]]] = ..., shm_size: _Optional[int] = ..., read_only: _Optional[bool] = ..., labels: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., restart: _Optional[bytes] = ..., auto_remove: _Optional[bool] = ..., stop_signal: _Optional[int] = ..., stop_timeout_ms: _Optional[int] = ..., main: _Optional[_Union[SpawnRequest, _Mapping]] = ...) -> None: ...
 
 class Mount(_message.Message):
     __slots__ = ("target", "kind", "source", "read_only", "no_copy", "options")
@@ -1545,14 +1547,16 @@ class NetShowRequest(_message.Message):
     def __init__(self, handle: _Optional[bytes] = ...) -> None: ...
 
 class NetShowResponse(_message.Message):
-    __slots__ = ("rules", "policy", "ports")
+    __slots__ = ("rules", "policy", "ports", "connections")
     RULES_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     rules: _containers.RepeatedCompositeFieldContainer[NetRule]
     policy: NetPolicy
     ports: _containers.RepeatedCompositeFieldContainer[PortMap]
-    def __init__(self, rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ...) -> None: ...
+    connections: int
+    def __init__(self, rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., ports: _Optional[_Iterable[_Union[PortMap, _Mapping]]] = ..., connections: _Optional[int] = ...) -> None: ...
 
 class NetRemoveRequest(_message.Message):
     __slots__ = ("handle", "index", "rule")
@@ -1569,18 +1573,20 @@ class NetRemoveResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class NetReplaceRequest(_message.Message):
-    __slots__ = ("handle", "rules", "keep_rules", "policy", "usual_policy")
+    __slots__ = ("handle", "rules", "keep_rules", "policy", "usual_policy", "connections")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     KEEP_RULES_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     USUAL_POLICY_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     handle: bytes
     rules: _containers.RepeatedCompositeFieldContainer[NetRule]
     keep_rules: bool
     policy: NetPolicy
     usual_policy: bool
-    def __init__(self, handle: _Optional[bytes] = ..., rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., keep_rules: _Optional[bool] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., usual_policy: _Optional[bool] = ...) -> None: ...
+    connections: int
+    def __init__(self, handle: _Optional[bytes] = ..., rules: _Optional[_Iterable[_Union[NetRule, _Mapping]]] = ..., keep_rules: _Optional[bool] = ..., policy: _Optional[_Union[NetPolicy, _Mapping]] = ..., usual_policy: _Optional[bool] = ..., connections: _Optional[int] = ...) -> None: ...
 
 class NetReplaceResponse(_message.Message):
     __slots__ = ()

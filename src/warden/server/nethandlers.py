@@ -68,6 +68,8 @@ async def net_replace(
         None if request.keep_rules else tuple(map(convert_net.message_to_rule, request.rules)),
         policy=policy,
         keep_policy=policy is None and not request.usual_policy,
+        connections=request.connections if request.HasField("connections") else None,
+        keep_connections=not request.HasField("connections") and not request.usual_policy,
     )
     return pb.NetReplaceResponse()
 

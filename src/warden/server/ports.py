@@ -166,7 +166,13 @@ class Container(Protocol):
         ...
 
     async def replace_rules(
-        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+        self,
+        rules: Sequence[NetRule] | None = None,
+        *,
+        policy: NetPolicy | None = None,
+        keep_policy: bool = True,
+        connections: int | None = None,
+        keep_connections: bool = True,
     ) -> None:
         """All rules at once, None: they stay; and its policy unless that is kept."""
         ...

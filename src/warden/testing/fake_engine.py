@@ -188,6 +188,7 @@ class FakeContainer:
         self.net_in_pairs: list[tuple[int, int]] = []
         self.net_out_rules: list[NetRule] = []
         self.net_policy: NetPolicy | None = spec.net_policy
+        self.net_connections = spec.net_connections
         self.published: list[PortMap] = list(spec.publish)
         self.refused = Refusals()
         self._engine = engine
@@ -374,7 +375,7 @@ class FakeContainer:
 
     def net_state(self) -> NetState:
         pairs = tuple(PortMap(None, *pair) for pair in self.net_in_pairs)
-        return NetState(tuple(self.net_out_rules), self.net_policy, (*pairs, *self.published))
+        return NetState(tuple(self.net_out_rules), self.net_policy, (*pairs, *self.published), self.net_connections)
 
     async def remove_rule(self, index: int | None = None, rule: NetRule | None = None) -> None:
         if index is not None and not 1 <= index <= len(self.net_out_rules):
@@ -382,12 +383,20 @@ class FakeContainer:
         del self.net_out_rules[self.net_out_rules.index(rule) if index is None and rule else (index or 0) - 1]
 
     async def replace_rules(
-        self, rules: Sequence[NetRule] | None = None, *, policy: NetPolicy | None = None, keep_policy: bool = True
+        self,
+        rules: Sequence[NetRule] | None = None,
+        *,
+        policy: NetPolicy | None = None,
+        keep_policy: bool = True,
+        connections: int | None = None,
+        keep_connections: bool = True,
     ) -> None:
         if rules is not None:
             self.net_out_rules = list(rules)
         if not keep_policy:
             self.net_policy = policy
+        if not keep_connections:
+            self.net_connections = connections
 
     async def refusals(self) -> Refusals:
         return self.refused

@@ -1,0 +1,185 @@
+"""What conntrack has of a container ends with it, and what no rule admitted ends with the repair: real packets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from ipaddress import ip_address
+
+import pytest
+from firewall_scene import daemon_in, eventually, inside
+from netns import HOST, OTHER, OUTSIDE, Namespace, World, icmp
+
+from warden.client.blocking import Client
+from warden.model.interfaces import Interface, LinkKind
+from warden.network.conntrack import Conntrack
+from warden.testing.daemon import PrivateDaemon
+
+pytestmark = pytest.mark.root
+
+FOLLOWS = "chain follow { type filter hook forward priority 0; ct state new accept; };"
+OPEN = ("deny_networks: []", "release_delay: 0")
+
+
+@pytest.fixture
+def opened(place: World) -> Iterator[tuple[PrivateDaemon, Client]]:
+    with daemon_in(place, *OPEN) as pair:
+        yield pair
+
+
+def entries(at: Namespace, address: str) -> int:
+    """How many connections conntrack has in which *address* sends, either way."""
+    packed = ip_address(address).packed
+    table = at.call(Conntrack)
+    try:
+        found = table._dump((4, 6), lambda sender, answerer: packed in (sender, answerer))
+    finally:
+        table.close()
+    return len(found)
+
+
+def answered(sock: socket.socket, wait_s: float = 10) -> str:
+    sock.settimeout(wait_s)
+    with suppress(OSError):
+        sock.send(b"again")
+        return sock.recv(100).decode()
+    return ""
+
+
+@pytest.mark.parametrize(("network", "family"), [("warden", 4), ("bridge:past", 4), ("bridge:past", 6)])
+def test_nothing_is_left_of_a_container(
+    place: World, opened: tuple[PrivateDaemon, Client], network: str, family: int
+) -> None:
+    client = opened[1]
+    with ExitStack() as stack:
+        if network != "warden":
+            client.create_network("past", ipv6="auto")
+        made = client.create(network=network, publish=["9053:9053/udp", "9080:9080"])
+        at = inside(made)
+        if family == 6:
+            words = at.run("ip", "-6", "-o", "address", "show", "scope", "global")
+            mine = words.split(" inet6 ")[1].split("/")[0]
+            there = at.run("ip", "-6", "route", "show", "default").split(" via ")[1].split()[0]
+            sock = stack.enter_context(at.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)))
+            sock.connect((there, 53))
+            sock.send(b"\0")
+        else:
+            mine = at.run("ip", "-4", "-o", "address", "show", "scope", "global").split(" inet ")[1].split("/")[0]
+            sock = stack.enter_context(at.socket(socket.SOCK_DGRAM))
+            sock.connect((OUTSIDE, 53))
+            assert answered(sock) == HOST
+            listener = stack.enter_context(at.socket(socket.SOCK_DGRAM))
+            listener.bind(("0.0.0.0", 9053))
+            asker = stack.enter_context(place.outside.socket(socket.SOCK_DGRAM))
+            asker.connect((HOST, 9053))
+            asker.send(b"hello")
+            assert listener.recv(100) == b"hello"
+        assert entries(place.host, mine)
+        made.destroy()
+
+        eventually(lambda: entries(place.host, mine) == 0)
+    if network != "warden":
+        client.remove_network("past")
+
+
+def test_the_next_one_of_that_address_gets_nothing_of_the_one_before(
+    place: World, opened: tuple[PrivateDaemon, Client]
+) -> None:
+    """A peer goes on to answer, and the connection would lead to whoever has the address."""
+    client = opened[1]
+    client.create_network("heirs", subnet="10.99.7.0/24")
+    with ExitStack() as stack:
+        stack.callback(client.remove_network, "heirs")
+        heirs = Interface(LinkKind.BRIDGE, "heirs", addresses=("10.99.7.7",))
+        first = client.create(network="none", interfaces=[heirs])
+        sock = stack.enter_context(inside(first).socket(socket.SOCK_DGRAM))
+        sock.bind(("0.0.0.0", 4444))
+        peer = stack.enter_context(place.outside.socket(socket.SOCK_DGRAM))
+        peer.bind((OUTSIDE, 4455))
+        sock.sendto(b"hello", (OUTSIDE, 4455))
+        _, whom = peer.recvfrom(100)
+        sock.close()
+        first.destroy()
+        second = stack.enter_context(client.create(network="none", interfaces=[heirs]))
+        heir = stack.enter_context(inside(second).socket(socket.SOCK_DGRAM))
+        heir.bind(("0.0.0.0", 4444))
+        assert icmp(inside(second), HOST) == "answered"  # and so the host knows whose the address is now
+        heir.settimeout(0.5)
+        peer.sendto(b"a secret", whom)
+
+        with pytest.raises(TimeoutError):
+            heir.recv(100)
+
+
+def test_what_a_killed_daemon_left_is_forgotten_at_the_start(place: World) -> None:
+    with daemon_in(place, *OPEN) as (daemon, client), ExitStack() as stack:
+        made, other = client.create(), client.create()
+        gone, stays = (one.info().container_ip for one in (made, other))
+        handle = other.handle
+        socks = [stack.enter_context(inside(one).socket(socket.SOCK_DGRAM)) for one in (made, other)]
+        for sock in socks:
+            sock.connect((OUTSIDE, 53))
+            assert answered(sock) == HOST
+        pid = made.info().pid
+        daemon.kill()
+        os.kill(pid, signal.SIGKILL)
+        assert entries(place.host, gone)
+        daemon.start()
+
+        assert entries(place.host, gone) == 0
+        assert entries(place.host, stays) == 1
+        with Client(daemon.socket) as again:
+            again.container(handle).destroy()
+
+
+def test_what_began_while_the_tables_were_gone_ends_and_the_rest_goes_on(place: World) -> None:
+    """Another program flushes the ruleset: for some milliseconds everything passes."""
+    with daemon_in(place, "deny_networks: [198.18.0.3/32]") as (daemon, client), ExitStack() as stack:
+        made = stack.enter_context(client.create(publish=["9053:9053/udp"]))
+        at = inside(made)
+        good = stack.enter_context(at.socket(socket.SOCK_DGRAM))
+        good.bind(("0.0.0.0", 4001))
+        good.connect((OUTSIDE, 53))
+        assert answered(good) == HOST
+        listener = stack.enter_context(at.socket(socket.SOCK_DGRAM))
+        listener.bind(("0.0.0.0", 9053))
+        callers = []
+        for where in (place.outside, place.host):
+            caller = stack.enter_context(where.socket(socket.SOCK_DGRAM))
+            caller.connect((HOST, 9053))
+            caller.send(b"hello")
+            callers.append((caller, listener.recvfrom(100)[1]))
+        place.outside.run("ip", "route", "replace", "10.0.0.0/8", "via", HOST)
+        stack.callback(place.outside.run, "ip", "route", "del", "10.0.0.0/8")
+        bad = stack.enter_context(at.socket(socket.SOCK_DGRAM))
+        bad.connect((OTHER, 53))
+        with stopped(daemon):
+            place.host.run("nft", "delete", "table", "inet", daemon.nft_table)
+            # Without any rule about them, the kernel would follow no connections (nf_ct_netns_get).
+            place.host.run("nft", f"table inet others {{ {FOLLOWS} }}")
+            stack.callback(place.host.run, "nft", "delete", "table", "inet", "others")
+            assert answered(bad) != ""  # nothing forbids it, for the moment
+        eventually(lambda: daemon.nft_table in place.host.run("nft", "list", "tables"))
+        eventually(lambda: not client.firewall_faults())
+        assert answered(bad, 0.5) == ""
+        before = entries(place.host, HOST)
+
+        assert answered(good) == HOST
+        for caller, whom in callers:
+            listener.sendto(b"and back", whom)
+            caller.settimeout(10)
+            assert caller.recv(100) == b"and back"
+        assert entries(place.host, HOST) == before, "they are the same connections as before"
+
+
+@contextmanager
+def stopped(daemon: PrivateDaemon) -> Iterator[None]:
+    """It cannot look meanwhile."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
