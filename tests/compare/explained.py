@@ -39,8 +39,6 @@ WHY: tuple[tuple[str, str, str], ...] = (
     (r"lxc-ls -1 (\[|\*)$", "exit code", "an expression that is none is an error"),
     ("lxc-ls -1 c1 c2", "stdout", "LXC forgets all expressions when there are two"),
     ("lxc-ls -g ''", "stdout", "no group is asked for; LXC lists those that have any"),
-    ("lxc-ls -f -F ''", "stdout", "an empty line for each in LXC"),
-    (r"lxc-info --rcfile|lxc-unfreeze --rcfile", "", "a missing file is an error"),
     (r"lxc-info .*lxc\.(net\.0|net\.0\.nonsense|net\.1\.type|network\.0\.type)$", "stdout", "a key of an interface that says nothing, or an old one"),
     (r"lxc-attach c1 -s mount|lxc-attach c1 -s 'mount'", "", "in small letters too"),
     (r"lxc-attach c1 (-u 4294967295|-v )", "", "not an id, not a variable: LXC passes over it"),
@@ -92,7 +90,6 @@ WHY: tuple[tuple[str, str, str], ...] = (
     ("lxc-attach c1 -- reboot", "states", "a reboot is under way when it is looked"),
     ("left at the end", "cgroups", "nothing stays"),
     ("lxc-attach c1 -- echo frozen", "", "it is said that it is frozen; LXC's tool hangs"),
-    ("lxc-stop c1 -t 2", "", "a frozen one goes on first: it could not hear"),
     (r"lxc-update-config .*networks-cleared", "files", "an interface after `lxc.network =` begins at 0 again, as it is read"),
     (r"lxc-update-config", "files", "a file that needs no change keeps no backup"),
     (r"lxc-info .*lxc.rootfs.mount", "stdout", "there is no such directory: a root is mounted where only the container sees it"),
@@ -108,6 +105,7 @@ WHY: tuple[tuple[str, str, str], ...] = (
 
 #: (pattern of the line, pattern of the line before, what differs, why): what follows from a difference.
 AFTER: tuple[tuple[str, str, str, str], ...] = (
+    (r"^lxc-stop c1 --nokill -k$", r"^lxc-stop c1 --nokill -t 0$", "states", "it was asked to halt by the line before: looked at sooner or later"),
     (r"^lxc-stop c1 -k$", r"^lxc-start c1 -c .*/console.out$", "exit code", "a file as console works here, also one that is made"),
 )  # fmt: skip
 LISTED = "what one of them has made or removed and the other not, by the lines before"
