@@ -114,18 +114,6 @@ def claim(lxcpath: str, name: str) -> sockets.socket:
     return claimed
 
 
-def is_answered(lxcpath: str, name: str) -> bool:
-    """Whether LXC's own monitor is behind the name: ours mark it, and never listen there."""
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        try:
-            asking.connect(command_socket_name(lxcpath, name))
-        except OSError:
-            return False
-    return True
-
-
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"

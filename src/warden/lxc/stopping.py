@@ -56,7 +56,11 @@ def _claimed(home: Home, shared: bool) -> sockets.socket | None:
         try:
             return place.claim(home.lxcpath, home.name)
         except WrongState as error:
-            answered = place.is_answered(home.lxcpath, home.name)
+            from warden.lxc.holders import is_answered, refuse_stranger  # only who comes second asks
+
+            answered = is_answered(home.lxcpath, home.name)
+            if not answered and not shared and time.monotonic() > until - _MOMENT_S + 1:
+                refuse_stranger(home.lxcpath, home.name)
             if answered or (not shared and time.monotonic() > until):
                 raise WrongState(f"{home.name} is running", hint="stop it first") from error
         if shared:
@@ -81,6 +85,10 @@ def stop_now(home: Home, site: Site) -> None:
             os.close(pidfd)
     until = time.monotonic() + _PATIENCE_S
     while running(home):
+        if states.find(site, home.lxcpath, home.name) is None:
+            from warden.lxc.holders import refuse_stranger
+
+            refuse_stranger(home.lxcpath, home.name)
         if time.monotonic() > until:
             raise WrongState(f"{home.name} is running and does not stop", hint="stop it with what started it")
         time.sleep(_PAUSE_S)

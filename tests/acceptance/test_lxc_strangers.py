@@ -1,0 +1,106 @@
+"""What a user without rights can put where root's tools of LXC look, and what they make of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from lxc_scene import Scene, new_scene
+
+from warden.lxc.place import command_socket_name
+
+pytestmark = [pytest.mark.root]
+NOBODY = 65534
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    with new_scene() as made:
+        yield made
+
+
+@contextmanager
+def squatting(name: bytes, kind: str) -> Iterator[int]:
+    """A stranger's process that has an abstract name. *kind*: bound; heard: it listens; full: nobody gets through."""
+    mine, other = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            with socket.socket(socket.AF_UNIX) as taken, socket.socket(socket.AF_UNIX) as one:
+                taken.bind(name)
+                if kind != "bound":
+                    taken.listen(0)
+                if kind == "full":
+                    one.connect(name)
+                os.write(other, b"y")
+                signal.pause()
+        finally:
+            os._exit(0)
+    os.close(other)
+    try:
+        assert os.read(mine, 1) == b"y"
+        yield child
+    finally:
+        os.close(mine)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("kind", ["bound", "heard", "full"])
+def test_a_stranger_who_has_the_name_is_named(scene: Scene, kind: str) -> None:
+    scene.define("box")
+    with squatting(command_socket_name(str(scene.root), "box"), kind) as pid:
+        for tool, words in (("start", ("box",)), ("destroy", ("box",)), ("destroy", ("-f", "box"))):
+            done = scene.run(tool, *words)
+            assert done.returncode == 1, tool
+            assert f"process {pid} of user {NOBODY}" in done.stderr
+        assert "STOPPED" in scene.ok("info", "-s", "box")
+        scene.ok("copy", "box", "-N", "copy")
+    scene.start("box")
+    scene.ok("stop", "-k", "box")
+    scene.gone("box")
+
+
+@pytest.mark.parametrize("name", ["config", "included", "lxc_snapshots", "lxc_rdepends", "snaps/snap0/ts"])
+def test_a_pipe_where_a_file_should_be_is_not_waited_for(scene: Scene, name: str) -> None:
+    scene.define("box", f"lxc.include = {scene.root}/box/included\n" if name == "included" else "")
+    if name.startswith("snaps"):
+        scene.ok("snapshot", "box")
+        (scene.root / "box" / name).unlink()
+    (scene.root / "box/config").unlink() if name == "config" else None
+    os.mkfifo(scene.root / "box" / name)
+    before = sorted(os.listdir(scene.root / "box"))
+    for tool, words in (("ls", ("-f",)), ("info", ("box",)), ("snapshot", ("-L", "box")), ("copy", ("box", "-N", "x"))):
+        done = scene.run(tool, *words)
+        if name in ("config", "included") and tool in ("ls", "copy"):
+            assert "not a regular file" in done.stderr or "not defined" in done.stderr, (tool, done)
+    assert sorted(os.listdir(scene.root / "box")) == before
+    scene.run("destroy", "-s", "box")
+
+
+def test_links_in_a_containers_directory_have_nothing_written_or_moved(scene: Scene) -> None:
+    victim, theirs = scene.root / "victim", scene.root / "theirs"
+    victim.write_text("whole\n")
+    theirs.mkdir()
+    (theirs / "ready").write_text('{"entries": [], "parents": []}')
+    (theirs / "secret").write_text("whole\n")
+    scene.define("box")
+    (scene.root / "box/lxc_snapshots").symlink_to(victim)
+    done = scene.run("copy", "-s", "-B", "overlay", "box", "-N", "copy")
+    assert done.returncode == 1 and "lxc_snapshots" in done.stderr
+    (scene.root / "box/.restore").symlink_to(theirs)
+    for tool, words in (("snapshot", ("-L", "box")), ("start", ("box",)), ("destroy", ("box",))):
+        done = scene.run(tool, *words)
+        assert done.returncode == 1 and "is a link, or somebody else's" in done.stderr, (tool, done)
+    (scene.root / "box/.restore").unlink()
+    (scene.root / "box/renamed").write_text(f"{scene.root}\nother\n")
+    os.chown(scene.root / "box/renamed", NOBODY, NOBODY)
+    done = scene.run("snapshot", "-L", "box")
+    assert done.returncode == 1 and "somebody else's" in done.stderr
+    assert victim.read_text() == "whole\n" and (theirs / "secret").exists()
