@@ -104,3 +104,19 @@ def test_links_in_a_containers_directory_have_nothing_written_or_moved(scene: Sc
     done = scene.run("snapshot", "-L", "box")
     assert done.returncode == 1 and "somebody else's" in done.stderr
     assert victim.read_text() == "whole\n" and (theirs / "secret").exists()
+
+
+def test_a_terminal_obeys_no_name_and_no_word_of_a_configuration(scene: Scene) -> None:
+    bell = "\x1b]0;mine\x07\x9b31m"
+    scene.define("box", f"lxc.group = {bell}\nlxc.environment = A={bell}\tä\n")
+    scene.define("broken", f"lxc.{bell} = 1\n")
+    named = scene.root / f"a{bell}\nb"
+    named.mkdir()
+    (named / "config").write_text("")
+    for tool, words in (("ls", ()), ("ls", ("-1",)), ("ls", ("-f",)), ("info", ("broken",)), ("start", ("broken",))):
+        done = scene.run(tool, *words)
+        said = done.stdout + done.stderr
+        assert "\\x1b]0;mine\\x07\\x9b31m" in said, (tool, words)
+        assert not {"\x1b", "\x07", "\x9b"} & set(said), (tool, words)
+    assert "a\\x1b]0;mine\\x07\\x9b31m\\nb" in scene.ok("ls", "-1", "^a").splitlines()
+    assert scene.ok("info", "box", "-c", "lxc.environment") == "lxc.environment = PATH=/bin\nA=\\x1b]0;mine\\x07\\x9b31m\tä\n\n"

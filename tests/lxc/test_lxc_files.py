@@ -230,5 +230,5 @@ def test_the_callers_own_stream_is_read_and_no_other_pipe(tmp_path: Path) -> Non
         load(str(tmp_path / "config"))
     (tmp_path / "config").unlink()
     (tmp_path / "config").write_text("lxc.include = /dev/null\nlxc.include = /dev/zero\n")
-    with pytest.raises(ConfigError, match=r"config:2: lxc\.include: cannot be read"):
+    with pytest.raises(ConfigError, match=r"config:2: .*not a regular file"):
         load(str(tmp_path / "config"))
