@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from lxc_scene import Scene, new_scene
+from lxc_scene import PATIENCE, Scene, new_scene, until
 
+from warden.lxc import place
 from warden.lxc.place import command_socket_name
 
 pytestmark = [pytest.mark.root]
@@ -120,3 +122,40 @@ def test_a_terminal_obeys_no_name_and_no_word_of_a_configuration(scene: Scene) -
         assert not {"\x1b", "\x07", "\x9b"} & set(said), (tool, words)
     assert "a\\x1b]0;mine\\x07\\x9b31m\\nb" in scene.ok("ls", "-1", "^a").splitlines()
     assert scene.ok("info", "box", "-c", "lxc.environment") == "lxc.environment = PATH=/bin\nA=\\x1b]0;mine\\x07\\x9b31m\tä\n\n"
+
+
+@pytest.mark.parametrize("words", [("stop", "-k"), ("stop", "--nowait"), ("destroy", "-f")])
+def test_a_number_that_was_taken_again_is_not_signalled(scene: Scene, words: tuple[str, ...]) -> None:
+    """At its end, while a hook holds that up."""
+    hook, go = scene.root / "hook", scene.root / "go"
+    hook.write_text(f"#!/bin/sh\n: > {scene.root}/held\nwhile [ ! -e {go} ]; do sleep 0.05; done\n")
+    hook.chmod(0o755)
+    scene.define("box", f"lxc.hook.post-stop = {hook}\n")
+    seen = scene.start("box")
+    os.kill(seen.running.pid, signal.SIGKILL)
+    until("the hook runs", (scene.root / "held").exists)
+    with subprocess.Popen(["sleep", "600"]) as other:
+        place.remember(scene.site, seen.running._replace(pid=other.pid))
+        done = scene.begin(words[0], *words[1:], "box")
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                done.wait(1)  # it may well wait for the hook
+            assert other.poll() is None
+        finally:
+            other.kill()
+            go.touch()
+    done.wait(PATIENCE)
+    scene.gone("box")
+
+
+def test_a_pidfile_that_is_a_pipe(scene: Scene) -> None:
+    scene.define("box")
+    pipe = scene.root / "pid"
+    os.mkfifo(pipe)
+    assert "not a regular file" in scene.run("start", "-p", str(pipe), "box").stderr
+    pipe.unlink()
+    scene.start("box", "-p", str(pipe))
+    pipe.unlink()
+    os.mkfifo(pipe)
+    scene.ok("stop", "-k", "box")
+    scene.gone("box")

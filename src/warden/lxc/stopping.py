@@ -13,6 +13,7 @@ from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.lxc import place, states
 from warden.lxc.home import Home
 from warden.lxc.place import Site
+from warden.lxc.stoppable import is_its_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,12 +75,8 @@ def stop_now(home: Home, site: Site) -> None:
     with suppress(WrongState, ProcessLookupError):
         found = place.find(site, home.lxcpath, home.name)
         pidfd = os.pidfd_open(found.pid)
-        try:
-            again = place.find(site, home.lxcpath, home.name)
-        except WrongState:
-            os.close(pidfd)
-            raise
-        if again == found:  # still its own: the number was not taken again before it was opened
+        again = states.find(site, home.lxcpath, home.name)
+        if again and again.running == found and is_its_own(again):  # the number was not taken again before it was opened
             place.end(pidfd)
         else:
             os.close(pidfd)
