@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -157,5 +158,23 @@ def test_a_pidfile_that_is_a_pipe(scene: Scene) -> None:
     scene.start("box", "-p", str(pipe))
     pipe.unlink()
     os.mkfifo(pipe)
+    scene.ok("stop", "-k", "box")
+    scene.gone("box")
+
+
+@pytest.mark.parametrize("mask", [0, 0o077])
+def test_what_is_written_of_a_container_is_its_owners_whatever_the_umask(scene: Scene, mask: int) -> None:
+    scene.define("box")
+    before = os.umask(mask)
+    try:
+        scene.run("wait", "box", "-s", "RUNNING", "-t", "0")
+        assert stat.S_IMODE(os.stat(scene.site.state).st_mode) == 0o711
+        seen = scene.start("box")
+    finally:
+        os.umask(before)
+    for folder, _, names in os.walk(f"{scene.site.state}/{seen.running.container_id}", followlinks=False):
+        for path in (folder, *(f"{folder}/{name}" for name in names)):
+            mode = os.lstat(path).st_mode
+            assert "/mnt" in path or stat.S_ISSOCK(mode) or not mode & 0o022, path
     scene.ok("stop", "-k", "box")
     scene.gone("box")
