@@ -144,11 +144,13 @@ def _filter(address: Address, *, answers: bool) -> bytes:
 
 def _read(packet: bytes, family: int, is_wanted: Callable[[bytes], bool], found: list[Entry]) -> bool:
     """Whether this was the last of a dump. The kernel writes both tuples first (ctnetlink_fill_info), in this order:
-    looking where they must be is ten times as fast as to take an entry apart."""
+    looking where they must be is ten times as fast as to take an entry apart. Raises OSError when the dump is not whole."""
     size, end, position = _ADDRESS_BYTES[family], len(packet), 0
     while position + _ENTRY_AT <= end:
         length, kind = struct.unpack_from("=IH", packet, position)
         if kind == NLMSG_DONE:
+            if packet[position + 16 : position + 20].strip(b"\0"):  # it broke off (netlink_dump_done)
+                raise refusal(packet[position + 16 :])
             return True
         first = position + _ENTRY_AT
         width, orig = struct.unpack_from("=HH", packet, first)
