@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 from firewall_scene import daemon_in, eventually, inside
-from netns import HOST, OTHER, OUTSIDE, Namespace, World, icmp
+from netns import HOST, OTHER, OUTSIDE, THIRD, Namespace, World, icmp
 
 from warden.client.blocking import Client
 from warden.model.interfaces import Interface, LinkKind
@@ -273,3 +273,23 @@ def test_whatever_way_is_let_through_is_labelled(place: World) -> None:
         found = table._dump((4, 6), ours.__contains__, lambda _entry: True)
         assert len(found) >= len(ways) + 4 - 2, "between neighbours conntrack looks on only with br_netfilter"
         assert [one for one in found if not one.labels or not one.labels[13] & 0x20] == []
+
+
+def test_zones_are_seen_and_what_lies_there_can_be_named(place: World) -> None:
+    """Also one of a single direction, which the kernel tells within the tuple."""
+    marks = "udp dport 4567 ct zone set 7; udp dport 4568 ct original zone set 8; udp dport 4569 ct reply zone set 9;"
+    with ExitStack() as stack:
+        others = f"table inet others {{ chain zones {{ type filter hook output priority -300; {marks} }}; {FOLLOWS} }}"
+        place.host.run("nft", others)
+        stack.callback(place.host.run, "nft", "delete", "table", "inet", "others")
+        for port in (4566, 4567, 4568, 4569):
+            with place.host.socket(socket.SOCK_DGRAM) as sock:
+                sock.sendto(b"hello", (THIRD, port))
+        table = place.host.call(Conntrack)
+        stack.callback(table.close)
+        third = {ip_address(THIRD)}
+        assert table.forget(third, lambda entry: not entry.zoned) == 1
+        assert entries(place.host, THIRD) == 3
+        assert table.forget(third, lambda entry: entry.zoned) == 3
+
+        assert entries(place.host, THIRD) == 0
