@@ -253,6 +253,12 @@ def _launch(
         nodes=have_nodes(),
     )
     plan = plan_of(spec, where)
+
+    def cloned(pid: int) -> None:
+        manager.count_new_devices()
+        if hold is not None:
+            hold(pid)
+
     binary = Binary()
     undo.add("wshd", binary.close)
     with listen_at(f"{directory}/run") as listener:
@@ -262,7 +268,7 @@ def _launch(
                 plan.encode(),
                 listener,
                 on_ran=lambda ran: hooks.judge(plan, ran),
-                on_cloned=hold,
+                on_cloned=cloned,
                 patience_s=hooks.PATIENCE_S,
             )
         except StepFailed as failed:
