@@ -10,6 +10,8 @@ import gc
 import os
 import sys
 
+from warden import loading
+
 #: So many objects more than were freed start a collection; the usual 700 make a hundred of them while modules are loaded.
 COLLECT_AFTER = 50_000
 
@@ -17,6 +19,7 @@ COLLECT_AFTER = 50_000
 def run(module: str) -> None:
     """Calls `main()` of *module* and ends the process with what it returns."""
     gc.set_threshold(COLLECT_AFTER)
+    loading.prefer()
     __import__(module)
     code: object
     try:

@@ -200,3 +200,35 @@ def test_update_config_says_what_is_wrong(tmp_path: Path, capsys: pytest.Capture
         assert "Usage: lxc-update-config" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert configfile.DEEPEST > 0
+
+
+def test_one_file_included_again_and_again_is_bounded(tmp_path: Path) -> None:
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    part.write_text("lxc.group = a\n" * 10_000)
+    whole.write_text(f"lxc.include = {part}\n" * 100)
+    with pytest.raises(ConfigError, match="bytes of includes"):
+        load(str(whole))
+
+
+def test_a_list_of_many_lines_grows_and_is_cleared(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    lines = "lxc.group = a\nlxc.sysctl.a = 1\nlxc.sysctl.b = 2\n"
+    path.write_text(lines * 10_000 + "lxc.sysctl.a =\n")
+    found = load(str(path))
+    assert found.group == ("a",) * 10_000
+    assert found.sysctl == (("b", "2"),) * 10_000
+
+
+def test_the_callers_own_stream_is_read_and_no_other_pipe(tmp_path: Path) -> None:
+    mine, other = os.pipe()
+    os.write(other, b"lxc.uts.name = box\n")
+    os.close(other)
+    assert load(f"/dev/fd/{mine}").uts_name == "box"
+    os.close(mine)
+    os.mkfifo(tmp_path / "config")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load(str(tmp_path / "config"))
+    (tmp_path / "config").unlink()
+    (tmp_path / "config").write_text("lxc.include = /dev/null\nlxc.include = /dev/zero\n")
+    with pytest.raises(ConfigError, match=r"config:2: .*not a regular file"):
+        load(str(tmp_path / "config"))

@@ -12,7 +12,7 @@ import warden
 
 ROOT = Path(warden.__file__).parent
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("model", "errors", "undo", "settings", "records", "light", "plainjson", "plainaddress", "entry"),
+    ("model", "errors", "undo", "settings", "records", "light", "plainjson", "plainaddress", "loading", "entry"),
     ("kernel",),
     ("plan", "cgroup", "network", "rootfs", "process", "depot", "explain"),
     ("engine",),

@@ -48,8 +48,9 @@ class Manager:
         """Where this machine has its controllers."""
         return self._layout
 
-    def prepare(self) -> None:
-        """Make PARENT and PARENT/wshd where they lack, and enable v2's controllers down to PARENT.
+    def prepare(self, *, count: bool = True) -> None:
+        """Make PARENT and PARENT/wshd where they lack, and enable v2's controllers down to PARENT. Without *count* it is
+        the caller who has devices counted, before anything runs: for a new PARENT that takes as long as all the rest.
 
         Can be called again, and by several processes at a time. Raises KernelRefused.
         """
@@ -61,7 +62,8 @@ class Manager:
         if self._blkio is not None:
             self._made += make_parents(Hierarchy(self._blkio, frozenset({"blkio"})), self._parent)
             self._counting = f"{self._blkio}/{self._parent}"
-        self.count_new_devices()
+        if count:
+            self.count_new_devices()
 
     def count_new_devices(self) -> None:
         """Lets v1 count block devices that came lately; costs microseconds when there are none."""

@@ -236,8 +236,9 @@ class ContainerGroup(_Group):
                 found |= {name: self._path(hierarchy) for name in hierarchy.controllers}
         return found
 
-    def use(self, controller: str) -> None:
-        """Make the group that *controller* has for this container, and move its processes in. Raises KernelRefused."""
+    def use(self, controller: str, *, empty: bool = False) -> None:
+        """Make the group that *controller* has for this container, and move its processes in; *empty*: it has none yet.
+        Raises KernelRefused."""
         hierarchy = self._hierarchy_of(controller)
         assert hierarchy is not None, controller
         if hierarchy in self._hierarchies:
@@ -248,7 +249,8 @@ class ContainerGroup(_Group):
         path = self._path(hierarchy)
         files.make_group(path, exist_ok=True)
         extras.fill_cpuset(path)
-        extras.move_in(path, self.pids)
+        if not empty:
+            extras.move_in(path, self.pids)
 
     def _enable_on_the_way(self, hierarchy: Hierarchy, controller: str) -> None:
         for path in files.ours(extras.way_to(hierarchy, self._parent)):

@@ -12,13 +12,17 @@ import errno
 import os
 from _thread import allocate_lock
 
-from warden.cgroup import extras, files, tables
+from warden.cgroup import extras, files
 from warden.cgroup.layout import Hierarchy, Layout
 from warden.errors import KernelRefused
-from warden.light import TYPE_CHECKING, logger
+from warden.light import TYPE_CHECKING, late, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from warden.cgroup import tables
+else:
+    tables = late("warden.cgroup.tables")
 
 log = logger("warden.cgroup")
 

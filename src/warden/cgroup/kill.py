@@ -10,12 +10,15 @@ import os
 import time
 
 from warden.cgroup import files
-from warden.cgroup.tables import parse_flat
 from warden.errors import KernelRefused
-from warden.light import TYPE_CHECKING, contextmanager, signal, suppress
+from warden.light import TYPE_CHECKING, contextmanager, late, signal, suppress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from warden.cgroup import tables
+else:
+    tables = late("warden.cgroup.tables")
 
 KILL_TIMEOUT_S = 2.0
 _ROUND_S = 0.1  # how long one round of signals is waited for before the next one
@@ -41,7 +44,7 @@ def populated(path: str, *, is_v2: bool) -> bool:
     if not is_v2:
         return bool(pids(path))
     with _gone_is_fine():
-        return parse_flat(files.read(f"{path}/cgroup.events")).get("populated", 0) > 0
+        return tables.parse_flat(files.read(f"{path}/cgroup.events")).get("populated", 0) > 0
     return False
 
 
@@ -145,7 +148,7 @@ def is_frozen(path: str) -> bool:
     """v1 shows FREEZING until a read finds every task frozen; v2 says so in cgroup.events."""
     if _is_v1(path):
         return files.read(f"{path}/freezer.state").strip() == "FROZEN"
-    return parse_flat(files.read(f"{path}/cgroup.events")).get("frozen") == 1
+    return tables.parse_flat(files.read(f"{path}/cgroup.events")).get("frozen") == 1
 
 
 def _wait_until_empty(path: str, is_v2: bool, deadline: float) -> None:

@@ -11,7 +11,6 @@ from warden.errors import BadInput, KernelRefused, NotSupported, WrongState
 from warden.light import TYPE_CHECKING
 from warden.model.interfaces import Interface, LinkKind
 from warden.network import netlink
-from warden.network.forwarding import default_interfaces
 from warden.network.hostlink import HostLink, addresses_of, find_link
 from warden.network.route import Route
 
@@ -65,6 +64,8 @@ def _check_idle(route: Route, link: HostLink) -> None:
     """What the host itself uses is not lent."""
     if link.master:
         raise WrongState(f"interface parent: {link.name} is busy: it is a port of another link")
+    from warden.network.forwarding import default_interfaces  # few lend links
+
     if link.name in default_interfaces():
         raise WrongState(f"interface parent: {link.name} is busy: the host's default route leads over it")
     if addresses := addresses_of(route, link.index):

@@ -8,7 +8,9 @@ value is a comment. What does not begin with `lxc.` says nothing; it becomes a w
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from warden.errors import ConfigError
 from warden.light import TYPE_CHECKING
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 #: What no honest file reaches; LXC itself has no bounds and recurses until its stack ends.
 MOST_BYTES, MOST_FILES, DEEPEST = 1 << 20, 1000, 16
 INCLUDE = "lxc.include"
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+_NULL = os.makedev(1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +118,29 @@ def parse(text: str, path: str) -> ConfigFile:
     return ConfigFile(path, tuple(map(parse_line, ended)))
 
 
-def read(path: str) -> ConfigFile:
-    """Bytes that are not UTF-8 survive as surrogates. Raises ConfigError naming *path*."""
+def read(path: str, *, stream: bool = True) -> ConfigFile:
+    """Bytes that are not UTF-8 survive as surrogates. *stream*: it may be the caller's own, such as /dev/stdin. Raises
+    ConfigError naming *path*."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = contents(path, stream=stream)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", path=path) from error
     if len(data) > MOST_BYTES:
         raise ConfigError(f"is larger than {MOST_BYTES} bytes", path=path, hint="is this a configuration file?")
     return parse(os.fsdecode(data), path)
+
+
+def contents(path: str, most: int = MOST_BYTES, *, stream: bool = False, flags: int = 0) -> bytes:
+    """At most a byte more than *most*. Whoever owns the directory puts there what he likes: a pipe, or the terminal of who
+    reads it, is not waited for. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | flags)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) and status.st_rdev != _NULL:
+            if not (stream and path.startswith(_STREAMS)) or stat.S_ISDIR(status.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", path)
+            os.set_blocking(fd, True)
+        return file.read(most + 1)
 
 
 def write(file: ConfigFile, *, like: str | None = None) -> None:
@@ -161,6 +178,7 @@ class Walk:
     """Reading one configuration with all it includes. *warnings*: lines that say nothing, in LXC and here."""
 
     files: int = 0
+    size: int = 0
     chain: tuple[str, ...] = ()
     warnings: list[str] | None = None
 
@@ -217,10 +235,12 @@ class Walk:
             most = f"{DEEPEST} levels" if len(self.chain) >= DEEPEST else f"{MOST_FILES} files"
             raise entry.error(f"{INCLUDE}: {path}: more than {most} of includes")
         try:
-            file = read(path)
+            file = read(path, stream=False)
         except ConfigError as error:
             raise entry.error(f"{INCLUDE}: {error.message}", error.hint) from error
-        self.files += 1
+        self.files, self.size = self.files + 1, self.size + len(file.text)
+        if self.size > MOST_BYTES:
+            raise entry.error(f"{INCLUDE}: {path}: more than {MOST_BYTES} bytes of includes")
         self.chain = (*self.chain, real)
         yield from self.entries(file)
         self.chain = self.chain[:-1]

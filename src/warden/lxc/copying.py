@@ -14,7 +14,7 @@ import os
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
 from warden.lxc import configfile, creating, dependencies, destroying, reading
 from warden.lxc.configfile import ConfigFile
-from warden.lxc.home import RENAMED, SNAPSHOTS, Home
+from warden.lxc.home import RENAMED, SNAPSHOTS, Home, check_mark
 from warden.lxc.rewriting import Moving
 from warden.lxc.settings import LxcConfig
 from warden.lxc.stopping import not_running
@@ -208,6 +208,8 @@ def rename(old: Home, new: Home) -> None:
 def finish_renaming(home: Home) -> None:
     """What a rename leaves to be done, also when somebody was killed in the middle of it. Nothing where nothing is."""
     note = os.path.join(home.path, RENAMED)
+    if os.path.lexists(note):
+        check_mark(note)
     try:
         lxcpath, name, *_ = configfile.read(note).text.split("\n") if os.path.lexists(note) else ("", "")
     except ValueError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from warden.errors import WrongState
+from warden.errors import BadInput, WrongState
 from warden.light import TYPE_CHECKING, suppress
 from warden.lxc import configfile
 from warden.lxc.home import Home, bookkeeping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PARENTS, _CLONES = "lxc_rdepends", "lxc_snapshots"
-_MOST = 1 << 20
 
 
 def parents(home: Home) -> tuple[Home, ...]:
@@ -26,7 +25,8 @@ def parents(home: Home) -> tuple[Home, ...]:
 
 
 def clones(home: Home) -> tuple[Home, ...]:
-    """Those that are nothing without it. Raises WrongState for a file of LXC's before 1.1, which has a number alone."""
+    """Those that are nothing without it. Raises BadInput for what is no file, WrongState for one of LXC's before 1.1, which
+    has a number alone."""
     listed = (Home(*pair) for pair in _read(_file(home, _CLONES)))
     return tuple(clone for clone in listed if _is_clone(clone, home))
 
@@ -97,10 +97,12 @@ def _file(home: Home, name: str) -> str:
 
 def _read(path: str) -> list[tuple[str, str]]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line for line in file.read(_MOST).split("\n") if line]
+        text = os.fsdecode(configfile.contents(path, flags=os.O_NOFOLLOW))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}", hint="it is a file of LXC's, and no link") from error
+    lines = [line for line in text.split("\n") if line]
     if len(lines) == 1 and lines[0].isdecimal():
         if lines[0] == "0":
             return []
@@ -110,5 +112,7 @@ def _read(path: str) -> list[tuple[str, str]]:
 
 
 def _write(path: str, pairs: Iterable[tuple[str, str]]) -> None:
+    if os.path.islink(path):  # whoever owns the directory would have any file of the host's replaced
+        raise BadInput(f"{path} cannot be written: it is a link", hint="remove it")
     text = "".join(f"{lxcpath}\n{name}\n" for lxcpath, name in pairs)
     configfile.write(configfile.parse(text, path))

@@ -143,7 +143,7 @@ def _allow(
     if first is not None:
         _set(guest, (*first, *rules), added, removed if removed not in first else None)
     scratch = f"{_file(guest)}.new"
-    with open(scratch, "w", encoding="utf-8") as file:
+    with open(scratch, "w", encoding="utf-8", opener=place.own) as file:
         file.write(dumps([(rule.kind, rule.major, rule.minor, rule.access) for rule in rules]))
     os.replace(scratch, _file(guest))
 

@@ -212,6 +212,8 @@ class _Making:
             passed = (*passed, consoles.console)
 
         def cloned(pid: int) -> None:
+            """While the child mounts what it needs."""
+            manager.count_new_devices()
             self._remember(pid, 0)
             if hold is not None:
                 hold(pid)

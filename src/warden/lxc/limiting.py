@@ -38,22 +38,23 @@ def limited(
     manager: Manager, site: Site, spec: ContainerSpec, container_id: str, undo: Undo, missing: Sequence[Missing] = ()
 ) -> ContainerGroup:
     """Its cgroups, with its limits in force but for those on devices (`confine`), and what of *missing* is a file of them.
-    Those that it sees are its own in every hierarchy that can be one."""
+    Those that it sees are its own in every hierarchy that can be one. `Manager.count_new_devices` is left to the caller."""
     try:
-        manager.prepare()
+        manager.prepare(count=False)
     except KernelRefused as error:
         from warden.lxc.nested import make_room  # on v2, in a container
 
         if error.errno != errno.EBUSY or not make_room(manager.layout):
             raise
-        manager.prepare()
+        manager.prepare(count=False)
     group = manager.container(container_id)
     undo.add("cgroups", place.remove_cgroups, site, container_id)
     group.create()
-    early = spec.limits if _at_once(spec) else replace(spec.limits, devices=None)
+    late = spec.limits.devices is not None and not _at_once(spec)
+    early = replace(spec.limits, devices=None) if late else spec.limits
     group.set_limits(early, Limits())
     _write_files(group, [item for item in missing if item.need is Need.CGROUP and not _of_devices(item)])
-    if early is not spec.limits or any(_of_devices(item) for item in missing):
+    if late or any(_of_devices(item) for item in missing):
         _join_devices(group)
     if spec.system is not None and spec.system.cgroups:
         from warden.lxc.nested import give_out
@@ -95,7 +96,7 @@ def _join_all(group: ContainerGroup, layout: Layout) -> None:
     for controller, root in (*layout.hierarchies.items(), *layout.named.items()):
         # block I/O is counted in a group of its own
         if controller not in ("blkio", *group.directories()) and os.access(root, os.W_OK):
-            group.use(controller)
+            group.use(controller, empty=True)
 
 
 def _write_files(group: ContainerGroup, files: Sequence[Missing]) -> None:

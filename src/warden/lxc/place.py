@@ -74,16 +74,22 @@ def lock_directory() -> str:
     state = Site.from_environment().state
     path = f"{state}/{LOCKS}"
     if not os.path.isdir(path):
-        _make_state(state)
+        make_state(state)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
     return path
 
 
-def _make_state(state: str) -> None:
+def make_state(state: str) -> None:
+    """Whatever the umask, from its first moment on nobody else's."""
     with suppress(FileExistsError):
-        os.makedirs(state)
-        os.chmod(state, 0o711)
+        os.makedirs(os.path.dirname(state), exist_ok=True)
+        _mkdir(state, 0o711)
+
+
+def own(path: str, flags: int) -> int:
+    """open()'s opener for what is written below a state directory: by umask 0 it would be anybody's to write."""
+    return os.open(path, flags, 0o600)
 
 
 def command_socket_name(lxcpath: str, name: str) -> bytes:
@@ -114,22 +120,10 @@ def claim(lxcpath: str, name: str) -> sockets.socket:
     return claimed
 
 
-def is_answered(lxcpath: str, name: str) -> bool:
-    """Whether LXC's own monitor is behind the name: ours mark it, and never listen there."""
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        try:
-            asking.connect(command_socket_name(lxcpath, name))
-        except OSError:
-            return False
-    return True
-
-
 def make_directory(site: Site, container_id: str) -> tuple[str, int]:
     """STATE/ID with what a container needs, and the descriptor that locks it."""
     path = f"{site.state}/{container_id}"
-    _make_state(site.state)
+    make_state(site.state)
     while True:
         _mkdir(path, 0o711)
         lock = os.open(f"{path}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -186,7 +180,7 @@ def remember(site: Site, running: Running) -> None:
     """For tools that look for it by name."""
     data = {**running._asdict(), "asked": dict(running.asked), "groups": dict(running.groups)}
     scratch = f"{site.state}/{running.container_id}/container.new"
-    with open(scratch, "w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(scratch, "w", encoding="utf-8", errors="surrogateescape", opener=own) as file:
         file.write(dumps(data))
     os.replace(scratch, f"{site.state}/{running.container_id}/container.json")
 

@@ -64,16 +64,21 @@ class _Building:
         elif not entry.value:
             self.given.pop(key.field, None)
         elif key.kind is Kind.MANY:
-            self.given[key.field] = (*self.given.get(key.field, ()), *key.parse(entry.value))
+            self._many(key.field).extend(key.parse(entry.value))
         else:
             self.given[key.field] = key.parse(entry.value)
 
     def _below(self, key: Key, below: str, value: str) -> None:
-        now = self.given.get(key.field, ())
+        now = self._many(key.field)
         if value:
-            self.given[key.field] = (*now, *key.parse(below, value))
+            now.extend(key.parse(below, value))
         else:
-            self.given[key.field] = tuple(item for item in now if below and item[0] != below)
+            now[:] = [item for item in now if below and item[0] != below]
+
+    def _many(self, field: str) -> list[Any]:
+        """A tuple that grows would be copied for each line: of a long file, seconds."""
+        found: list[Any] = self.given.setdefault(field, [])
+        return found
 
     def _net(self, entry: Entry) -> None:
         parts = _net_parts(entry.key)
@@ -106,7 +111,10 @@ class _Building:
         """Raises ConfigError for what contradicts itself, in the place where it was said last."""
         nets = self.nets.finished(self.warnings)
         places = {key: (entry.path, entry.line) for key, entry in self.places.items()}
-        config = LxcConfig(**self.given, net=nets, warnings=tuple(self.warnings), places=places)
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in self.given.items()
+        }
+        config = LxcConfig(**given, net=nets, warnings=tuple(self.warnings), places=places)
         for key, message, hint in (*self._untyped(), *_contradictions(config)):
             place = self.places.get(key, Entry(key, "", path, 0))
             raise place.error(f"{key}: {message}", hint)

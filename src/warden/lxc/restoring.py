@@ -136,6 +136,7 @@ class _Restoring:
         with place.starting(start.site):
             manager = manager_of(start.site, start.spec)
             group = limited(manager, start.site, start.spec, self._id, undo, start.translation.missing)
+            manager.count_new_devices()
             job = group.job(JOB)
             job.create()
             joins = list(job.join_paths())

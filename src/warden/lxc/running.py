@@ -142,11 +142,13 @@ def _claimed(site: Site, home: Home) -> sockets.socket:
         try:
             return place.claim(home.lxcpath, home.name)
         except WrongState:
-            if _runs(site, home) or place.is_answered(home.lxcpath, home.name):
+            from warden.lxc.holders import is_answered, refuse_holder  # only who comes second asks
+
+            if _runs(site, home) or is_answered(home.lxcpath, home.name):
                 raise
             if not os.path.isdir(home.path):  # somebody starts one that has none, or has just destroyed it
                 if time.monotonic() > until:
-                    raise
+                    refuse_holder(home.lxcpath, home.name)
                 time.sleep(_PAUSE_S)
                 continue
         try:
@@ -156,6 +158,9 @@ def _claimed(site: Site, home: Home) -> sockets.socket:
                 raise
         else:
             os.close(home.lock())  # names who reads it; nobody, when somebody only looked whether the name is taken
+            if time.monotonic() > until - _PATIENCE_S + 1:
+                refuse_holder(home.lxcpath, home.name)
+            time.sleep(_PAUSE_S)
 
 
 def _runs(site: Site, home: Home) -> bool:
@@ -263,6 +268,12 @@ def _launch(
         nodes=have_nodes(),
     )
     plan = plan_of(spec, where)
+
+    def cloned(pid: int) -> None:
+        manager.count_new_devices()
+        if hold is not None:
+            hold(pid)
+
     binary = Binary()
     undo.add("wshd", binary.close)
     with listen_at(f"{directory}/run") as listener:

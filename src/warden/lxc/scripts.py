@@ -6,6 +6,7 @@ import errno
 
 from warden.errors import KernelRefused
 from warden.light import TYPE_CHECKING, suppress
+from warden.lxc.place import own
 from warden.plainjson import dumps, loads
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _argv(scene: Scene, net: Net, which: str, line: str, peer: str) -> tuple[str
 def remember_links(directory: str, links: Sequence[Link]) -> None:
     """For the end, when they are gone."""
     pairs = [link.host_name for link in links if link.kind.value == "bridge"]
-    with open(f"{directory}/links.json", "w", encoding="utf-8") as file:
+    with open(f"{directory}/links.json", "w", encoding="utf-8", opener=own) as file:
         file.write(dumps({"hosts": [link.host_name for link in links], "pairs": pairs}))
 
 

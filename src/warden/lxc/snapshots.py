@@ -13,7 +13,7 @@ from warden.kernel.paths import remove_tree
 from warden.light import TYPE_CHECKING, late, suppress
 from warden.lxc import configfile, copying, dependencies, destroying, reading
 from warden.lxc.copying import Copy
-from warden.lxc.home import RESTORING, STORAGE, Home
+from warden.lxc.home import RESTORING, STORAGE, Home, check_mark
 from warden.lxc.rewriting import Moving
 from warden.lxc.stopping import not_running
 from warden.lxc.storage.base import Root, Wanted, root_of
@@ -73,8 +73,7 @@ def _is_partial(home: Home) -> bool:
 
 def _text(home: Home, name: str) -> str:
     try:
-        with open(os.path.join(home.path, name), encoding="utf-8", errors="replace") as file:
-            return file.read(1 << 16)
+        return configfile.contents(os.path.join(home.path, name), 1 << 16).decode(errors="replace")
     except OSError:
         return ""
 
@@ -163,6 +162,7 @@ def _mend(home: Home) -> None:
     work = os.path.join(home.path, RESTORING)
     if not os.path.isdir(work):
         return
+    check_mark(work)
     if os.path.exists(os.path.join(work, _READY)):
         _finish_restoring(home, work)
     remove_tree(work, drop_subvolume)

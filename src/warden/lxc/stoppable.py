@@ -28,6 +28,9 @@ class Target:
         again = states.find(site, lxcpath, name)  # both were its own when they were opened
         if again is None or again.running.container_id != self.running.container_id:
             raise WrongState(f"{name} is not running")
+        if self._init >= 0 and not is_its_own(again):
+            os.close(self._init)
+            self._init = -1
 
     def signal(self, number: int) -> None:
         if self._init >= 0:
@@ -79,6 +82,16 @@ def _settled(site: Site, lxcpath: str, name: str) -> states.Seen:
         if seen.state != "STARTING" and seen.running.pid and seen.running.monitor:
             return seen
         time.sleep(_PAUSE_S)
+
+
+def is_its_own(seen: states.Seen) -> bool:
+    """Whether the number of its first process is that one's still. At its end it is gone before what has to be undone is,
+    which takes a hook's time, and the number may be another's by then: that is no child of its monitor."""
+    if seen.state not in ("STOPPING", "ABORTING"):
+        return True
+    with suppress(OSError, IndexError), open(f"/proc/{seen.running.pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[1]) == seen.running.monitor
+    return False
 
 
 def _open(pid: int) -> int:

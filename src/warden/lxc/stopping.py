@@ -13,6 +13,7 @@ from warden.light import TYPE_CHECKING, contextmanager, suppress
 from warden.lxc import place, states
 from warden.lxc.home import Home
 from warden.lxc.place import Site
+from warden.lxc.stoppable import is_its_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,11 @@ def _claimed(home: Home, shared: bool) -> sockets.socket | None:
         try:
             return place.claim(home.lxcpath, home.name)
         except WrongState as error:
-            answered = place.is_answered(home.lxcpath, home.name)
+            from warden.lxc.holders import is_answered, refuse_stranger  # only who comes second asks
+
+            answered = is_answered(home.lxcpath, home.name)
+            if not answered and not shared and time.monotonic() > until - _MOMENT_S + 1:
+                refuse_stranger(home.lxcpath, home.name)
             if answered or (not shared and time.monotonic() > until):
                 raise WrongState(f"{home.name} is running", hint="stop it first") from error
         if shared:
@@ -70,17 +75,17 @@ def stop_now(home: Home, site: Site) -> None:
     with suppress(WrongState, ProcessLookupError):
         found = place.find(site, home.lxcpath, home.name)
         pidfd = os.pidfd_open(found.pid)
-        try:
-            again = place.find(site, home.lxcpath, home.name)
-        except WrongState:
-            os.close(pidfd)
-            raise
-        if again == found:  # still its own: the number was not taken again before it was opened
+        again = states.find(site, home.lxcpath, home.name)
+        if again and again.running == found and is_its_own(again):  # the number was not taken again before it was opened
             place.end(pidfd)
         else:
             os.close(pidfd)
     until = time.monotonic() + _PATIENCE_S
     while running(home):
+        if states.find(site, home.lxcpath, home.name) is None:
+            from warden.lxc.holders import refuse_stranger
+
+            refuse_stranger(home.lxcpath, home.name)
         if time.monotonic() > until:
             raise WrongState(f"{home.name} is running and does not stop", hint="stop it with what started it")
         time.sleep(_PAUSE_S)

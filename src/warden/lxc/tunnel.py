@@ -13,7 +13,7 @@ import os
 from warden.errors import BadInput, KernelRefused
 from warden.kernel.mounts import MS_BIND, mount, mount_of_path, umount2
 from warden.light import TYPE_CHECKING, contextmanager, suppress
-from warden.lxc.place import TUNNEL, TURN
+from warden.lxc.place import TUNNEL, TURN, own
 from warden.plainjson import dumps, loads
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _is_shared(path: str) -> bool:
 
 @contextmanager
 def _alone(directory: str) -> Iterator[None]:
-    turn = os.open(f"{os.path.dirname(directory)}/{TURN}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    turn = os.open(f"{os.path.dirname(directory)}/{TURN}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(turn, fcntl.LOCK_EX)
         yield
@@ -96,7 +96,7 @@ def _alone(directory: str) -> Iterator[None]:
 
 
 def _record(directory: str, found: list[object]) -> None:
-    with open(f"{directory}/{TUNNEL}", "w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"{directory}/{TUNNEL}", "w", encoding="utf-8", errors="surrogateescape", opener=own) as file:
         file.write(dumps(found))
 
 

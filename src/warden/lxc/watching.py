@@ -42,7 +42,7 @@ class Watch:
     def __init__(self, site: Site, *, from_start: bool = False) -> None:
         self._site = site
         self._followed: dict[str, _Followed] = {}
-        os.makedirs(site.state, mode=0o711, exist_ok=True)
+        place.make_state(site.state)
         self._fd = inotify_init1()
         inotify_add_watch(self._fd, site.state, IN_CREATE | IN_DELETE | _MOVED_TO)
         self._discover()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from warden.errors import KernelRefused
 from warden.model.stats import InterfaceStats, ShapingDrops
-from warden.network import shaping, tc
+from warden.network import netlink, shaping, tc
 from warden.network.netlink import Message
 from warden.network.route import Route
 
@@ -48,7 +48,7 @@ def get_counters(index: int | None) -> Message:
 
 def parse_counters(reply: bytes) -> tuple[int, LinkCounters] | None:
     """Index and counters in the body of an RTM_NEWSTATS; None when it has none."""
-    attributes = tc.attributes(reply[_HEAD.size :])
+    attributes = netlink.attributes(reply[_HEAD.size :])
     data = attributes.get(IFLA_STATS_LINK_64, b"")
     if len(data) < _COUNTERS.size:
         return None

@@ -11,9 +11,16 @@ import struct
 from warden.errors import KernelRefused
 from warden.kernel import sockets
 from warden.network import netlink
-from warden.network.netlink import IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU
+from warden.network.netlink import (
+    IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_INFO_KIND,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    attributes,
+)
 from warden.network.route import Route
-from warden.network.tc import attributes
 from warden.records import dataclass
 
 RTM_GETLINK, RTM_GETADDR, NLM_F_DUMP = 18, 22, 0x300

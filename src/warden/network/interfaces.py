@@ -11,7 +11,7 @@ import struct
 from warden.light import TYPE_CHECKING, MappingProxyType, late
 from warden.model.further import NOTHING, Further
 from warden.model.interfaces import MIN_MTU_IPV6, Link, LinkKind
-from warden.network import further, netlink
+from warden.network import netlink
 from warden.network.links import Part, ifb_name
 from warden.network.netlink import CHILD_NETNS_FD, Message, attribute, number
 from warden.plainaddress import IPv4Address, ip_address, ip_interface
@@ -19,8 +19,10 @@ from warden.plainaddress import IPv4Address, ip_address, ip_interface
 if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Collection, Iterable, Mapping, Sequence
-else:
-    ipaddress = late("ipaddress")
+
+    from warden.network import further
+else:  # few links have more than addresses
+    ipaddress, further = late("ipaddress"), late("warden.network.further")
 
 IFLA_MACVLAN_MODE, IFLA_IPVLAN_MODE, IFLA_VLAN_ID = 1, 1, 1
 IFLA_IPVLAN_FLAGS = 2
@@ -62,7 +64,8 @@ def host_part(
     words: list[str] = []
     for link in links:
         own = more.get(link.index, NOTHING)
-        for made, said in (_host(link, parents, mtu, own), further.outside(own.outside)):
+        outside: Part = further.outside(own.outside) if own.outside != NOTHING.outside else ([], "")
+        for made, said in (_host(link, parents, mtu, own), outside):
             messages += made
             words += [said] if said else []
     return messages, "; ".join(words)
@@ -118,6 +121,8 @@ def _port(link: Link, bridge: int, mtu: int, own: Further) -> Part:
     quiet = quiet and bool(bridge)  # a router's end needs its link-local address: by it neighbours are looked for
     up = netlink.set_up(link.host_index, quiet=quiet)
     taken = f"ip link set {link.host_name} up" + (" addrgenmode none" if quiet else "")
+    if own == NOTHING:
+        return [pair, up], f"{said}; {taken}"
     before, first = further.before_up(link.host_index, link.host_name, own)
     after, last = further.after_up(link.host_index, link.host_name, own)
     return [pair, *before, up, *after], "; ".join(text for text in (said, first, taken, last) if text)

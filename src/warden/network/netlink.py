@@ -48,6 +48,18 @@ def attribute(kind: int, value: bytes) -> bytes:
     return struct.pack("=HH", length, kind) + value + b"\0" * (-length % 4)
 
 
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in *data* by type; what is cut off is left out."""
+    found = {}
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        if length < 4:
+            break
+        found[kind & ~NESTED] = data[4:length]
+        data = data[(length + 3) & ~3 :]
+    return found
+
+
 def text(kind: int, value: str) -> bytes:
     """A name of the kernel's is any bytes."""
     return attribute(kind, value.encode(errors="surrogateescape") + b"\0")

@@ -13,6 +13,7 @@ from warden.network.netlink import (
     NLM_F_REPLACE,
     Message,
     attribute,
+    attributes,
     number,
     text,
 )
@@ -166,15 +167,3 @@ def parse_queue(reply: bytes) -> tuple[int, int] | None:
         return None
     _, _, drops, _, overlimits = _QUEUE.unpack_from(queue)
     return drops, overlimits
-
-
-def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes in *data* by type; what is cut off is left out."""
-    found = {}
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            break
-        found[kind & ~NESTED] = data[4:length]
-        data = data[(length + 3) & ~3 :]
-    return found

@@ -11,7 +11,7 @@ from warden.light import TYPE_CHECKING
 from warden.lxc.inventory import Item, items
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
-from warden.lxc.tools.speaking import lxcpath_of, say
+from warden.lxc.tools.speaking import lxcpath_of, say, shown
 from warden.lxc.tools.stop import USUAL_S, timeout_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         if alive != ends:
             continue
         if given.has("list"):
-            print(item.name if backwards else f"{item.name} {item.config.start_delay}")
+            print(shown(item.name if backwards else f"{item.name} {item.config.start_delay}"))
             continue
         try:
             code |= _act(given, item, timeout)

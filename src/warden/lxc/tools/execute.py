@@ -56,7 +56,9 @@ def _end(number: int, _frame: object) -> None:
 
 def say(given: Given, level: str, message: str) -> None:
     """To the log file if there is one, and what went wrong to standard error unless that was not wanted."""
-    line = message.replace("\n", " ")
+    from warden.model.text import harmless  # few say anything
+
+    line = harmless(message.replace("\n", " "))
     if path := given.last("logfile"):
         from warden.lxc import logfile
 

@@ -9,7 +9,7 @@ from warden.errors import WardenError
 from warden.lxc import states
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Running, Site
-from warden.lxc.tools.speaking import lxcpath_of, say
+from warden.lxc.tools.speaking import lxcpath_of, say, shown
 
 TOOL = Tool(
     "lxc-info",
@@ -57,7 +57,7 @@ def _readable(given: Given, path: str) -> bool:
     try:
         load(path)
     except WardenError as error:
-        print(f"Failed to load config for {given.name}: {error}", file=sys.stderr)
+        print(shown(f"Failed to load config for {given.name}: {error}"), file=sys.stderr)
         return False
     return True
 
@@ -129,7 +129,7 @@ def _keys(given: Given, path: str) -> None:
         if values is None:
             print(f"{key} invalid", file=sys.stderr)
             continue
-        text = "\n".join(values[0]) + ("\n" if values[1] and values[0] else "")
+        text = "\n".join(map(shown, "\n".join(values[0]).split("\n"))) + ("\n" if values[1] and values[0] else "")
         if given.has("no-humanize") and len(keys) == 1:
             print(text)
         else:

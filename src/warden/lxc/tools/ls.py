@@ -8,7 +8,7 @@ from warden.light import TYPE_CHECKING, late
 from warden.lxc.inventory import Item, addresses, items
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
-from warden.lxc.tools.speaking import lxcpath_of
+from warden.lxc.tools.speaking import lxcpath_of, shown
 
 if TYPE_CHECKING:
     import re
@@ -47,7 +47,7 @@ class Nested:
 
     def __init__(self, inner: Inner, level: int) -> None:
         self._inner, self._level, self.state = inner, level, inner.state
-        self.name = _printable(inner.name)
+        self.name = shown(inner.name)
 
     @property
     def groups(self) -> list[str]:
@@ -61,16 +61,12 @@ class Nested:
             "STATE": self.state,
             "PID": str(self._inner.pid or ""),
             "AUTOSTART": str(int(settings.get("lxc.start.auto") == "1")),
-            "GROUPS": ", ".join(map(_printable, self.groups)),
+            "GROUPS": ", ".join(map(shown, self.groups)),
             "UNPRIVILEGED": str("lxc.idmap" in settings or "lxc.id_map" in settings).lower(),
         }
         if self._inner.pid and name in ("IPV4", "IPV6"):
             return ", ".join(addresses(self._inner.pid)[name == "IPV6"])
         return known.get(name, "")
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 _USUAL = "NAME,STATE,AUTOSTART,GROUPS,IPV4,IPV6,UNPRIVILEGED"
@@ -98,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     if given.has("fancy"):
         _fancy(rows, columns)
     else:
-        _plain(given, [row.name for row in rows])
+        _plain(given, [shown(row.name) for row in rows])
     return 0
 
 
@@ -123,7 +119,7 @@ def _nested(given: Given, item: Item, pattern: re.Pattern[str] | None, depth: in
         try:
             inners = inside(pid) if pid and level <= depth else []
         except WrongState as error:
-            print(f"lxc-ls: {item.name}: {error}", file=sys.stderr)
+            print(shown(f"lxc-ls: {item.name}: {error}"), file=sys.stderr)
             return
         for inner in inners:
             found = Nested(inner, level)
@@ -158,7 +154,7 @@ def _wanted(given: Given, item: Item, pattern: re.Pattern[str] | None) -> bool:
     if not _fits(given, item.name, item.state, is_defined=item.is_defined, pattern=pattern):
         return False
     if (error := item.readable()) is not None:
-        print(f"Failed to load config for {item.name}: {error}", file=sys.stderr)
+        print(shown(f"Failed to load config for {item.name}: {error}"), file=sys.stderr)
         return False
     return not given.last("groups") or (item.is_defined and _in_groups(given, list(item.config.group)))
 
@@ -188,7 +184,7 @@ def _fancy(found: list[Item | Nested], columns: list[str]) -> None:
 
 
 def _cell(item: Item | Nested, name: str) -> str:
-    return item.cell(name) if isinstance(item, Nested) else _COLUMNS[name](item)
+    return shown(item.cell(name) if isinstance(item, Nested) else _COLUMNS[name](item))
 
 
 def _joined(item: Item, family: int) -> str:

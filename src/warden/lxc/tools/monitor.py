@@ -9,7 +9,7 @@ from warden.errors import WardenError
 from warden.light import TYPE_CHECKING, late
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Site
-from warden.lxc.tools.speaking import say
+from warden.lxc.tools.speaking import say, shown
 
 if TYPE_CHECKING:
     import re
@@ -56,7 +56,7 @@ def _follow(given: Given, pattern: re.Pattern[str]) -> None:
     for change in Watch(Site.from_environment()).changes():
         name = change.running.name
         if change.running.lxcpath in paths and pattern.fullmatch(name):
-            print(_sentence(name, change.word), flush=True)
+            print(shown(_sentence(name, change.word)), flush=True)
 
 
 def _sentence(name: str, word: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from warden.lxc import states
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Running, Site
-from warden.lxc.tools.speaking import lxcpath_of
+from warden.lxc.tools.speaking import lxcpath_of, shown
 
 TOOL = Tool(
     "lxc-ps",
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     owners: dict[int, str] = {}
     for seen in states.every(site):
         if seen.running.lxcpath == lxcpath:
-            owners.update(dict.fromkeys(_pids(seen.running), seen.running.name))
+            owners.update(dict.fromkeys(_pids(seen.running), shown(seen.running.name)))
     done = subprocess.run(
         ["ps", *(given.rest or ("-ef",))], capture_output=True, text=True, errors="replace", check=False
     )

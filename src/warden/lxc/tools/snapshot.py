@@ -9,7 +9,7 @@ from warden.lxc import configfile, snapshots
 from warden.lxc.home import Home, existing, home_of
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.system import default_lxcpath
-from warden.lxc.tools.speaking import guarded
+from warden.lxc.tools.speaking import guarded, shown
 
 TOOL = Tool(
     "lxc-snapshot",
@@ -62,9 +62,9 @@ def _take(home: Home, given: Given) -> None:
 def _list(home: Home, *, comments: bool) -> None:
     found = snapshots.listed(home)
     for one in found:
-        print(f"{one.name} ({one.path}) {one.taken.strip()}")
+        print(shown(f"{one.name} ({one.path}) {one.taken.strip()}"))
         if comments and one.comment:
-            print(one.comment.rstrip("\n"))
+            print("\n".join(map(shown, one.comment.rstrip("\n").split("\n"))))
     if not found:
         print("No snapshots")
 

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 def say(tool: Tool, given: Given, level: str, message: str) -> None:
     """To the log file if there is one; what is an error or a warning to standard error, unless that was not wanted."""
-    line = message.replace("\n", " ")
+    line = shown(message.replace("\n", " "))
     if path := given.last("logfile"):
         from warden.lxc import logfile
 
@@ -24,9 +24,18 @@ def say(tool: Tool, given: Given, level: str, message: str) -> None:
             logfile.append(path, tool.tool, given.name, level, line)
         except WardenError as error:
             if not given.has("quiet") and error.message not in line:
-                print(f"{tool.tool}: {given.name}: {error}", file=sys.stderr)
+                print(shown(f"{tool.tool}: {given.name}: {error}"), file=sys.stderr)
     if level in ("ERROR", "WARN") and not given.has("quiet"):
         print(f"{tool.tool}: {given.name}: {line}", file=sys.stderr)
+
+
+def shown(text: str) -> str:
+    """What comes out of a file or a name that may be a stranger's, without anything that a terminal would obey."""
+    if text.isprintable():
+        return text
+    from warden.model.text import harmless
+
+    return harmless(text)
 
 
 def guarded(tool: Tool, given: Given, work: Callable[[], None]) -> int:

@@ -12,7 +12,7 @@ from warden.light import TYPE_CHECKING, NamedTuple
 from warden.lxc import states, usage
 from warden.lxc.options import Given, Option, Tool
 from warden.lxc.place import Running, Site
-from warden.lxc.tools.speaking import lxcpath_of
+from warden.lxc.tools.speaking import lxcpath_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ def _row(running: Running) -> _Row:
     user, system = usage.cpu_ticks(running)
     io = usage.block_io(running) or (0, 0)
     parts = (usage.memory(running), usage.memory_and_swap(running), usage.kernel_memory(running))
-    return _Row(running.name, usage.cpu_ns(running) or 0, system, user, *io, *(part or 0 for part in parts))
+    return _Row(shown(running.name), usage.cpu_ns(running) or 0, system, user, *io, *(part or 0 for part in parts))
 
 
 def _csv(rows: list[_Row]) -> None:
