@@ -245,13 +245,6 @@ def _launch(
     net = connected(container_id, spec, start.translation)
     record_outside(directory, net.outside, undo)
     hold = lend(start, container_id, net.links, undo)
-
-    def cloned(pid: int) -> None:
-        if hold is not None:
-            hold(pid)
-        raise_limits(pid, start.scene.config)
-        write_proc(pid, start.scene.config)
-
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     where = Placement(
@@ -273,6 +266,8 @@ def _launch(
         manager.count_new_devices()
         if hold is not None:
             hold(pid)
+        raise_limits(pid, start.scene.config)
+        write_proc(pid, start.scene.config)
 
     binary = Binary()
     undo.add("wshd", binary.close)
