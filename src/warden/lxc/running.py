@@ -261,12 +261,12 @@ def _launch(
         nodes=have_nodes(),
     )
     plan = plan_of(spec, where)
+    raise_limits(start.scene.config)
 
     def cloned(pid: int) -> None:
         manager.count_new_devices()
         if hold is not None:
             hold(pid)
-        raise_limits(pid, start.scene.config)
         write_proc(pid, start.scene.config)
 
     binary = Binary()
@@ -291,12 +291,12 @@ def _launch(
     return launched
 
 
-def raise_limits(pid: int, config: LxcConfig) -> None:
+def raise_limits(config: LxcConfig) -> None:
     """As `firstprocess.raise_limits`."""
     if config.prlimit:
         from warden.lxc import firstprocess  # few containers need it
 
-        firstprocess.raise_limits(pid, config)
+        firstprocess.raise_limits(config)
 
 
 def write_proc(pid: int, config: LxcConfig) -> None:
