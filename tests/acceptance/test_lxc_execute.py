@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from lxc_scene import PATIENCE, USER_NAMESPACE, Scene, new_scene, until
 
 from warden.lxc import place
 from warden.lxc.place import command_socket_name
+from warden.lxc.running import permitted
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
+CAP_SYS_RESOURCE = 24
 
 
 class Lxc(Scene):
@@ -127,6 +130,19 @@ def test_the_kernels_own_limits(lxc: Lxc) -> None:
         refused = lxc.execute("box", "-s", setting, "--", "true")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert setting.partition("=")[0] in refused.stderr
+
+
+def test_a_hard_limit_above_the_callers(lxc: Lxc) -> None:
+    lxc.define("box", USER_NAMESPACE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    wanted = ("-s", f"lxc.prlimit.nofile=100:{hard + 1}", "--", "sh", "-c", "ulimit -n; ulimit -Hn")
+    done = lxc.execute("box", *wanted)
+    if hard < most and permitted() & 1 << CAP_SYS_RESOURCE:
+        assert (done.returncode, done.stdout.split()) == (0, ["100", str(hard + 1)]), done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "lxc.prlimit.nofile" in done.stderr
 
 
 def test_what_the_command_leaves_behind_ends_with_it(lxc: Lxc) -> None:
