@@ -218,6 +218,7 @@ class _Making:
             self._remember(pid, 0)
             if hold is not None:
                 hold(pid)
+            running.raise_limits(pid, self._start.scene.config)
 
         return self._run(plan_of(spec, where), passed, cloned, group)
 
@@ -268,8 +269,7 @@ class _Making:
         confine(group, start.spec, start.translation.missing)
         if start.scene.config.sched_core:
             scheduling.separate(pid)
-        for name, value in start.scene.config.proc:
-            _write_proc(pid, name, value)
+        running.write_proc(pid, start.scene.config)
         told = {"LXC_PID": str(pid)}
         if start.scene.config.net:
             hosts = [link.host_name for link in self._links]
@@ -291,14 +291,6 @@ def _failure(plan: Plan, failed: StepFailed, start: Start) -> WardenError:
     from warden.engine.refusals import refusal  # only a failure pays for it
 
     return refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}")
-
-
-def _write_proc(pid: int, name: str, value: str) -> None:
-    try:
-        with open(f"/proc/{pid}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(value)
-    except OSError as error:
-        raise BadInput(f"lxc.proc.{name}: {value}: {error.strerror}") from error
 
 
 def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) -> Plan:

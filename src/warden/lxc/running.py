@@ -52,7 +52,10 @@ JOB = 1
 _PATIENCE_S, _PAUSE_S = 10.0, 0.01
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 #: What a container with one program and the caller's own streams has no use for, and what is done elsewhere.
-_OF_NO_USE = (Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.LSM, Need.SCHEDULING, Need.SECCOMP, Need.STORAGE)
+_OF_NO_USE = (
+    *(Need.CGROUP, Need.CONSOLE, Need.HOOK, Need.LSM, Need.PROC_FILE),
+    *(Need.SCHEDULING, Need.SECCOMP, Need.STORAGE),
+)
 _LSM_SHOWN = {
     "lxc.apparmor.profile": "/sys/module/apparmor",
     "lxc.apparmor.raw": "/sys/module/apparmor",
@@ -246,6 +249,13 @@ def _launch(
     net = connected(container_id, spec, start.translation)
     record_outside(directory, net.outside, undo)
     hold = lend(start, container_id, net.links, undo)
+
+    def cloned(pid: int) -> None:
+        if hold is not None:
+            hold(pid)
+        raise_limits(pid, start.scene.config)
+        write_proc(pid, start.scene.config)
+
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     own = group.job(JOB)
@@ -305,6 +315,22 @@ def _launch(
     name, pid = start.scene.name, launched.pid
     place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))
     return launched
+
+
+def raise_limits(pid: int, config: LxcConfig) -> None:
+    """As `firstprocess.raise_limits`."""
+    if config.prlimit:
+        from warden.lxc import firstprocess  # few containers need it
+
+        firstprocess.raise_limits(pid, config)
+
+
+def write_proc(pid: int, config: LxcConfig) -> None:
+    """As `firstprocess.write_proc`."""
+    if config.proc:
+        from warden.lxc import firstprocess  # few containers need it
+
+        firstprocess.write_proc(pid, config)
 
 
 def lend(start: Start, container_id: str, made: tuple[Link, ...], undo: Undo) -> Callable[[int], None] | None:
