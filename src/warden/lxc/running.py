@@ -251,6 +251,7 @@ def _launch(
     hold = lend(start, container_id, net.links, undo)
 
     def cloned(pid: int) -> None:
+        manager.count_new_devices()
         if hold is not None:
             hold(pid)
         raise_limits(pid, start.scene.config)
@@ -288,12 +289,6 @@ def _launch(
             scheduling.separate(pid)
 
     plan = plan_of(spec, where)
-
-    def cloned(pid: int) -> None:
-        manager.count_new_devices()
-        if hold is not None:
-            hold(pid)
-
     binary = Binary()
     undo.add("wshd", binary.close)
     with listen_at(f"{directory}/run") as listener:
