@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 from firewall_scene import daemon_in, eventually, inside
-from netns import HOST, OTHER, OUTSIDE, Namespace, World, icmp
+from netns import HOST, OTHER, OUTSIDE, THIRD, Namespace, World, icmp
 
 from warden.client.blocking import Client
 from warden.model.interfaces import Interface, LinkKind
@@ -35,7 +35,7 @@ def entries(at: Namespace, address: str) -> int:
     packed = ip_address(address).packed
     table = at.call(Conntrack)
     try:
-        found = table._dump((4, 6), lambda sender, answerer: packed in (sender, answerer))
+        found = table._dump((4, 6), packed.__eq__, lambda _entry: True)
     finally:
         table.close()
     return len(found)
@@ -135,6 +135,28 @@ def test_what_a_killed_daemon_left_is_forgotten_at_the_start(place: World) -> No
             again.container(handle).destroy()
 
 
+@pytest.mark.parametrize("network", ["warden", "bridge:kept"])
+def test_what_the_host_began_goes_on_over_a_restart(place: World, network: str) -> None:
+    """The host's own address lies in a network of containers too, and no container has it."""
+    with daemon_in(place, *OPEN) as (daemon, client), ExitStack() as stack:
+        made = client.create(network=network)
+        handle, words = made.handle, inside(made).run("ip", "-4", "-o", "address", "show", "scope", "global")
+        listener = stack.enter_context(inside(made).socket(socket.SOCK_DGRAM))
+        listener.bind(("0.0.0.0", 9053))
+        caller = stack.enter_context(place.host.socket(socket.SOCK_DGRAM))
+        caller.connect((words.split(" inet ")[1].split("/")[0], 9053))
+        caller.send(b"hello")
+        _, whom = listener.recvfrom(100)
+        daemon.kill()
+        daemon.start()
+
+        listener.sendto(b"and back", whom)
+        caller.settimeout(10)
+        assert caller.recv(100) == b"and back"
+        with Client(daemon.socket) as again:
+            again.container(handle).destroy()
+
+
 def test_what_began_while_the_tables_were_gone_ends_and_the_rest_goes_on(place: World) -> None:
     """Another program flushes the ruleset: for some milliseconds everything passes."""
     with daemon_in(place, "deny_networks: [198.18.0.3/32]") as (daemon, client), ExitStack() as stack:
@@ -183,3 +205,91 @@ def stopped(daemon: PrivateDaemon) -> Iterator[None]:
         yield
     finally:
         os.kill(daemon.pid, signal.SIGCONT)
+
+
+def test_what_comes_through_a_port_goes_on_whoever_else_translates_it(place: World) -> None:
+    """Another program may give everything the host's address before our chain of the same hook is asked."""
+    others = "table ip others { chain first { type nat hook postrouting priority 90; ip daddr 10.0.0.0/8 masquerade; }; }"
+    with daemon_in(place, *OPEN) as (daemon, client), ExitStack() as stack:
+        place.host.run("nft", others)
+        stack.callback(place.host.run, "nft", "delete", "table", "ip", "others")
+        made = client.create(publish=["9053:9053/udp"])
+        handle = made.handle
+        listener = stack.enter_context(inside(made).socket(socket.SOCK_DGRAM))
+        listener.bind(("0.0.0.0", 9053))
+        caller = stack.enter_context(place.outside.socket(socket.SOCK_DGRAM))
+        caller.connect((HOST, 9053))
+        caller.send(b"hello")
+        _, whom = listener.recvfrom(100)
+        assert whom[0] != OUTSIDE
+        daemon.kill()
+        daemon.start()
+
+        listener.sendto(b"and back", whom)
+        caller.settimeout(10)
+        assert caller.recv(100) == b"and back"
+        with Client(daemon.socket) as again:
+            again.container(handle).destroy()
+
+
+def test_whatever_way_is_let_through_is_labelled(place: World) -> None:
+    """Or a restart would cut it: from outside, from the host, from its loopback, by hairpin, between networks."""
+    with daemon_in(place, "deny_networks: []", "allow_host_access: true") as (_, client), ExitStack() as stack:
+        client.create_network("ways", ipv6="auto")
+        stack.callback(client.remove_network, "ways")
+        one = stack.enter_context(client.create(publish=["9053:9053/udp"]))
+        two = stack.enter_context(client.create(network="bridge:ways", publish=["9054:9053/udp"]))
+        three = stack.enter_context(client.create(network="bridge:ways"))
+        there = {}
+        for made in (one, two):
+            listener = stack.enter_context(
+                inside(made).call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+            )
+            listener.bind(("::", 9053))
+            listener.settimeout(10)
+            there[made] = listener
+        own = {made: inside(made).run("ip", "-o", "address", "show", "scope", "global") for made in (one, two, three)}
+        first = {made: words.split(" inet ")[1].split("/")[0] for made, words in own.items()}
+        second = own[two].split(" inet6 ")[1].split("/")[0]
+        ways = [
+            (place.outside, HOST, 9053, one), (place.outside, HOST, 9054, two),
+            (place.host, HOST, 9053, one), (place.host, "127.0.0.1", 9053, one), (place.host, "127.0.0.1", 9054, two),
+            (place.host, first[one], 9053, one), (place.host, second, 9053, two),
+            (inside(two), HOST, 9053, one), (inside(one), HOST, 9054, two), (inside(three), HOST, 9054, two),
+            (inside(three), first[two], 9053, two), (inside(three), second, 9053, two),
+        ]  # fmt: skip
+        for where, address, port, made in ways:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            caller = stack.enter_context(where.call(lambda family=family: socket.socket(family, socket.SOCK_DGRAM)))
+            caller.connect((address, port))
+            caller.send(b"hello")
+            assert there[made].recv(100) == b"hello", (where, address)
+        for made in (one, three):
+            assert icmp(inside(made), OUTSIDE) == "answered"
+            assert icmp(inside(made), HOST) == "answered"
+        table = place.host.call(Conntrack)
+        stack.callback(table.close)
+        ours = {ip_address(text).packed for text in (*first.values(), second)}
+        found = table._dump((4, 6), ours.__contains__, lambda _entry: True)
+        assert len(found) >= len(ways) + 4 - 2, "between neighbours conntrack looks on only with br_netfilter"
+        assert [one for one in found if not one.labels or not one.labels[13] & 0x20] == []
+
+
+def test_zones_are_seen_and_what_lies_there_can_be_named(place: World) -> None:
+    """Also one of a single direction, which the kernel tells within the tuple."""
+    marks = "udp dport 4567 ct zone set 7; udp dport 4568 ct original zone set 8; udp dport 4569 ct reply zone set 9;"
+    with ExitStack() as stack:
+        others = f"table inet others {{ chain zones {{ type filter hook output priority -300; {marks} }}; {FOLLOWS} }}"
+        place.host.run("nft", others)
+        stack.callback(place.host.run, "nft", "delete", "table", "inet", "others")
+        for port in (4566, 4567, 4568, 4569):
+            with place.host.socket(socket.SOCK_DGRAM) as sock:
+                sock.sendto(b"hello", (THIRD, port))
+        table = place.host.call(Conntrack)
+        stack.callback(table.close)
+        third = {ip_address(THIRD)}
+        assert table.forget(third, lambda entry: not entry.zoned) == 1
+        assert entries(place.host, THIRD) == 3
+        assert table.forget(third, lambda entry: entry.zoned) == 3
+
+        assert entries(place.host, THIRD) == 0

@@ -91,6 +91,7 @@ def test_every_request_says_so_and_leaves_nothing(client: Client, daemon: Privat
     volume = client.create_volume("kept")
     client.create_network("net1", subnet="198.18.11.0/24")
     client.remove_network("net1")
+    wait_until(lambda: not any(name.endswith("net1.json") for name in disk.names()))  # its link goes first
     disk.fill()
     before = disk.names()
     refused: list[Callable[[], object]] = [
@@ -188,6 +189,18 @@ def test_the_end_of_a_container_needs_no_room(client: Client, daemon: PrivateDae
     assert daemon.stop() == 0
     daemon.start()
     assert client.list() == []
+
+
+def test_a_network_goes_without_room(client: Client, daemon: PrivateDaemon, disk: Disk) -> None:
+    client.create_network("lastone", subnet="198.18.12.0/24")
+    disk.fill()
+    client.remove_network("lastone")
+    assert [report.bridge.name for report in client.networks()] == []
+    daemon.kill()
+    disk.make_room()
+    daemon.start()
+    with Client(daemon.socket) as again:
+        assert [report.bridge.name for report in again.networks()] == []
 
 
 def test_a_handle_that_cannot_be_written_leaves_no_container(shared: PrivateDaemon, disk: Disk) -> None:

@@ -119,6 +119,16 @@ def test_limits_are_in_force_for_the_command(lxc: Lxc) -> None:
     assert (done.returncode, done.stdout) == (137, "")
 
 
+def test_the_kernels_own_limits(lxc: Lxc) -> None:
+    lxc.define("box", "lxc.prlimit.nofile = 10:20\nlxc.proc.oom_score_adj = 10\n")
+    told = lxc.sh("box", "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj")
+    assert (told.returncode, told.stdout.split()) == (0, ["10", "20", "10"]), told.stderr
+    for setting in ("lxc.prlimit.nofile=unlimited", "lxc.proc.none=1"):  # above fs.nr_open, and no such file
+        refused = lxc.execute("box", "-s", setting, "--", "true")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert setting.partition("=")[0] in refused.stderr
+
+
 def test_what_the_command_leaves_behind_ends_with_it(lxc: Lxc) -> None:
     lxc.define("box")
     done = lxc.sh("box", "sleep 1000 </dev/null >/dev/null 2>&1 & echo started")

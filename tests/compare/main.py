@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from compare.explained import why
+from compare.explained import reasons, why
 from compare.scenarios import CONFIGS, SCENARIOS, SPECIAL, UNUSUAL
 from compare.worlds import BRIDGE, Result, World
 
@@ -37,16 +37,18 @@ class Row(NamedTuple):
     theirs: str
     ours: str
     note: str = ""
+    earlier: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
-        return why(self.line, self.what, self.theirs, self.ours)
+        return why(self.line, self.what, self.theirs, self.ours, self.earlier)
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="compare-lxc", description=__doc__)
     parser.add_argument("--only", action="append", choices=SCENARIOS, help="this scenario; can be repeated")
     parser.add_argument("--all", action="store_true", help="what is explained too, and what each printed")
+    parser.add_argument("--document", metavar="FILE", help="put figures and table into FILE, in place of those it has")
     parser.add_argument("--messages", metavar="FILE", help="write what both say on standard error to FILE")
     options = parser.parse_args(argv)
     if os.geteuid() != 0:
@@ -59,7 +61,9 @@ def main(argv: Sequence[str]) -> int:
         return alone(argv)
     if options.messages:
         Path(options.messages).write_text("")
-    return compared(options.only or list(SCENARIOS), everything=options.all, messages=options.messages)
+    if options.document and (options.only or options.all):
+        parser.error("--document: it shows all scenarios, and one row for each reason")
+    return compared(options.only or list(SCENARIOS), options.document, everything=options.all, messages=options.messages)
 
 
 def alone(argv: Sequence[str]) -> int:
@@ -73,7 +77,7 @@ def alone(argv: Sequence[str]) -> int:
         return subprocess.run([*command, "sh", scratch, f"{scratch}/cgroup", *program], env=env, check=False).returncode
 
 
-def compared(names: Sequence[str], *, everything: bool, messages: str | None) -> int:
+def compared(names: Sequence[str], document: str | None, *, everything: bool, messages: str | None) -> int:
     rows: list[Row] = []
     count = 0
     for name in names:
@@ -83,11 +87,22 @@ def compared(names: Sequence[str], *, everything: bool, messages: str | None) ->
         print(f"compare-lxc: {name}: {lines} lines, {len(found)} differences", file=sys.stderr)
     unknown = [row for row in rows if not row.reason]
     lines = len({(row.scenario, row.line) for row in rows})
-    print(f"{count} command lines, {lines} of them with a difference; unexplained: {len(unknown)}.\n")
-    print("| command line | differs | LXC 5.0.2 | here | why |\n|---|---|---|---|---|")
-    for row in rows if everything else _shown(rows):
-        print(_as_markdown(row))
+    figures = f"{count:,} command lines, {lines} of them with a difference; unexplained: {len(unknown)}"
+    table = ["| command line | differs | LXC 5.0.2 | here | why |", "|---|---|---|---|---|"]
+    table += [_as_markdown(row) for row in (rows if everything else _shown(rows))]
+    print(f"{figures}.\n", *table, sep="\n")
+    for reason in sorted(reasons() - {row.reason for row in rows}) if set(names) == set(SCENARIOS) else ():
+        print(f"compare-lxc: explains nothing: {reason}", file=sys.stderr)
+    if document:
+        _write(Path(document), figures, table)
     return 1 if unknown else 0
+
+
+def _write(path: Path, figures: str, table: Sequence[str]) -> None:
+    """In place of the first table and the figures in bold before it."""
+    text = re.sub(r"\*\*[\d,]+ command lines, [^*]*\*\*", f"**{figures}**", path.read_text(), count=1)
+    text_of_table = "\n".join(table).replace("\\", "\\\\") + "\n"
+    path.write_text(re.sub(r"(?m)(^\|.*\n)+", text_of_table, text, count=1))
 
 
 def _shown(rows: Sequence[Row]) -> list[Row]:
@@ -99,7 +114,8 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         more = len(set(lines[row.reason])) - 1
         text = f"{row.line}` and {more} more" if more else row.line
-        found.setdefault(row.reason or str(row), row._replace(line=text if row.reason else row.line, note=row.reason))
+        shown = row._replace(line=text, note=row.reason) if row.reason else row
+        found.setdefault(row.reason or str(row), shown)
     return list(found.values())
 
 
@@ -114,10 +130,11 @@ def _scenario(name: str, messages: str | None) -> tuple[list[Row], int]:
         left = world.close()
         results.append((found, left))
     (theirs, their_left), (own, our_left) = results
-    rows = []
+    rows: list[Row] = []
     before: Before = {}
     for (line, one), (_, other) in zip(theirs, own, strict=True):
-        rows += _differences(name, line, one, other, before)
+        earlier = tuple(row.line for row in rows)
+        rows += [row._replace(earlier=earlier) for row in _differences(name, line, one, other, before)]
         if messages:
             _tell(messages, line, one, other)
     for kind, value in their_left.items():
@@ -139,7 +156,8 @@ def _differences(scenario: str, line: str, one: Result, other: Result, before: B
         apart = _apart(theirs, other.effects[kind])
         new = [side - known for side, known in zip(apart, before.get(kind, (set(), set())), strict=True)]
         if any(new):
-            found.append(Row(scenario, line, kind, *("\n".join(sorted(side)) for side in new)))
+            left, right = ("\n".join(sorted(side)) for side in new)
+            found.append(Row(scenario, line, kind, left, right))
         before[kind] = apart
     return found
 

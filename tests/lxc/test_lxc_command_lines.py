@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from warden.errors import BadInput
 from warden.lxc import manual
 from warden.lxc.options import COMMON, Option
+from warden.lxc.tools import console
 
 TOOLS = manual.tools()
 #: As getopt_long(3) is told them: SHORT:LONG, "=" for one with an argument, "[=]" for one that may have one.
@@ -134,3 +136,14 @@ def test_what_no_tool_has(tool: str, capsys: pytest.CaptureFixture[str]) -> None
             TOOLS[tool].parse(["-P", "/a", "-P", "/b", "-n", "c1"] if TOOLS[tool].named else ["-P", "/a", "-P", "/b"])
         assert ended.value.code == 1
         assert "only accepts 1 -P,--lxcpath arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["^b", "b", "B", "^B"])
+def test_the_escape_of_a_console_is_a_control_character(text: str) -> None:
+    assert console._prefix(text) == 2
+
+
+@pytest.mark.parametrize("text", ["", "^", "5", "^1", "abc", "-1", "\xfc"])
+def test_what_is_no_letter_is_no_escape(text: str) -> None:
+    with pytest.raises(BadInput, match="is not a letter"):
+        console._prefix(text)

@@ -74,3 +74,18 @@ async def test_who_stays_in_it_keeps_it(caplog: pytest.LogCaptureFixture) -> Non
         await asyncio.sleep(0.01)
         assert (group.looks, group.removed.is_set()) == (5, False)
     assert [record.message.split(":")[1] for record in caplog.records] == [" its cgroup stays until the container goes"]
+
+
+async def test_who_lets_go_has_no_look_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "PAUSES_S", (0.001, 0.001))
+    loop = asyncio.get_running_loop()
+    group = Group(populated=100)
+    sweep = sweep_of(group)
+    sweep.now()
+    sweep.later()
+    sweep.close()
+    sweep.later()
+    passed = loop.create_future()
+    loop.call_later(0.01, passed.set_result, None)  # behind the look, had there been one
+    await passed
+    assert group.looks == 1

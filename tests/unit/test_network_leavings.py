@@ -6,16 +6,22 @@ import errno
 from collections.abc import Callable, Collection
 from ipaddress import ip_address, ip_network
 
+import pytest
+
 from warden.network.conntrack import Address, Entry
 from warden.network.leavings import Leavings
-from warden.network.netlink import attribute
+from warden.network.netlink import NESTED, attribute
 
 ONE, TWO, SIX = (ip_address(text) for text in ("10.0.0.1", "10.0.0.2", "fd00::1"))
 ADMITTED = bytes(13) + b"\x20\0\0"
 
 
-def entry(sender: Address, labels: bytes = b"") -> Entry:
-    body = attribute(22, labels) if labels else b""
+#: CTA_ZONE, and a CTA_TUPLE_REPLY with CTA_TUPLE_ZONE.
+ZONE, ONE_WAY = attribute(18, b"\0\7"), attribute(2 | NESTED, attribute(3, b"\0\7"))
+
+
+def entry(sender: Address, labels: bytes = b"", zone: bytes = b"") -> Entry:
+    body = zone + (attribute(22, labels) if labels else b"")
     return Entry(sender.packed, sender.packed, body, 2)
 
 
@@ -23,11 +29,11 @@ class Kernel:
     def __init__(self, *entries: Entry) -> None:
         self.entries = list(entries)
         self.asked: list[set[Address]] = []
-        self.fails = False
+        self.fails: int | None = 0
 
-    def forget(self, addresses: Collection[Address]) -> int:
-        if self.fails:
-            raise OSError(errno.EPERM, "no")
+    def forget(self, addresses: Collection[Address], is_over: Callable[[Entry], bool]) -> int:
+        if self.fails != 0:
+            raise TimeoutError("no") if self.fails is None else OSError(self.fails, "no")
         self.asked.append(set(addresses))
         return 0
 
@@ -62,11 +68,35 @@ def test_whoever_comes_waits_only_for_an_address_of_his_own() -> None:
 
 def test_a_kernel_that_refuses_costs_nobody_his_end() -> None:
     kernel = Kernel()
-    kernel.fails = True
+    kernel.fails = errno.EPERM
     leavings = Leavings(lambda: kernel)
     leavings.leave([ONE])
     leavings.forget()
+    kernel.fails = 0
+    leavings.forget()
+    assert kernel.asked == [], "it would refuse for ever"
     assert Leavings(None).keep_admitted([ONE]) == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOBUFS, errno.ENOMEM, None])
+def test_what_failed_once_is_tried_again_but_not_of_who_has_the_address_by_now(number: int | None) -> None:
+    kernel = Kernel()
+    leavings = Leavings(lambda: kernel)
+    leavings.leave([ONE, SIX])
+    kernel.fails = number
+    leavings.forget([ONE])
+    kernel.fails = 0
+    leavings.forget()
+    assert kernel.asked == [{SIX}]
+
+
+def test_in_a_zone_of_conntrack_only_what_was_let_through_is_ours() -> None:
+    """Another program's network of the same addresses, kept apart by zones."""
+    theirs = [entry(ONE, zone=ZONE), entry(ONE, zone=ONE_WAY)]
+    kernel = Kernel(entry(ONE), entry(ONE, ADMITTED, zone=ZONE), *theirs)
+    Leavings(lambda: kernel).keep_only([ip_network("10.0.0.0/24")], [])
+    assert kernel.entries == theirs
+    assert Leavings(lambda: kernel).keep_admitted([ONE]) == 0
 
 
 def test_of_our_networks_only_the_living_keep_what_they_have() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import struct
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -526,3 +527,15 @@ def test_what_a_kernel_may_lack_is_left_out_and_said(
     assert has in recorder.ran[-1]
     assert has_not not in recorder.ran[-1]
     assert "the kernel cannot" in caplog.text
+
+
+def test_who_asks_for_shut_links_does_not_wait_for_a_change(firewall: Firewall) -> None:
+    """The event loop does, and a change may have much of conntrack to go through."""
+    firewall.start([ONE])
+    firewall.shut(ONE.container_id)
+    found: list[tuple[str, ...]] = []
+    asker = threading.Thread(target=lambda: found.append(firewall.links_of(ONE.container_id)), daemon=True)
+    with firewall._mutex:
+        asker.start()
+        asker.join(30)
+        assert found == [("w-aaaaaaaaaaa-0",)]

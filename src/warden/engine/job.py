@@ -448,6 +448,7 @@ class Job:
     def close(self) -> None:
         """Lets go of everything; the job goes on, and PID 1 keeps its ends of the pipes."""
         self._deadlines.cancel()
+        self._sweep.close()
         if self._again is not None:
             self._again.cancel()
         for fd in self._readers:

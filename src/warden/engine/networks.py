@@ -196,8 +196,13 @@ class Networks:
             bridge = self._find(name)
             if users := self._users(name):
                 raise WrongState(f"network {name}: {len(users)} containers are on it", hint="destroy them first")
-            self._write(replace(bridge, explicit=False))  # after a crash it goes, as nobody made it and nobody uses it
-            self._leave(bridge)
+            try:
+                self._write(replace(bridge, explicit=False))  # after a crash it goes, as nobody made it and nobody uses it
+            except KernelRefused:  # a full disk: then it goes at once
+                self._drop(bridge)
+                self._tell(bridge, False)
+            else:
+                self._leave(bridge)
 
     def bury(self) -> None:
         """Takes away what is left of removed bridges; the kernel takes its time for it."""

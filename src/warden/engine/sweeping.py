@@ -36,6 +36,7 @@ class Sweep:
         self._job_id = job_id
         self._pauses = list(PAUSES_S)
         self._done = False
+        self._next: asyncio.TimerHandle | None = None
 
     def now(self) -> None:
         """Blocking: removes it if nobody is in it."""
@@ -50,7 +51,13 @@ class Sweep:
     def later(self) -> None:
         """Looks again, so often as there are pauses, if it is still there."""
         if not self._done and self._pauses:
-            asyncio.get_running_loop().call_later(self._pauses.pop(0), self._begin)
+            self._next = asyncio.get_running_loop().call_later(self._pauses.pop(0), self._begin)
+
+    def close(self) -> None:
+        """Looks no more: there may soon be no worker to do it."""
+        self._pauses.clear()
+        if self._next is not None:
+            self._next.cancel()
 
     def _begin(self) -> None:
         self._site.in_background(asyncio.ensure_future(self._again()))

@@ -180,7 +180,7 @@ KEYS: tuple[Key, ...] = (
     _row("monitor.signal.pdeath", v.signal_number, "signal it gets when the monitor dies", "monitor"),
     _row("log.level", v.level, "what is worth a line in the log", "", "loglevel"),
     _row("log.file", v.text, "the log", "", "logfile"),
-    _row("log.syslog", v.text, "facility of syslog that gets it as well", "nothing: no syslog is written", "syslog"),
+    _row("log.syslog", v.facility, "facility of syslog that gets it as well", "nothing: no syslog is written", "syslog"),
 )
 BY_NAME = {key.name: key for key in KEYS}
 #: Name before 2.1 → name today; `lxc.mount` and `lxc.console` are both, an old key and the beginning of new ones.

@@ -207,6 +207,7 @@ class _Making:
             nodes=have_nodes(),
             profile=running.profile(start, self._undo),
             monitor=self._monitor(consoles, passed, manager.way_back(joins)),
+            awaited=True,
         )
         if consoles.console is not None:
             passed = (*passed, consoles.console)
@@ -217,6 +218,7 @@ class _Making:
             self._remember(pid, 0)
             if hold is not None:
                 hold(pid)
+            running.raise_limits(pid, self._start.scene.config)
 
         return self._run(plan_of(spec, where), passed, cloned, group)
 
@@ -251,6 +253,7 @@ class _Making:
                     patience_s=hooks.PATIENCE_S,
                     title=f"[lxc monitor] {self._start.lxcpath} {scene.name}",
                     on_made=lambda pid, launcher: self._made(pid, launcher, group),
+                    monitored=True,
                 )
         except StepFailed as failed:
             raise _failure(plan, failed, self._start) from failed
@@ -258,7 +261,7 @@ class _Making:
             binary.close()
 
     def _made(self, pid: int, monitor: int, group: ContainerGroup) -> None:
-        """All is there but the program itself, which may end, and be cleared away, as soon as it is let go."""
+        """All is there. What is the container's own, `start` hooks and program, runs, and may end, when it is let go."""
         start = self._start
         if self._away:  # what the container has is in its own by now
             go_home(self._home)
@@ -266,8 +269,7 @@ class _Making:
         confine(group, start.spec, start.translation.missing)
         if start.scene.config.sched_core:
             scheduling.separate(pid)
-        for name, value in start.scene.config.proc:
-            _write_proc(pid, name, value)
+        running.write_proc(pid, start.scene.config)
         told = {"LXC_PID": str(pid)}
         if start.scene.config.net:
             hosts = [link.host_name for link in self._links]
@@ -289,14 +291,6 @@ def _failure(plan: Plan, failed: StepFailed, start: Start) -> WardenError:
     from warden.engine.refusals import refusal  # only a failure pays for it
 
     return refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}")
-
-
-def _write_proc(pid: int, name: str, value: str) -> None:
-    try:
-        with open(f"/proc/{pid}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(value)
-    except OSError as error:
-        raise BadInput(f"lxc.proc.{name}: {value}: {error.strerror}") from error
 
 
 def ending(directory: str, environ: Mapping[str, str], claim: int, lock: int) -> Plan:

@@ -19,6 +19,7 @@ else:
 _INT64 = 2**63
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "K": 1024, "M": 1024**2, "G": 1024**3}
 _NS_UNITS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+FACILITIES = ("daemon", *(f"local{n}" for n in range(8)))
 LEVELS = ("TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "FATAL")
 #: Names that stand for personality(2) PER_LINUX32, and for PER_LINUX: `uname -m` becomes the 32-bit one.
 ARCH_32 = "arm armel armhf armv7l athlon i386 i486 i586 i686 linux32 mips mipsel ppc powerpc x86".split()
@@ -197,6 +198,13 @@ def level(value: str) -> str:
     if name not in LEVELS:
         raise BadInput(f"{value!r} is not a level", hint="one of " + ", ".join(LEVELS))
     return name
+
+
+def facility(value: str) -> str:
+    """Of syslog, by a name that LXC knows."""
+    if value and value.lower() not in FACILITIES:
+        raise BadInput(f"{value!r} is not a facility of syslog", hint="daemon, or local0 to local7")
+    return value
 
 
 def namespaces(value: str) -> tuple[str, ...]:

@@ -128,7 +128,9 @@ def _bounds(hook: str, policy: Policy) -> list[str]:
             " goto refuse_aloud"
             for _, family, six, _ in VERSIONS
         ]
-    return [*lines, *([f"iifname @links {_ADMIT}"] if policy.labels else []), "}"]
+    # Through a port, too: others may translate it before the chain `outbound` is asked, which then is not.
+    ways = ("iifname", *(["oifname"] if hook == "forward" else []))
+    return [*lines, *(f"{way} @links {_ADMIT}" for way in ways if policy.labels), "}"]
 
 
 _ADMIT = f"ct label set {ADMITTED}"

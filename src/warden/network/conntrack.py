@@ -31,7 +31,7 @@ from warden.records import dataclass
 
 NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE = 1, 1, 2
 CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_ID, CTA_ZONE, CTA_LABELS, CTA_FILTER = 1, 2, 12, 18, 22, 25
-CTA_TUPLE_IP, CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS, CTA_FILTER_F_CTA_IP_SRC = 1, 1, 2, 1
+CTA_TUPLE_IP, CTA_TUPLE_ZONE, CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS, CTA_FILTER_F_CTA_IP_SRC = 1, 3, 1, 2, 1
 #: By version of IP: the family, and CTA_IP_V4_SRC or CTA_IP_V6_SRC.
 _FAMILIES = {4: (int(socket.AF_INET), 1), 6: (int(socket.AF_INET6), 3)}
 _ADDRESS_BYTES = {family: 4 if version == 4 else 16 for version, (family, _) in _FAMILIES.items()}
@@ -60,6 +60,13 @@ class Entry:
         """128 bits, b"" when it has none."""
         return dict(attributes(self.body)).get(CTA_LABELS, b"")
 
+    @property
+    def zoned(self) -> bool:
+        """Whether somebody put it in a zone other than the usual one, or one direction of it."""
+        found = dict(attributes(self.body))
+        ways = (found.get(way, b"") for way in (CTA_TUPLE_ORIG, CTA_TUPLE_REPLY))
+        return CTA_ZONE in found or any(CTA_TUPLE_ZONE in dict(attributes(way)) for way in ways)
+
 
 class Conntrack:
     """Of the network namespace that it is made in. One thread at a time. Raises OSError."""
@@ -70,37 +77,43 @@ class Conntrack:
         self._sock.settimeout(ANSWER_S)
         with_room(self._sock)
 
-    def forget(self, addresses: Collection[Address]) -> int:
-        """Takes away what there is of *addresses*; how much that was."""
+    def forget(self, addresses: Collection[Address], is_over: Callable[[Entry], bool]) -> int:
+        """Takes away what there is of *addresses* and *is_over*; how much that was."""
         if len(addresses) > FILTERED:
             wanted = {address.packed for address in addresses}
-            found = self._dump({address.version for address in addresses}, _either(wanted.__contains__))
-            return self._delete(found)
+            return self._delete(self._dump({one.version for one in addresses}, wanted.__contains__, is_over))
         count = 0
         for address in addresses:
-            of_it = _either(address.packed.__eq__)
             for answers in (False, True):
-                found = self._ask(_FAMILIES[address.version][0], _filter(address, answers=answers), of_it)
+                asked = _filter(address, answers=answers)
+                found = self._ask(_FAMILIES[address.version][0], asked, address.packed.__eq__, is_over)
                 count += self._delete(found)
         return count
 
     def forget_if(self, is_ours: Callable[[bytes], bool], is_over: Callable[[Entry], bool]) -> int:
         """Takes away every entry of *is_ours* addresses, packed, that *is_over*."""
-        return self._delete(filter(is_over, self._dump((4, 6), _either(is_ours))))
+        return self._delete(self._dump((4, 6), is_ours, is_over))
 
-    def _dump(self, versions: Iterable[int], of_it: Callable[[bytes, bytes], bool]) -> list[Entry]:
-        return [entry for version in sorted(versions) for entry in self._ask(_FAMILIES[version][0], b"", of_it)]
+    def _dump(
+        self, versions: Iterable[int], is_wanted: Callable[[bytes], bool], is_over: Callable[[Entry], bool]
+    ) -> list[Entry]:
+        return [one for version in sorted(versions) for one in self._ask(_FAMILIES[version][0], b"", is_wanted, is_over)]
 
-    def _ask(self, family: int, body: bytes, of_it: Callable[[bytes, bytes], bool]) -> list[Entry]:
-        """Those of a dump that are *of_it*, whatever the kernel made of a filter."""
+    def _ask(
+        self, family: int, body: bytes, is_wanted: Callable[[bytes], bool], is_over: Callable[[Entry], bool]
+    ) -> list[Entry]:
+        """Those of a dump with a wanted address that are over, whatever the kernel made of a filter. The rest is dropped
+        packet by packet: of all that a busy host has, a hundred are in memory."""
         kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
         self._sock.send(message(kind, NLM_F_DUMP, 1, family, 0, body))
         found: list[Entry] = []
         while True:
-            packet = self._sock.recv(READ_BYTES)
+            packet, some = self._sock.recv(READ_BYTES), list[Entry]()
             if struct.unpack_from("=H", packet, 4)[0] == NLMSG_ERROR:
                 raise refusal(packet[16:])
-            if _read(packet, family, of_it, found):
+            is_last = _read(packet, family, is_wanted, some)
+            found += filter(is_over, some)
+            if is_last:
                 return found
 
     def _delete(self, entries: Iterable[Entry]) -> int:
@@ -122,10 +135,6 @@ class Conntrack:
         self._sock.close()
 
 
-def _either(is_wanted: Callable[[bytes], bool]) -> Callable[[bytes, bytes], bool]:
-    return lambda sender, answerer: is_wanted(sender) or is_wanted(answerer)
-
-
 def _filter(address: Address, *, answers: bool) -> bytes:
     """CTA_FILTER: where *address* sends in the original direction, or *answers*."""
     way, flags = (CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS) if answers else (CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS)
@@ -133,13 +142,15 @@ def _filter(address: Address, *, answers: bool) -> bytes:
     return attribute(way | NESTED, where) + attribute(CTA_FILTER | NESTED, number(flags, CTA_FILTER_F_CTA_IP_SRC))
 
 
-def _read(packet: bytes, family: int, of_it: Callable[[bytes, bytes], bool], found: list[Entry]) -> bool:
+def _read(packet: bytes, family: int, is_wanted: Callable[[bytes], bool], found: list[Entry]) -> bool:
     """Whether this was the last of a dump. The kernel writes both tuples first (ctnetlink_fill_info), in this order:
-    looking where they must be is ten times as fast as to take an entry apart."""
+    looking where they must be is ten times as fast as to take an entry apart. Raises OSError when the dump is not whole."""
     size, end, position = _ADDRESS_BYTES[family], len(packet), 0
     while position + _ENTRY_AT <= end:
         length, kind = struct.unpack_from("=IH", packet, position)
         if kind == NLMSG_DONE:
+            if packet[position + 16 : position + 20].strip(b"\0"):  # it broke off (netlink_dump_done)
+                raise refusal(packet[position + 16 :])
             return True
         first = position + _ENTRY_AT
         width, orig = struct.unpack_from("=HH", packet, first)
@@ -147,7 +158,7 @@ def _read(packet: bytes, family: int, of_it: Callable[[bytes, bytes], bool], fou
         if orig & ~NESTED == CTA_TUPLE_ORIG and second + _SRC_AT + size <= end:
             sender = packet[first + _SRC_AT : first + _SRC_AT + size]
             answerer = packet[second + _SRC_AT : second + _SRC_AT + size]
-            if of_it(sender, answerer):
+            if is_wanted(sender) or is_wanted(answerer):
                 found.append(Entry(sender, answerer, packet[first : position + length], family))
         position += max(length + 3 & ~3, 16)
     return False

@@ -130,10 +130,9 @@ class Firewall:
             self._replace(self._guests.get(guest.container_id), guest)
 
     def links_of(self, container_id: str) -> tuple[str, ...]:
-        """The names of the host's ends that are filtered, or shut."""
-        with self._mutex:
-            shut = self._shut.get(container_id, ())
-            return tuple(dict.fromkeys(element.key[0].data.rstrip(b"\0").decode() for element in shut))
+        """The names of the host's ends that are shut. Does not wait for a change, so that an event loop may ask."""
+        shut = self._shut.get(container_id, ())
+        return tuple(dict.fromkeys(element.key[0].data.rstrip(b"\0").decode() for element in shut))
 
     def shut(self, container_id: str) -> None:
         """Takes all away but what shuts its links: nothing passes there any more until `drop`, whoever keeps them."""

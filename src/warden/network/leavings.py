@@ -7,24 +7,31 @@ before such an address is let in again. For any thread. A kernel without ctnetli
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
+from warden.errors import WardenError
 from warden.network.chains import ADMITTED
 from warden.network.conntrack import Address, Entry
+from warden.network.hostlink import all_addresses
 from warden.network.nft import Network
+from warden.network.route import Route
+from warden.plainaddress import ip_address
 
 log = logging.getLogger("warden.firewall")
 
+#: Without ctnetlink, or the right to use it.
+_NEVER = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EPERM)
 _ADMITTED = 1 << ADMITTED % 8
 
 
 class Table(Protocol):
     """What Conntrack does; raises OSError."""
 
-    def forget(self, addresses: Collection[Address]) -> int: ...
+    def forget(self, addresses: Collection[Address], is_over: Callable[[Entry], bool]) -> int: ...
 
     def forget_if(self, is_ours: Callable[[bytes], bool], is_over: Callable[[Entry], bool]) -> int: ...
 
@@ -49,10 +56,12 @@ class Leavings:
         with self._mutex:
             if self._left and (wanted is None or any(address in self._left for address in wanted)):
                 left, self._left = self._left, {}
-                self._try(lambda table: table.forget(left))
+                if self._try(lambda table: table.forget(left, _is_ours)) is None:  # but for who is let in now
+                    self._left = {address: None for address in left if address not in (wanted or ())}
 
     def keep_only(self, networks: Collection[Network], living: Iterable[Address]) -> None:
-        """Of *networks* nothing is kept but what the *living* have: an earlier daemon was killed, who knows when."""
+        """Of *networks* nothing is kept but what the *living* have, and the host: an earlier daemon was killed, who knows
+        when."""
         ranges: dict[int, list[tuple[bytes, bytes]]] = {4: [], 16: []}
         for one in networks:
             ranges[one.max_prefixlen // 8].append((one.network_address.packed, one.broadcast_address.packed))
@@ -61,9 +70,13 @@ class Leavings:
         def is_left(address: bytes) -> bool:
             return address not in alive and any(low <= address <= high for low, high in ranges[len(address)])
 
+        def work(table: Table) -> int:
+            alive.update(_of_the_host())
+            return table.forget_if(is_left, _is_ours)
+
         with self._mutex:
             self._left.clear()
-            self._try(lambda table: table.forget_if(is_left, lambda _entry: True))
+            self._try(work)
 
     def keep_admitted(self, addresses: Iterable[Address]) -> int:
         """Forgets what began when our tables were not there, or not as they must be: what has not the label that they
@@ -72,20 +85,37 @@ class Leavings:
         if not ours:
             return 0
         with self._mutex:
-            return self._try(lambda table: table.forget_if(ours.__contains__, _is_stray))
+            return self._try(lambda table: table.forget_if(ours.__contains__, _is_stray)) or 0
 
-    def _try(self, work: Callable[[Table], int]) -> int:
-        """The rest does not suffer from what the kernel refuses here."""
+    def _try(self, work: Callable[[Table], int]) -> int | None:
+        """The rest does not suffer from what the kernel refuses here. None: another time it may succeed."""
         if self._connect is None:
             return 0
         try:
             with contextlib.closing(self._connect()) as table:
                 return work(table)
-        except OSError as error:
-            log.warning("conntrack: %s; what it has of containers stays until it times out", error.strerror or error)
-            return 0
+        except (OSError, WardenError) as error:
+            number, why = getattr(error, "errno", None), getattr(error, "strerror", None) or error
+            log.warning("conntrack: %s; what it has of containers stays until it times out", why)
+            return 0 if number in _NEVER else None
+
+
+def _is_admitted(entry: Entry) -> bool:
+    labels = entry.labels
+    return len(labels) > ADMITTED // 8 and bool(labels[ADMITTED // 8] & _ADMITTED)
+
+
+def _is_ours(entry: Entry) -> bool:
+    """In a zone of conntrack somebody else may use our addresses as he likes: there only what our rules let through."""
+    return not entry.zoned or _is_admitted(entry)
 
 
 def _is_stray(entry: Entry) -> bool:
-    labels = entry.labels
-    return len(labels) <= ADMITTED // 8 or not labels[ADMITTED // 8] & _ADMITTED
+    return not _is_admitted(entry) and not entry.zoned
+
+
+def _of_the_host() -> set[bytes]:
+    """Its own addresses, packed: the networks of containers hold some, and connections of those that live end there."""
+    with Route() as route:
+        found = all_addresses(route)
+    return {ip_address(text.partition("/")[0]).packed for texts in found.values() for text in texts}

@@ -178,7 +178,9 @@ class Tables:
         """Whether what the tables that are there let through has a label: not so those of an older version."""
         with contextlib.suppress(OSError):
             if self.kernel.rules("inet", self._name, "leaving"):
-                return any(b"ct\0" in rule for rule in self.kernel.rules("inet", self._name, "bound_input")[1:])
+                with contextlib.suppress(OSError):
+                    return any(b"ct\0" in rule for rule in self.kernel.rules("inet", self._name, "bound_input")[1:])
+                return False
         return True
 
     # ---- all of it

@@ -46,8 +46,7 @@ def _console(given: Given) -> int:
         os.write(1, terminals.buffered(directory))
         return 0
     sock, master, number = terminals.connect(directory, number)
-    letter = chr(prefix + ord("a") - 1) if prefix < 32 else chr(prefix)
-    key = f"Ctrl+{letter}" if prefix < 32 else letter
+    key = f"Ctrl+{chr(prefix + ord('a') - 1)}"
     print(
         f"\nConnected to tty {number}\nType <{key} q> to exit the console, <{key} {key}> to enter {key} itself",
         file=sys.stderr,
@@ -73,10 +72,10 @@ def _number(given: Given) -> int:
 
 
 def _prefix(text: str) -> int:
-    if len(text) == 2 and text[0] == "^" and text[1].isalpha():
-        return ord(text[1].lower()) - ord("a") + 1
-    if len(text) == 1 and text.isascii():
-        return ord(text)
+    """The control character of a letter: ^b and b are the same, as in LXC."""
+    letter = text[1:] if len(text) == 2 and text[0] == "^" else text
+    if len(letter) == 1 and letter.isascii() and letter.isalpha():
+        return ord(letter.lower()) - ord("a") + 1
     raise BadInput(f"--escape: {text!r} is not a letter, with or without ^")
 
 
