@@ -1,4 +1,4 @@
-"""What only the host can do for the first process, while that waits: files of its /proc, and limits that are raised."""
+"""What only the host can do for the first process: files of its /proc, and limits that are raised."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def write_proc(pid: int, config: LxcConfig) -> None:
             raise BadInput(f"lxc.proc.{name}: {value}: {error.strerror}") from error
 
 
-def raise_limits(pid: int, config: LxcConfig) -> None:
-    """Hard ones that are above what it has: root of a user namespace may not (setrlimit(2)), and its plan sets the rest.
-    Raises BadInput."""
+def raise_limits(config: LxcConfig) -> None:
+    """This process's own hard ones, where more is asked for: root of a user namespace may not (setrlimit(2)), so that the
+    first process inherits them, and its plan sets what it gets. Raises BadInput."""
     for name, _, top in config.prlimit:
         hard = resource.RLIM_INFINITY if top is None else top
-        soft, present = resource.prlimit(pid, RESOURCES[name])
+        soft, present = resource.getrlimit(RESOURCES[name])
         if present == resource.RLIM_INFINITY or (hard != resource.RLIM_INFINITY and hard <= present):
             continue
         try:
-            resource.prlimit(pid, RESOURCES[name], (soft, hard))
+            resource.setrlimit(RESOURCES[name], (soft, hard))
         except (OSError, ValueError) as error:  # ValueError stands for EPERM and EINVAL
             shown = "unlimited" if top is None else top
             hint = "raising a hard limit takes CAP_SYS_RESOURCE, and nofile is never above fs.nr_open"

@@ -218,8 +218,8 @@ class _Making:
             self._remember(pid, 0)
             if hold is not None:
                 hold(pid)
-            running.raise_limits(pid, self._start.scene.config)
 
+        running.raise_limits(start.scene.config)
         return self._run(plan_of(spec, where), passed, cloned, group)
 
     def _monitor(self, consoles: terminals.Terminals, passed: tuple[int, ...], back: list[str]) -> Monitor:

@@ -249,14 +249,6 @@ def _launch(
     net = connected(container_id, spec, start.translation)
     record_outside(directory, net.outside, undo)
     hold = lend(start, container_id, net.links, undo)
-
-    def cloned(pid: int) -> None:
-        manager.count_new_devices()
-        if hold is not None:
-            hold(pid)
-        raise_limits(pid, start.scene.config)
-        write_proc(pid, start.scene.config)
-
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
     own = group.job(JOB)
@@ -289,6 +281,14 @@ def _launch(
             scheduling.separate(pid)
 
     plan = plan_of(spec, where)
+    raise_limits(start.scene.config)
+
+    def cloned(pid: int) -> None:
+        manager.count_new_devices()
+        if hold is not None:
+            hold(pid)
+        write_proc(pid, start.scene.config)
+
     binary = Binary()
     undo.add("wshd", binary.close)
     with listen_at(f"{directory}/run") as listener:
@@ -312,12 +312,12 @@ def _launch(
     return launched
 
 
-def raise_limits(pid: int, config: LxcConfig) -> None:
+def raise_limits(config: LxcConfig) -> None:
     """As `firstprocess.raise_limits`."""
     if config.prlimit:
         from warden.lxc import firstprocess  # few containers need it
 
-        firstprocess.raise_limits(pid, config)
+        firstprocess.raise_limits(config)
 
 
 def write_proc(pid: int, config: LxcConfig) -> None:
