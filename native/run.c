@@ -112,11 +112,9 @@ int step_write_map(const struct step *step) {
 }
 
 /* Whoever started this does his part beside a container that is all made; his death is the end of it. */
-static int await_word(void) {
-	char byte;
-	if (recv(FD_CONTROL, &byte, 1, 0) != 1)
-		return refuse(ECANCELED);
-	return fd_send(FD_SYNC, &(char){SYNC_EXEC}, 1, NULL, 0);
+int step_await(const struct step *step) {
+	char byte = (char)step->op; /* whatever it is */
+	return report(CONTROL_MADE, 0, -1) < 0 || recv(FD_CONTROL, &byte, 1, 0) != 1 ? refuse(ECANCELED) : 0;
 }
 
 /* Without a slash it is searched along PATH of the program's environment, not of ours. */
@@ -124,7 +122,9 @@ int step_exec(const struct step *step) {
 	static char *standard[] = {"PATH=/usr/bin:/bin", NULL};
 	run.argv[run.argc] = NULL;
 	run.envp[run.envc] = NULL;
-	if (report(CONTROL_READY, 0, -1) < 0 || (run.monitored && await_word() < 0))
+	if (report(CONTROL_READY, 0, -1) < 0)
+		return -1;
+	if (run.monitored && fd_send(FD_SYNC, &(char){SYNC_EXEC}, 1, NULL, 0) < 0)
 		return -1;
 	if (strchr(step->text[0], '/'))
 		return execve(step->text[0], run.argv, run.envp);

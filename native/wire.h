@@ -66,7 +66,8 @@ enum stage { BEFORE_CLONE = 1, ON_BEHALF = 2, IN_CHILD = 4, IN_JOB = 8 };
 	X(45, RUN, run, "bbbtnn", OF_CONTAINER) \
 	X(46, MONITOR, monitor, "bnntntn", BEFORE_CLONE) \
 	X(47, PERSONALITY, call, "n", ANYWHERE) \
-	X(48, KEYRING, call, "", ANYWHERE)
+	X(48, KEYRING, call, "", ANYWHERE) \
+	X(49, AWAIT, await, "", IN_CHILD)
 
 #define X(number, name, function, kinds, where) OP_##name = number,
 enum op { OPERATIONS(X) OP_END /* one more than the last */ };
@@ -81,7 +82,7 @@ enum op { OPERATIONS(X) OP_END /* one more than the last */ };
 #define TERMINAL_ANY 0xffffffffu /* the first that nobody has */
 
 /* On CONTROL, from launcher and child. After RAN the end of what the program wrote follows in the packet. */
-enum { CONTROL_CLONED = 1, CONTROL_FAILED = 2, CONTROL_READY = 3, CONTROL_RAN = 4 };
+enum { CONTROL_CLONED = 1, CONTROL_FAILED = 2, CONTROL_READY = 3, CONTROL_RAN = 4, CONTROL_MADE = 5 };
 struct control {
 	uint32_t kind, step;
 	int32_t error, pid;

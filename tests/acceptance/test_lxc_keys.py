@@ -282,3 +282,32 @@ def test_a_shared_directory_is_gone_after_a_kill_and_a_failed_start(lxc: Scene, 
     assert (path.exists(), lxc.left) == (False, [])
     path.touch()
     assert "is not a directory" in lxc.run("start", "box").stderr
+
+
+@pytest.mark.parametrize("tool", ["start", "execute"])
+def test_a_start_hook_may_no_more_than_the_first_process(lxc: Scene, tool: str) -> None:
+    """It is a file of the container's: limits on devices, capabilities and the filter are in force before it runs."""
+    key = "lxc.cgroup2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "lxc.cgroup"
+    rootfs = lxc.define(
+        "box",
+        f"{key}.devices.deny = a\n{key}.devices.allow = c 1:5 rwm\n{key}.devices.allow = c 136:* rwm\n"
+        "lxc.cap.drop = sys_module mknod\nlxc.hook.start = /hook\n"
+        f"lxc.seccomp.profile = {lxc.root}/filter\n",
+    )
+    Path(f"{lxc.root}/filter").write_text("2\ndenylist\nmkdir errno 1\nmkdirat errno 1\n")
+    hook = rootfs / "hook"
+    hook.write_text(
+        "#!/bin/busybox sh\nexec 2>/said\n/bin/busybox cat /dev/null && echo opened null >&2\n/bin/busybox mknod /disk b 1 0\n"
+        "/bin/busybox mkdir /made\n/bin/busybox grep CapBnd /proc/self/status >&2\nexit 0\n"
+    )
+    hook.chmod(0o755)
+    if tool == "execute":
+        assert lxc.run("execute", "box", "--", "/bin/busybox", "true").returncode == 0
+    else:
+        lxc.start("box")
+        lxc.ok("stop", "-k", "box")
+    said = (rootfs / "said").read_text()
+    assert "opened" not in said
+    assert "mknod" in said
+    assert "can't create directory" in said
+    assert int(said.split("CapBnd:")[1].split()[0], 16) & (1 << 16 | 1 << 27) == 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from lxc_scene import PATIENCE, USER_NAMESPACE, Scene, new_scene, until
 
+from warden.depot import systems
 from warden.lxc import states
 
 pytestmark = [pytest.mark.root, pytest.mark.vm]
@@ -365,3 +366,22 @@ def test_fifty_lives_leave_nothing(lxc: Scene) -> None:
         else:
             lxc.ok("stop", "-k", "box")
     assert not list(states.every(lxc.site))
+
+
+def test_a_group_that_does_not_go_is_the_next_starts(lxc: Scene) -> None:
+    """Nothing else would know of it."""
+    lxc.define("box")
+    lxc.define("next")
+    running = lxc.start("box").running
+    path = sorted(running.groups.values())[0]
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    try:
+        lxc.run("stop", "-k", "box")
+        directory = f"{lxc.site.state}/{running.container_id}"
+        until("its end is over", lambda: not systems.is_held(directory))
+        assert os.path.isdir(path)
+    finally:
+        subprocess.run(["umount", path], check=True)
+    assert lxc.left == [running.container_id]
+    assert lxc.run("execute", "next", "--", "true").returncode == 0
+    assert (os.path.exists(path), lxc.left) == (False, [])

@@ -178,3 +178,13 @@ def test_what_is_written_of_a_container_is_its_owners_whatever_the_umask(scene: 
             assert "/mnt" in path or stat.S_ISSOCK(mode) or not mode & 0o022, path
     scene.ok("stop", "-k", "box")
     scene.gone("box")
+
+
+def test_an_image_that_is_a_pipe(scene: Scene) -> None:
+    scene.define("box")
+    os.mkfifo(scene.root / "box/image")
+    (scene.root / "box/config").write_text(f"lxc.rootfs.path = loop:{scene.root}/box/image\n")
+    for tool, words in (("start", ("box",)), ("copy", ("box", "-N", "copy"))):
+        done = scene.run(tool, *words)
+        assert done.returncode == 1 and "neither a regular file" in done.stderr, (tool, done)
+    assert scene.ok("ls", "-1") == "box\n"

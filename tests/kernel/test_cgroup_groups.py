@@ -436,3 +436,36 @@ def test_two_prepare_at_once() -> None:
 
 def test_nothing_is_missing_here() -> None:
     assert Manager(PARENT).missing() == []
+
+
+def deep(top: str, levels: int) -> int:
+    """A descriptor of the lowest of groups whose path is longer than PATH_MAX."""
+    fd = os.open(top, os.O_PATH)
+    for _ in range(levels):
+        os.mkdir("a" * 200, dir_fd=fd)
+        below = os.open("a" * 200, os.O_PATH, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    return fd
+
+
+def test_groups_deeper_than_a_path_is_long_are_emptied_and_removed(group: ContainerGroup) -> None:
+    """A container that has its own cgroups can make such. Only one that is in use is waited for: 0 s are enough here."""
+    for path in group.directories().values():
+        os.mkdir(f"{path}/beside")
+        os.close(deep(path, 40))
+    path = next(path for key, path in group.directories().items() if key in ("", "freezer", "pids", "memory"))
+    lowest = deep(f"{path}/beside", 40)
+    child = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+    try:
+        fd = os.open("cgroup.procs", os.O_WRONLY, dir_fd=lowest)
+        os.write(fd, str(child).encode())
+        os.close(fd)
+        assert kill.pids(path) == [child]
+    finally:
+        os.close(lowest)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    for path in group.directories().values():
+        for name in files.subgroups(path):
+            files.remove_group(f"{path}/{name}", timeout_s=0)

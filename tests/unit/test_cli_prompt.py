@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import time
@@ -166,6 +167,11 @@ class Terminal:
     def type(self, text: bytes) -> None:
         os.write(self._master, text)
 
+    def wake(self) -> None:
+        """A signal between the prompt and readline's select(2) is seen only at the next key."""
+        while not select.select([self._master], [], [], 2)[0]:
+            self.type(b" ")
+
     def end(self) -> int:
         try:
             while piece := os.read(self._master, 4096):
@@ -195,8 +201,9 @@ def test_ctrl_c_leaves(tmp_path: Path) -> None:
     (tmp_path / ".warden-history").write_text("not JSON")
     terminal = Terminal(tmp_path, "--socket", "/nonesuch")
     terminal.until(b"warden> ")
-    terminal.until_it_waits()  # a signal between the prompt and readline's select(2) is seen only at the next key
+    terminal.until_it_waits()
     os.kill(terminal.process.pid, 2)
+    terminal.wake()
     assert terminal.end() == 0
     assert terminal.seen.endswith(b"\r\n\r\nExiting...\r\n")
 

@@ -13,12 +13,15 @@ from warden.errors import KernelRefused
 from warden.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 #: An empty group can stay EBUSY for a moment after its last process ended.
 REMOVE_TIMEOUT_S = 0.5
 #: What the kernel answers for a group that is gone: by path, and through a file opened before.
 GONE = frozenset({errno.ENOENT, errno.ENODEV})
+
+#: Of a path, from which on there may be no place for another name of 255 bytes in PATH_MAX.
+_LONG = 3072
 
 _HINTS = {
     errno.EROFS: "the cgroup file system is mounted read-only",
@@ -134,24 +137,74 @@ def listing(path: str) -> list[str]:
 
 def remove_group(path: str, *, timeout_s: float = REMOVE_TIMEOUT_S) -> None:
     """Remove *path* and the groups below it, however deep a container made them; one that is gone is fine; raises
-    KernelRefused after *timeout_s* of EBUSY of one of them."""
-    deadline, pause = time.monotonic() + timeout_s, 0.0002
-    waiting = [path]
-    while waiting:
-        last = waiting[-1]
-        if (error := _rmdir(last)) is None:
-            waiting.pop()
-            deadline, pause = time.monotonic() + timeout_s, 0.0002
-            continue
-        if error.errno != errno.EBUSY or time.monotonic() > deadline:
-            raise refused("rmdir", last, error, "a process is still in it" if error.errno == errno.EBUSY else "")
-        below = subgroups(last)
-        waiting += [f"{last}/{name}" for name in below]
-        if below:
-            deadline = time.monotonic() + timeout_s
-        else:
-            time.sleep(pause)
-            pause = min(2 * pause, 0.02)
+    KernelRefused after *timeout_s* of EBUSY of one that has none below: rmdir(2) itself may wait long for others'."""
+    since, pause = 0.0, 0.0002
+    with _Stack(path) as waiting:
+        while waiting.paths:
+            last = waiting.paths[-1]
+            if (error := _rmdir(last)) is None:
+                waiting.pop()
+            elif error.errno != errno.EBUSY:
+                raise refused("rmdir", last, error)
+            elif below := subgroups(last):
+                waiting.push(last, below)
+            else:
+                since = since or time.monotonic()
+                if time.monotonic() - since > timeout_s:
+                    raise refused("rmdir", last, error, "a process is still in it")
+                time.sleep(pause)
+                pause = min(2 * pause, 0.02)
+                continue
+            since, pause = 0.0, 0.0002
+
+
+def walk(path: str) -> Iterator[str]:
+    """*path*, and every group below it, each before its own; to be used before the next is asked for. Raises KernelRefused.
+    """
+    with _Stack(path) as waiting:
+        seen: list[str] = []
+        while waiting.paths:
+            last = waiting.paths[-1]
+            if seen and seen[-1] is last:  # all that is below it has been
+                seen.pop()
+                waiting.pop()
+                continue
+            yield last
+            seen.append(last)
+            waiting.push(last, subgroups(last))
+
+
+class _Stack:
+    """Paths of groups, each above those below it. A container may make groups deeper than PATH_MAX, and deeper than Python
+    recurses: from a long path on they are named by a descriptor."""
+
+    def __init__(self, path: str) -> None:
+        self.paths = [path]
+        self._held: list[tuple[str, int]] = []
+
+    def push(self, path: str, below: Sequence[str]) -> None:
+        if below and len(path) > _LONG:
+            try:
+                fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno in GONE:
+                    return
+                raise refused("open", path, error) from error
+            self._held.append((path, fd))
+            path = f"/proc/self/fd/{fd}"
+        self.paths += [f"{path}/{name}" for name in below]
+
+    def pop(self) -> None:
+        path = self.paths.pop()
+        while self._held and self._held[-1][0] is path:
+            os.close(self._held.pop()[1])
+
+    def __enter__(self) -> _Stack:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for _, fd in self._held:
+            os.close(fd)
 
 
 def remove_empty(path: str) -> bool:

@@ -28,14 +28,9 @@ _FREEZE_S = 0.1  # a task in uninterruptible sleep does not freeze; it is signal
 def pids(path: str) -> list[int]:
     """Every process in *path* and below, by its number here; [] when the group is gone. Zombies are not listed."""
     found: list[int] = []
-    waiting = [path]
-    while waiting:  # a container may have made groups deeper than Python recurses
-        path = waiting.pop()
-        text = _procs(path)
-        if text is not None:
-            # 0 stands for a process outside this pid namespace (cgroups(7)): it cannot be named here.
-            found += [pid for word in text.split() if (pid := int(word)) > 0]
-            waiting += [f"{path}/{name}" for name in files.subgroups(path)]
+    for group in files.walk(path):
+        # 0 stands for a process outside this pid namespace (cgroups(7)): it cannot be named here.
+        found += [pid for word in (_procs(group) or "").split() if (pid := int(word)) > 0]
     return found
 
 

@@ -140,7 +140,7 @@ def contents(path: str, most: int = MOST_BYTES, *, stream: bool = False, flags: 
             if not (stream and path.startswith(_STREAMS)) or stat.S_ISDIR(status.st_mode):
                 raise OSError(errno.EINVAL, "it is not a regular file", path)
             os.set_blocking(fd, True)
-        return file.read(most + 1)
+        return file.read(most + 1) or b""  # None where there is nothing yet: a file of the kernel's, /proc/kmsg say
 
 
 def write(file: ConfigFile, *, like: str | None = None) -> None:

@@ -11,12 +11,12 @@ import os
 
 from warden.errors import BadInput, KernelRefused
 from warden.light import TYPE_CHECKING, suppress
-from warden.lxc.place import OUTSIDE, own
+from warden.lxc.place import OUTSIDE, write_down
 from warden.model.further import Further, Outside
 from warden.model.interfaces import Bridge, Link
 from warden.model.spec import ContainerSpec
 from warden.network import links
-from warden.plainjson import dumps, loads
+from warden.plainjson import loads
 from warden.plan.container import Batch
 from warden.records import dataclass, replace
 
@@ -167,8 +167,7 @@ def _batch(*parts: links.Part) -> Batch:
 def record_outside(directory: str, made: Sequence[Outside], undo: Undo) -> None:
     """Before it is done, so that nothing is forgotten."""
     if made:
-        with open(f"{directory}/{OUTSIDE}", "w", encoding="ascii", opener=own) as file:
-            file.write(dumps([[one.link, list(one.addresses), one.lo] for one in made]))
+        write_down(f"{directory}/{OUTSIDE}", [[one.link, list(one.addresses), one.lo] for one in made])
         undo.add("links of the host", undo_outside, directory)
 
 

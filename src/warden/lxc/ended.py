@@ -37,6 +37,7 @@ class _End:
         self._site = Site(os.path.dirname(directory), Site.from_environment().parent)
         self._journal = states.open_journal(directory)
         self._start: Start | None = None
+        self._left = False  # something of it on the host, which could not be removed
         self._status = states.exit_status(directory) or 0
 
     @property
@@ -62,9 +63,9 @@ class _End:
         if self._start is not None and "scripts" in tasks:
             self._try("scripts", self._scripts)
         self._try("namespaces", self._release)
-        self._try("cgroups", self._remove_cgroups)
+        self._left = not self._try("cgroups", self._remove_cgroups)
         self._try("links", self._remove_links)
-        self._try("host's links", lambda: place.undo_outside(self._directory))
+        self._left |= not self._try("host's links", lambda: place.undo_outside(self._directory))
         if "profile" in tasks:
             self._try("profile", self._unload)
         if self._start is not None and "hooks" in tasks:
@@ -82,11 +83,14 @@ class _End:
 
             remove_pidfile(pidfile, os.getpid())
 
-    def _try(self, what: str, work: Callable[[], object]) -> None:
+    def _try(self, what: str, work: Callable[[], object]) -> bool:
+        """Whether it could be done."""
         try:
             work()
         except Exception as error:
             self._say(f"{what}: {error}")
+            return False
+        return True
 
     def _say(self, line: str) -> None:
         path = next(iter(self._running.asked.get("values", {}).get("logfile", ())), "")
@@ -146,7 +150,8 @@ class _End:
             remove_pairs(self._directory)
 
     def _remove(self) -> None:
-        place.remove_directory(self._directory)
+        if not self._left:  # else the next start sweeps up, which it knows by its directory
+            place.remove_directory(self._directory)
 
     def _renew(self) -> None:
         """Nobody may take it for stopped meanwhile."""

@@ -207,6 +207,7 @@ class _Making:
             nodes=have_nodes(),
             profile=running.profile(start, self._undo),
             monitor=self._monitor(consoles, passed, manager.way_back(joins)),
+            awaited=True,
         )
         if consoles.console is not None:
             passed = (*passed, consoles.console)
@@ -252,6 +253,7 @@ class _Making:
                     patience_s=hooks.PATIENCE_S,
                     title=f"[lxc monitor] {self._start.lxcpath} {scene.name}",
                     on_made=lambda pid, launcher: self._made(pid, launcher, group),
+                    monitored=True,
                 )
         except StepFailed as failed:
             raise _failure(plan, failed, self._start) from failed
@@ -259,7 +261,7 @@ class _Making:
             binary.close()
 
     def _made(self, pid: int, monitor: int, group: ContainerGroup) -> None:
-        """All is there but the program itself, which may end, and be cleared away, as soon as it is let go."""
+        """All is there. What is the container's own, `start` hooks and program, runs, and may end, when it is let go."""
         start = self._start
         if self._away:  # what the container has is in its own by now
             go_home(self._home)

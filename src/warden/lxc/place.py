@@ -179,10 +179,14 @@ def ending(site: Site) -> Iterator[bool]:
 def remember(site: Site, running: Running) -> None:
     """For tools that look for it by name."""
     data = {**running._asdict(), "asked": dict(running.asked), "groups": dict(running.groups)}
-    scratch = f"{site.state}/{running.container_id}/container.new"
-    with open(scratch, "w", encoding="utf-8", errors="surrogateescape", opener=own) as file:
+    write_down(f"{site.state}/{running.container_id}/container.json", data)
+
+
+def write_down(path: str, data: object) -> None:
+    """As JSON, whole or not at all, whenever this process is killed."""
+    with open(f"{path}.new", "w", encoding="utf-8", errors="surrogateescape", opener=own) as file:
         file.write(dumps(data))
-    os.replace(scratch, f"{site.state}/{running.container_id}/container.json")
+    os.replace(f"{path}.new", path)
 
 
 def running(site: Site) -> Iterator[Running]:
@@ -225,7 +229,7 @@ def sweep(site: Site) -> None:
             undo_outside(path)
             remove_cgroups(site, container_id)
             remove_directory(path)
-        except (OSError, WardenError):
+        except (OSError, ValueError, WardenError):
             continue
         finally:
             os.close(lock)

@@ -109,10 +109,7 @@ def execute(start: Start, program: Init, on_running: Callable[[], None] = lambda
             with place.starting(start.site):
                 manager = manager_of(start.site, start.spec)
                 group = limited(manager, start.site, start.spec, container_id, undo, start.translation.missing)
-                launched = _launch(start, container_id, directory, manager, group, undo)
-                confine(group, start.spec, start.translation.missing)
-                if start.scene.config.sched_core:
-                    scheduling.separate(launched.pid)
+                launched = _launch(start, container_id, directory, manager, group, undo, filtered, label)
         finally:
             os.close(making)
         return _run(start, program, _Inside(container_id, directory, group, launched, filtered, label), on_running)
@@ -239,7 +236,14 @@ def stored(start: Start, target: str, undo: Undo) -> Start:
 
 
 def _launch(
-    start: Start, container_id: str, directory: str, manager: Manager, group: ContainerGroup, undo: Undo
+    start: Start,
+    container_id: str,
+    directory: str,
+    manager: Manager,
+    group: ContainerGroup,
+    undo: Undo,
+    filtered: bytes,
+    label: tuple[str, str] | None,
 ) -> Launched:
     spec = replace(start.spec, system=settled(start.system, start.spec.rootfs or "/", group.directories()))
     net = connected(container_id, spec, start.translation)
@@ -247,6 +251,11 @@ def _launch(
     hold = lend(start, container_id, net.links, undo)
     if not os.path.isdir(spec.rootfs or "/"):
         raise BadInput(f"lxc.rootfs.path: {spec.rootfs}: there is no such directory")
+    own = group.job(JOB)
+    own.create()
+    joins = own.open_join() if start.scene.config.hooks("start") else []
+    for fd in joins:
+        undo.add("cgroup", os.close, fd)
     where = Placement(
         directory=directory,
         lower=spec.rootfs or "/",
@@ -258,8 +267,19 @@ def _launch(
         container_network=net.inside,
         programs=start.scene.programs(),
         permitted=permitted(),
+        seccomp=filtered,
         nodes=have_nodes(),
+        profile=label,
+        awaited=True,
+        hook_joins=len(joins),
     )
+
+    def made(pid: int, _launcher: int) -> None:
+        net.answer()
+        confine(group, start.spec, start.translation.missing)
+        if start.scene.config.sched_core:
+            scheduling.separate(pid)
+
     plan = plan_of(spec, where)
     raise_limits(start.scene.config)
 
@@ -277,14 +297,15 @@ def _launch(
                 binary,
                 plan.encode(),
                 listener,
+                descriptors=tuple(joins),
                 on_ran=lambda ran: hooks.judge(plan, ran),
                 on_cloned=cloned,
                 patience_s=hooks.PATIENCE_S,
+                on_made=made,
             )
         except StepFailed as failed:
             raise refusals.refusal(plan, failed.step, failed.errno, doing=f"start {start.scene.name}") from failed
     undo.add("PID 1", _stop, start.scene, launched)
-    net.answer()
     groups, root = group.directories(), start.scene.config.rootfs_path
     name, pid = start.scene.name, launched.pid
     place.remember(start.site, Running(container_id, name, start.lxcpath, pid, os.getpid(), groups=groups, rootfs=root))
@@ -344,9 +365,7 @@ class _Inside:
 
 def _run(start: Start, program: Init, inside: _Inside, on_running: Callable[[], None]) -> int:
     with Undo() as undo:
-        own = inside.group.job(JOB)
-        own.create()
-        joins = own.open_join()
+        joins = inside.group.job(JOB).open_join()
         for fd in joins:
             undo.add("cgroup", os.close, fd)
         start.scene.run_on_host("start-host", {"LXC_PID": str(inside.launched.pid)})

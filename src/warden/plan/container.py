@@ -118,6 +118,8 @@ class Placement:
     engine's own capabilities, all that a container without a user namespace can have. *seccomp*: the filter of an init
     of its own. *monitor*: for such an init, who watches it. *nodes*: device nodes can be made, which takes the host's root.
     *profile*: file and name of the AppArmor profile that such an init changes to at exec, while the host's /proc is there.
+    *awaited*: who starts it does something before anything of its own may run. *hook_joins*: by so many passed descriptors
+    programs inside go into its cgroups, where the first process is not in them.
     """
 
     directory: str
@@ -137,6 +139,8 @@ class Placement:
     monitor: Monitor | None = None
     nodes: bool = True
     profile: tuple[str, str] | None = None
+    awaited: bool = False
+    hook_joins: int = 0
 
 
 def container_plan(spec: ContainerSpec, place: Placement) -> Plan:

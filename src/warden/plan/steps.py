@@ -72,6 +72,7 @@ class Op(IntEnum):
     MONITOR = 46  # plan, console, terminals, path, bound, path, bound
     PERSONALITY = 47  # persona
     KEYRING = 48
+    AWAIT = 49
 
 
 BIND_RECURSIVE = 1

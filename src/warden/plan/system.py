@@ -17,7 +17,7 @@ from warden.plan.container import DEVICE_LINKS, DEVICES, Placement, container_pl
 from warden.plan.job import RESOURCES
 from warden.plan.mounting import NOTHING, Tmpfs, tmpfs_steps
 from warden.plan.mountoptions import mount_options
-from warden.plan.program import Point, run_steps
+from warden.plan.program import Point, Program, run_step, run_steps
 from warden.plan.steps import BIND_IDMAP, BIND_IN_ROOT, BIND_RECURSIVE, Op, Plan, Step
 from warden.records import replace
 
@@ -68,14 +68,30 @@ def system_plan(spec: ContainerSpec, system: System, place: Placement) -> Plan:
             *_names(spec, system, place),
             *run_steps(place.programs, Point.CHILD_BEFORE_PIVOT),
             *((words.profile(*place.profile),) if place.profile else ()),
-            *(_context(system) if system.init is not None else ()),
+            *_context(system),
             words.simple(Op.PIVOT_ROOT, "pivot_root(., .); umount2(., MNT_DETACH)", "the host's files are gone"),
-            *run_steps(place.programs, Point.CHILD_AFTER_PIVOT),
+            *_awaited(place),
+            *(run_step(_confined(system, place, item)) for item in place.programs.get(Point.CHILD_AFTER_PIVOT, ())),
             Step(Op.UMASK, (0o022,), "umask(022)"),
             *(_serve() if system.init is None else _first(system, system.init, place)),
         )
     )
     return plan if system.tunnel is None else Plan(tuple(map(_private, plan.steps)))
+
+
+def _awaited(place: Placement) -> Iterator[Step]:
+    if place.awaited:
+        yield words.simple(Op.AWAIT, "await", "nothing of its own runs before its limits on devices are in force")
+
+
+def _confined(system: System, place: Placement, program: Program) -> Program:
+    """A file of the container's, which its root may have written: it may no more than the first process."""
+    bounds = (*_joins(place.hook_joins), *_bounds(system, place.permitted, place.seccomp))
+    return replace(program, steps=Plan((*bounds, *program.steps.steps)))
+
+
+def _joins(count: int) -> list[Step]:
+    return [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(count)]
 
 
 def _private(step: Step) -> Step:
@@ -349,7 +365,7 @@ def program_plan(
     """The steps by which a child of our PID 1 becomes *program*, on descriptors of the caller's: those to be joined by
     come first, *joins* of them, then its standard input, output and error. *seccomp*: a filter, b"" for none. *profile*:
     as Placement has it."""
-    steps = [Step(Op.JOIN_CGROUP_FD, (n,), f"echo 0 > descriptor {n}", "the container's limits") for n in range(joins)]
+    steps = _joins(joins)
     if "cgroup" not in system.kept:
         steps.append(words.unshare(flags.CLONE_NEWCGROUP, "it sees its cgroup as the root"))
     steps += [Step(Op.USE_FD, (joins + n, n), f"dup2(descriptor {joins + n}, {n})") for n in range(3)]
@@ -367,14 +383,7 @@ def _become(system: System, init: Init, permitted: int, seccomp: bytes) -> Itera
         yield Step(Op.RLIMIT, (RESOURCES[name], soft, hard), f"setrlimit(RLIMIT_{name.upper()}, {soft}, {hard})")
     packed = b"".join(group.to_bytes(4, "little") for group in init.groups)
     yield Step(Op.GROUPS, (packed,), "setgroups(" + ", ".join(map(str, init.groups)) + ")")
-    if system.capabilities is not None:
-        kept = capabilities.capability_set(system.capabilities)
-        own = capabilities.ALL if system.id_map else permitted
-        text = "prctl(PR_CAPBSET_DROP, all but " + (",".join(capabilities.capability_names(kept)) or "none") + ")"
-        # exec of root takes what the bounding set leaves (capabilities(7)); until then its own rights are needed
-        yield Step(Op.CAPABILITIES, (kept, own, own, 0, 0), text, "all others are gone for good")
-    if seccomp:  # while CAP_SYS_ADMIN is still there, which it needs without no_new_privs
-        yield Step(Op.SECCOMP, (seccomp,), "seccomp(SECCOMP_SET_MODE_FILTER)", "what its configuration lets it call")
+    yield from _bounds(system, permitted, seccomp)
     if (init.uid, init.gid) != (0, 0):
         yield from words.owner_ids(init.uid, init.gid, "whom the first process runs as")
     if init.no_new_privs:
@@ -385,3 +394,14 @@ def _become(system: System, init: Init, permitted: int, seccomp: bytes) -> Itera
     for word in init.argv:
         yield Step(Op.ARG, (os.fsencode(word),), f"argument {word!r}")
     yield Step(Op.EXEC, (os.fsencode(init.argv[0]),), f"execve({init.argv[0]})")
+
+
+def _bounds(system: System, permitted: int, seccomp: bytes) -> Iterator[Step]:
+    if system.capabilities is not None:
+        kept = capabilities.capability_set(system.capabilities)
+        own = capabilities.ALL if system.id_map else permitted
+        text = "prctl(PR_CAPBSET_DROP, all but " + (",".join(capabilities.capability_names(kept)) or "none") + ")"
+        # exec of root takes what the bounding set leaves (capabilities(7)); until then its own rights are needed
+        yield Step(Op.CAPABILITIES, (kept, own, own, 0, 0), text, "all others are gone for good")
+    if seccomp:  # while CAP_SYS_ADMIN is still there, which it needs without no_new_privs
+        yield Step(Op.SECCOMP, (seccomp,), "seccomp(SECCOMP_SET_MODE_FILTER)", "what its configuration lets it call")

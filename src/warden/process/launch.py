@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MESSAGE = struct.Struct("<IIii")
-CLONED, FAILED, READY, RAN = 1, 2, 3, 4
+CLONED, FAILED, READY, RAN, MADE = 1, 2, 3, 4, 5
 _SAID_MAX = 4096
 #: Longer than any honest plan takes; a plan that hangs (a dead network file system) must not hold a thread for ever.
 TIMEOUT_S = 60.0
@@ -110,14 +110,16 @@ def launch(
     on_cloned: Callable[[int], None] | None = None,
     patience_s: float = 0.0,
     title: str = "wshd",
-    on_made: Callable[[int, int], None] | None = None,
+    on_made: Callable[[int, int], None] = lambda _pid, _launcher: None,
+    monitored: bool = False,
 ) -> Launched:
     """Runs *plan* to its `serve` step. Raises StepFailed, EngineFault when wshd says nothing, or KernelRefused.
 
     *descriptors*: those that steps name by index. *on_ran* is told of each program beside the plan, which together may
     take *patience_s*; what it raises ends the launch. *on_cloned* is told the child's number while it waits.
-    *on_made*: for a plan with a `monitor` step, which is run to the end of its `exec`; called when that is next, with the
-    child's number and the launcher's. The launcher, called *title*, then lives on; it is the caller's child.
+    *on_made*: called at a step `await`, which goes on when it has returned, with the child's number and the launcher's.
+    *monitored*: a plan with a `monitor` step, which is run to the end of its `exec`. The launcher, called *title*, then
+    lives on; it is the caller's child.
     """
     ours, theirs = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
     with ours, theirs:
@@ -131,10 +133,9 @@ def launch(
         theirs.close()
         ours.settimeout(min(TIMEOUT_S + patience_s, LONGEST_S))
         lives_on = False
-        made = None if on_made is None else (lambda pid: on_made(pid, launcher))
         try:
-            launched = _await_ready(ours, on_ran, on_cloned, made)
-            lives_on = made is not None
+            launched = _await_ready(ours, on_ran, on_cloned, lambda pid: on_made(pid, launcher), monitored)
+            lives_on = monitored
             return replace(launched, monitor=launcher) if lives_on else launched
         except EngineFault:
             os.kill(launcher, signal.SIGKILL)  # not waited for yet, so the number is still its own
@@ -170,7 +171,8 @@ def _await_ready(
     control: sockets.socket,
     on_ran: Callable[[Ran], None] | None,
     on_cloned: Callable[[int], None] | None,
-    on_made: Callable[[int], None] | None,
+    on_made: Callable[[int], None],
+    monitored: bool,
 ) -> Launched:
     pid, pidfd, released = 0, -1, False
     try:
@@ -186,9 +188,10 @@ def _await_ready(
                 pid, pidfd = number, descriptors[0]
                 if on_cloned is not None:
                     on_cloned(pid)
-            elif kind == READY and on_made is not None:
+            elif kind == MADE:
                 on_made(pid)
                 control.send(b"\0")
+            elif kind == READY and monitored:
                 released = True
             elif kind == READY:
                 return Launched(pid, pidfd)

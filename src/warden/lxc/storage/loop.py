@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from warden.errors import BadInput, KernelRefused, NotSupported
 from warden.kernel.loop import open_loop
@@ -73,6 +74,7 @@ class LoopStorage:
         file = os.path.join(wanted.directory or home.path, IMAGE)
         rootfs_directory(home)
         try:
+            _refuse_pipe(root.place)
             copy_sparse(root.place, file)
             os.chmod(file, 0o600)
         except OSError as error:
@@ -93,9 +95,17 @@ class LoopStorage:
         return (root.place,)
 
 
+def _refuse_pipe(file: str) -> None:
+    """Who opens one waits for its other end. Raises BadInput, OSError."""
+    mode = os.stat(file).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise BadInput(f"lxc.rootfs.path: {file} is neither a regular file nor a block device")
+
+
 def fstype_of(file: str) -> str:
     """What file system is in *file*; raises BadInput, KernelRefused."""
     try:
+        _refuse_pipe(file)
         with open(file, "rb") as image:
             for fstype, offset, mark in _MARKS:
                 image.seek(offset)
