@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: As long as the original waits: for ever, in a plan's terms.
 PATIENCE_S = 86400.0
+#: Signals that end a tool which runs a hook.
+_BREAKING_OFF = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 _NAMESPACES = ("mnt", "pid", "uts", "ipc", "net", "user", "cgroup")
 #: Hooks that are run by the plan, and where; in a plan one point's programs run in this order.
 POINTS = {
@@ -108,12 +110,23 @@ def _run(argv: tuple[str, ...], env: Mapping[str, str]) -> tuple[int, bytes]:
     """Exit code and output of a program of the host; what it started is killed with it when the wait is broken off."""
     import subprocess  # most containers have no hook
 
-    pipe = subprocess.PIPE
-    program = subprocess.Popen(
-        argv, cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
-    )
+    pipe, before = subprocess.PIPE, signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:  # a signal meanwhile would leave a program that nobody knows
+        signal.pthread_sigmask(signal.SIG_BLOCK, _BREAKING_OFF)
+        program = subprocess.Popen(
+            argv, cwd="/", env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True,
+            preexec_fn=unblock,  # noqa: PLW1509  a tool has no threads
+        )  # fmt: skip
+    except BaseException:
+        unblock()
+        raise
     with program:
         try:
+            unblock()
             out, err = program.communicate()
         except BaseException:
             os.killpg(program.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
