@@ -181,7 +181,7 @@ def test_nested_containers_are_listed(lxc: Scene) -> None:
         known = {"name": "in", "pid": int(numbers[-2])}
         (rootfs / "run/warden-lxc/one/container.json").write_text(json.dumps(known))
         (rootfs / "run/warden-lxc/one/journal").write_text("STARTING\nRUNNING\nFROZEN\n")
-        assert lxc.ok("ls", "-1", "--nesting").splitlines() == ["other", "outer", "bad?name", "in", "stopped"]
+        assert lxc.ok("ls", "-1", "--nesting").splitlines() == ["other", "outer", "bad\\nname", "in", "stopped"]
         assert lxc.ok("ls", "-1", "--nesting=0").splitlines() == ["other", "outer"]
         assert lxc.ok("ls", "-1", "--nesting", "--frozen").splitlines() == ["in"]
         assert lxc.ok("ls", "-1", "--nesting", "-g", "b").splitlines() == ["in"]
