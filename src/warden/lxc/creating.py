@@ -6,6 +6,7 @@ container of that name removes what there is (destroying.py).
 
 from __future__ import annotations
 
+import errno
 import os
 
 from warden.errors import BadInput, HandleTaken, KernelRefused, WrongState
@@ -68,6 +69,11 @@ def make_directory(home: Home) -> None:
                 destroying.remove_remains(home)
     except WrongState as error:
         raise HandleTaken(error.message, hint=error.hint) from error
+    except KernelRefused as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        # empty as it was at the very end, another one took it for a crash's, and has begun in its place
+        raise HandleTaken(f"{home.name} is being made by somebody else") from error
     try:
         os.makedirs(home.lxcpath, 0o755, exist_ok=True)
         with suppress(OSError):
