@@ -24,6 +24,7 @@ from netns import (
     tcp,
     udp,
 )
+from scene import wait_until
 
 from warden import errors
 from warden.client.blocking import Client, Container
