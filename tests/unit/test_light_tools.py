@@ -39,7 +39,7 @@ TOOLS = [
     ("wait", (), LOOKING),
     ("attach", ("warden.lxc.attaching", "warden.lxc.configfile"), ("warden.lxc.life", "warden.lxc.starting")),
     ("start", STARTING, ("warden.model.resources", "warden.cgroup.limiting", "warden.model.info")),
-    ("execute", ("warden.lxc.running", *STARTING[2:]), ("warden.model.resources", "warden.cgroup.limiting")),
+    ("execute", ("warden.lxc.executing", *STARTING[2:]), ("warden.model.resources", "warden.cgroup.limiting")),
 ]
 
 

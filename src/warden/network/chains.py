@@ -22,7 +22,18 @@ VERSIONS = ((4, "ip", "", "ipv4_addr"), (6, "ip6", "6", "ipv6_addr"))
 
 def chains(policy: Policy) -> list[str]:
     """All of SHARED_CHAINS, whatever containers there are."""
-    to_host = "accept" if policy.host_access else "goto refuse"
+    return [
+        *_before_all(),
+        *_translation(policy),
+        *_REFUSE,
+        *_forwarded(),
+        *_to_host(policy),
+        *_bounds("forward", policy),
+        *_bounds("input", policy),
+    ]
+
+
+def _before_all() -> list[str]:
     return [
         # Before everything else: a container sends from its own addresses alone. To the host's loopback least of all,
         # which route_localnet would let in (ip-sysctl.rst); IPv6 only from who has it.
@@ -37,6 +48,11 @@ def chains(policy: Policy) -> list[str]:
         f"iifname @links6 ip6 hoplimit 255 icmpv6 type {_DISCOVERY} accept",
         "iifname . ip6 saddr != @guests6 drop",
         "}",
+    ]
+
+
+def _translation(policy: Policy) -> list[str]:
+    return [
         "chain inbound { type nat hook prerouting priority dstnat; policy accept;",
         *_forwards("fib daddr type local", (False, False)),
         "}",
@@ -51,7 +67,11 @@ def chains(policy: Policy) -> list[str]:
         "oifname @links ct status dnat ip6 saddr ::1 masquerade",
         *_outbound(),
         "}",
-        *_REFUSE,
+    ]
+
+
+def _forwarded() -> list[str]:
+    return [
         "chain forwarded { type filter hook forward priority filter; policy accept;",
         "ct state established accept",
         "iifname @links goto leaving",
@@ -95,6 +115,12 @@ def chains(policy: Policy) -> list[str]:
         "ct status dnat accept",
         "drop",
         "}",
+    ]
+
+
+def _to_host(policy: Policy) -> list[str]:
+    to_host = "accept" if policy.host_access else "goto refuse"
+    return [
         "chain to_host { type filter hook input priority filter; policy accept;",
         "iifname @links ct state established accept",
         "iifname @links ct state related goto errors",
@@ -103,8 +129,6 @@ def chains(policy: Policy) -> list[str]:
         *_services(),
         f"iifname @links {to_host}",
         "}",
-        *_bounds("forward", policy),
-        *_bounds("input", policy),
     ]
 
 

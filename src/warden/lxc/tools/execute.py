@@ -94,7 +94,7 @@ def _id(given: Given, which: str, usual: int) -> int:
 
 
 def _run(start: Start, program: Init, ready: int | None = None) -> int:
-    from warden.lxc.running import execute
+    from warden.lxc.executing import execute
 
     def running() -> None:
         if ready is not None:
