@@ -59,6 +59,7 @@ class World:
     def __init__(self, label: str, folder: str, root: Path) -> None:
         self.label, self._folder, self.root = label, folder, root
         self._found: set[str] = set()  # cgroups of an earlier run, or of somebody else
+        self._names = set(CONFIGS)  # of all containers there ever were
         self._background: dict[str, subprocess.Popen[str]] = {}
         self._env = {
             "PATH": os.environ["PATH"], "HOME": "/root", "LXC_KEPT": "yes", "TERM": "xterm",
@@ -104,6 +105,7 @@ class World:
 
     def run(self, line: str) -> Result | None:
         """None for what is not compared."""
+        self._names |= set(os.listdir(self.root))
         word, _, rest = line.partition(" ")
         if word == "$":
             subprocess.run(["sh", "-ec", rest.replace("{lxc}", str(self.root))], check=True)
@@ -268,8 +270,7 @@ class World:
             time.sleep(0.1)
         for path in self.cgroups():
             if os.path.basename(path) not in self._found:
-                with contextlib.suppress(OSError):  # not empty
-                    os.rmdir(path)
+                _remove_group(path)
         return found
 
     def _left(self) -> dict[str, str]:
@@ -281,14 +282,21 @@ class World:
 
     def cgroups(self) -> list[str]:
         """Directories of our containers in any hierarchy."""
-        names = set(CONFIGS) | set(os.listdir(self.root))
+        names = self._names = self._names | set(os.listdir(self.root))
         found = []
         for hierarchy in os.scandir("/sys/fs/cgroup"):
             for entry in os.scandir(hierarchy.path) if hierarchy.is_dir() else ():
                 own = entry.name.partition(".")[2].partition(".")[2]
-                if entry.name == CGROUP or (entry.name.startswith("lxc.") and re.sub(r"-\d+$", "", own) in names):
+                if entry.name in (CGROUP, "lxc.pivot") or (entry.name.startswith("lxc.") and re.sub(r"-\d+$", "", own) in names):
                     found.append(entry.path)
         return found
+
+
+def _remove_group(path: str) -> None:
+    """With groups below it: LXC's tools leave such of their own. What is in use stays."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 NOTHING = {"cgroups": "", "links": "0", "mounts": "0"}
