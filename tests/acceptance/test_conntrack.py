@@ -135,6 +135,18 @@ def test_what_a_killed_daemon_left_is_forgotten_at_the_start(place: World) -> No
             again.container(handle).destroy()
 
 
+def restart(daemon: PrivateDaemon) -> None:
+    daemon.kill()
+    daemon.start()
+
+
+def answer(listener: socket.socket, whom: tuple[str, int], caller: socket.socket) -> bytes:
+    """What *caller* hears of *listener*, in a flow that it has begun."""
+    listener.sendto(b"and back", whom)
+    caller.settimeout(10)
+    return caller.recv(100)
+
+
 @pytest.mark.parametrize("network", ["warden", "bridge:kept"])
 def test_what_the_host_began_goes_on_over_a_restart(place: World, network: str) -> None:
     """The host's own address lies in a network of containers too, and no container has it."""
@@ -147,12 +159,9 @@ def test_what_the_host_began_goes_on_over_a_restart(place: World, network: str) 
         caller.connect((words.split(" inet ")[1].split("/")[0], 9053))
         caller.send(b"hello")
         _, whom = listener.recvfrom(100)
-        daemon.kill()
-        daemon.start()
+        restart(daemon)
 
-        listener.sendto(b"and back", whom)
-        caller.settimeout(10)
-        assert caller.recv(100) == b"and back"
+        assert answer(listener, whom, caller) == b"and back"
         with Client(daemon.socket) as again:
             again.container(handle).destroy()
 
@@ -222,12 +231,9 @@ def test_what_comes_through_a_port_goes_on_whoever_else_translates_it(place: Wor
         caller.send(b"hello")
         _, whom = listener.recvfrom(100)
         assert whom[0] != OUTSIDE
-        daemon.kill()
-        daemon.start()
+        restart(daemon)
 
-        listener.sendto(b"and back", whom)
-        caller.settimeout(10)
-        assert caller.recv(100) == b"and back"
+        assert answer(listener, whom, caller) == b"and back"
         with Client(daemon.socket) as again:
             again.container(handle).destroy()
 
