@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from firewall_scene import daemon_in, inside
-from netns import HOST, OUTSIDE, Namespace, World, udp
+from netns import HOST, OUTSIDE, Namespace, World, tcp, udp
 
 from warden import errors
 from warden.client.blocking import Client
@@ -29,6 +29,16 @@ def begin(at: Namespace, stack: ExitStack, count: int) -> int:
         except ConnectionRefusedError:
             continue
     return answered
+
+
+def test_connections_are_followed_however_many_containers_there_were(place: World) -> None:
+    """The kernel takes one who needs conntrack off its list for each element that has its bound from its set, and follows
+    nothing any more when nobody is left: no answer is let in then."""
+    with daemon_in(place, "deny_networks: []", "max_connections: 100") as (_, client), ExitStack() as stack:
+        for _ in range(120):
+            client.create().destroy()
+        box = stack.enter_context(client.create())
+        assert [tcp(inside(box), OUTSIDE, 80, wait_s=10) for _ in range(3)] == [HOST] * 3
 
 
 @pytest.mark.parametrize("usual", [0, 5])

@@ -23,8 +23,8 @@ from warden.network.nft import BridgeNet, Guest, GuestLink, Policy
 
 POLICY = Policy("t", IPv4Network("10.254.0.0/16"), denied=(IPv4Network("0.0.0.0/0"),), connections=9)
 INNER: list[nft.Network] = [POLICY.pool]
-ONE = Guest("aaaaaaaaaaa", (GuestLink("w-aaaaaaaaaaa-0", (IPv4Address("10.254.0.2"),)),))
-TWO = Guest("bbbbbbbbbbb", (GuestLink("w-bbbbbbbbbbb-0", (IPv4Address("10.254.0.6"),)),))
+ONE = Guest("aaaaaaaaaaa", (GuestLink("w-aaaaaaaaaaa-0", (IPv4Address("10.254.0.2"),)),), connections=9)
+TWO = Guest("bbbbbbbbbbb", (GuestLink("w-bbbbbbbbbbb-0", (IPv4Address("10.254.0.6"),)),), connections=9)
 BRIDGE = BridgeNet(
     "w-br-x",
     (IPv4Network("10.9.0.0/24"), IPv6Network("fd00:9::/64")),
@@ -38,8 +38,11 @@ BRIDGED = Guest(
             "w-ccccccccccc-1", (IPv4Address("10.9.0.2"), IPv6Address("fd00:9::2")), "02:00:00:00:00:0a", "w-br-x"
         ),
     ),
+    connections=9,
 )
 OUTSIDE = "ct original ip daddr != @inner"
+#: Where an address lies, and what its element carries.
+SETS = (("guests", ""), ("flows", " ct count over 9"))
 
 
 def texts(guest: Guest) -> list[str]:
@@ -103,7 +106,7 @@ def test_a_container_without_rules_costs_three_elements() -> None:
     assert texts(ONE) == [
         'inet links "w-aaaaaaaaaaa-0"',
         'inet guests "w-aaaaaaaaaaa-0" . 10.254.0.2',
-        'inet flows "w-aaaaaaaaaaa-0" . 10.254.0.2',
+        'inet flows "w-aaaaaaaaaaa-0" . 10.254.0.2 ct count over 9',
     ]
 
 
@@ -116,9 +119,9 @@ def test_a_container_on_a_bridge_is_known_by_the_bridge_and_held_to_its_port() -
         f"bridge senders6 {port} . {mac} . fd00:9::2",
         f"bridge senders6 {port} . {mac} . fe80::ff:fe00:a",
         'inet guests "w-br-x" . 10.9.0.2',
-        'inet flows "w-br-x" . 10.9.0.2',
+        'inet flows "w-br-x" . 10.9.0.2 ct count over 9',
         'inet guests6 "w-br-x" . fd00:9::2',
-        'inet flows6 "w-br-x" . fd00:9::2',
+        'inet flows6 "w-br-x" . fd00:9::2 ct count over 9',
     ]
     assert [f"{one.where} {one.text(whole=True)}" for one in nft.bridge_elements(BRIDGE)] == [
         'links "w-br-x"',
@@ -325,7 +328,7 @@ def test_ports_go_to_the_first_and_then_to_the_next(firewall: Firewall, recorder
     first, second, third = recorder.changes
     assert keys(first[0])[3:] == ["ports tcp . 80 : 10.254.0.2 . 1", "ports tcp . 81 : 10.254.0.2 . 2"]
     assert [keys(change) for change in second] == [
-        ['links "w-bbbbbbbbbbb-0"', *(f'{where} "w-bbbbbbbbbbb-0" . 10.254.0.6' for where in ("guests", "flows"))]
+        ['links "w-bbbbbbbbbbb-0"', *(f'{where} "w-bbbbbbbbbbb-0" . 10.254.0.6{most}' for where, most in SETS)]
     ]
     assert [keys(change) for change in third] == [
         ["ports tcp . 80", "ports tcp . 81"],

@@ -80,7 +80,7 @@ def joined(words: tuple[Word, ...]) -> bytes:
 class Element:
     """One of a set or map. *jump*: the chain that a verdict map leads to. *family*: of the table. *end*: the last key, of
     a set with ranges. *closes*: the key is the first one behind an interval (nft_set_rbtree), which has no text. *most*:
-    connections that it stands for, 0: as many as its set says."""
+    connections that it stands for, 0: it has no such bound."""
 
     where: str
     key: tuple[Word, ...]

@@ -83,10 +83,9 @@ class Firewall:
         return [address for guest in self._guests.values() for address in guest.addresses]
 
     def _bounded(self, guest: Guest) -> Guest:
-        """With 0 where nothing bounds it."""
-        if not self.policy.bounded or (guest.connections is None and not self.policy.connections):
-            return replace(guest, connections=0)
-        return guest
+        """With the number that bounds it, 0 where nothing does."""
+        usual = self.policy.connections if guest.connections is None else guest.connections
+        return replace(guest, connections=usual if self.policy.bounded else 0)
 
     def _make_with_less(self) -> bool:
         """Whether it is possible without what a kernel may lack: a bound on connections, labels of them, or both."""
