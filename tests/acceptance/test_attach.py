@@ -249,6 +249,33 @@ def test_a_terminal_that_is_closed_does_not_end_the_job(
         assert client.container(handle).info().jobs[0].running
 
 
+def test_what_was_sent_arrives_though_its_sender_leaves(shared_daemon: PrivateDaemon, client: Client) -> None:
+    """The daemon finds all of it, and the end, at once."""
+    with client.create(network="none") as box:
+        for number in range(5):
+            job = box.spawn(["sh", "-c", "read one; read two; exit $one$two"], interactive=True)
+            os.kill(shared_daemon.pid, signal.SIGSTOP)
+            try:
+                with job.attach() as attached:
+                    attached.write(b"1\n")
+                    attached.write(f"{number}\n".encode())
+            finally:
+                os.kill(shared_daemon.pid, signal.SIGCONT)
+            assert job.wait().exit_status == int(f"1{number}")
+
+
+def test_a_job_that_reads_nothing_holds_up_nobody_who_leaves(client: Client) -> None:
+    with client.create(network="none") as box:
+        job = box.spawn(["sleep", "1000"], interactive=True)
+        for _ in range(3):
+            with job.attach() as attached:
+                for _ in range(8):
+                    attached.write(bytes(1 << 16))
+        assert box.run("echo on").stdout == b"on\n"
+        job.kill()
+        assert job.wait().signal == signal.SIGKILL
+
+
 def test_a_job_of_an_earlier_daemon_is_attached_to(daemon: PrivateDaemon) -> None:
     with detached(daemon, "-it", "--", "bash", "--norc") as handle:
         daemon.kill()

@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as Socket  # a fixture here is called socket
 from typing import Any
 
 import pytest
@@ -321,6 +323,24 @@ async def test_attach_both_ways(peer: Peer, engine: FakeEngine) -> None:
     peer.send(pb.AttachInputRequest(data=b"late"))
     assert await peer.call(pb.PingRequest()) == pb.PingResponse()
     assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).stdout == b"hellobye"
+
+
+async def test_input_of_who_has_left_is_read_though_an_answer_finds_nobody(
+    peer: Peer, engine: FakeEngine, socket: str
+) -> None:
+    await peer.create()
+    job_id = await peer.spawn(b"out 1\ncat\nexit 4", interactive=True)
+    loop = asyncio.get_running_loop()
+    with Socket(AF_UNIX) as leaving:
+        leaving.connect(socket)
+        leaving.sendall(codec.encode(codec.KINDS["Attach"], pb.AttachRequest(handle=b"c", job_id=job_id)))
+        leaving.setblocking(False)
+        await asyncio.wait_for(loop.sock_recv(leaving, 1), 60)
+        for request in (pb.AttachInputRequest(data=b"bye"), pb.AttachInputRequest(data=b"!", eof=True)):
+            leaving.sendall(codec.encode(codec.KINDS["AttachInput"], request))
+    await engine.jobs[0]._put("stdout", b"2")  # is sent before the loop looks at what there is to read
+    await asyncio.wait_for(engine.jobs[0].wait(), 60)
+    assert (await peer.call(pb.LinkRequest(handle=b"c", job_id=job_id))).stdout == b"12bye!"
 
 
 async def test_logs_consume_nothing(peer: Peer) -> None:

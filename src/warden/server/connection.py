@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import select
 import socket
 import struct
@@ -25,6 +26,7 @@ from warden.records import dataclass
 log = logging.getLogger("warden.server.connection")
 
 MAX_QUEUED = 64
+_READ_SIZE = 65536
 MAX_QUEUED_BYTES = 4 * 1024 * 1024
 ATTACH_INPUT = codec.KINDS["AttachInput"]
 
@@ -88,15 +90,25 @@ class Connection(asyncio.Protocol):
         return not self._peer_is_gone() and self._worker is not None
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._read_rest()
         self._transport = None
         self._stop_input()
-        self._drop_queue()
+        self._drop_requests()
         self._writable.set()
         if self._when_lost is not None:
             self._when_lost()
         if self._abandoned_on_close and self._worker is not None:
             self._worker.cancel()
         self._closed(self)
+
+    def _read_rest(self) -> None:
+        """What the peer has sent before it went: asyncio reads no more once an answer has found nobody (EPIPE)."""
+        if self._transport is None or self._worker is None:
+            return
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            while not self._input_over and not self._is_full() and (data := os.read(descriptor, _READ_SIZE)):
+                self.data_received(data)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -226,6 +238,14 @@ class Connection(asyncio.Protocol):
     def _drop_queue(self) -> None:
         self._queue.clear()
         self._queued_bytes = 0
+
+    def _drop_requests(self) -> None:
+        """All but input of the request in work, which was sent while its sender was there."""
+        kept: list[Frame] = []
+        while self._worker is not None and self._queue and self._queue[0].kind == ATTACH_INPUT:
+            kept.append(self._queue.popleft())
+        self._queue = deque(kept)
+        self._queued_bytes = sum(len(frame.payload) for frame in kept)
 
     def _take(self) -> Frame:
         frame = self._queue.popleft()

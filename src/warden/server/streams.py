@@ -28,6 +28,7 @@ from warden.server.context import Context, log
 from warden.server.ports import Container, Job
 
 STREAM, ATTACH, LOGS, WAIT = (codec.KINDS[name] for name in ("Stream", "Attach", "Logs", "Wait"))
+INPUT_PATIENCE_S = 5.0
 _TURN = 64  # chunks between two turns of the event loop: a peer that reads as fast never makes a send wait
 
 
@@ -87,8 +88,17 @@ async def attach(context: Context, connection: Connection, container: Container,
     try:
         last = await _follow(context, connection, Collector(container, job), ATTACH, pb.AttachResponse, place)
     finally:
-        pump.cancel()
+        await _end_input(connection, pump)
     await connection.send(ATTACH, last)
+
+
+async def _end_input(connection: Connection, pump: asyncio.Task[None]) -> None:
+    """What a client has sent before it went is the job's, as far as that takes it soon."""
+    try:
+        if not connection.connected:
+            await asyncio.wait([pump], timeout=INPUT_PATIENCE_S)
+    finally:
+        pump.cancel()
 
 
 async def _begin_attached(connection: Connection, job: Job, request: pb.AttachRequest) -> LogPlace | None:
